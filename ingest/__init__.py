@@ -1,0 +1,1 @@
+"""From the broker to the ledger and the history: heard, understood, judged, kept."""

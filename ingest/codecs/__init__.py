@@ -1,0 +1,8 @@
+"""The dialects we understand, each on one line. The first that claims a topic has it."""
+
+from ingest.codecs.native import Native
+from ingest.wire import Codec
+
+
+def all_codecs() -> tuple[Codec, ...]:
+    return (Native(),)

@@ -1,0 +1,33 @@
+"""The rules in force, each on one line.
+
+To add one: a file here, a line below, a scenario file in tests/scenarios/, and its words
+in api/text/. A test holds the four together.
+"""
+
+from typing import NamedTuple
+
+from rules.catalog.after_hours import AfterHours
+from rules.catalog.overload import Overload
+from rules.catalog.pile_overload import PileOverload
+from rules.catalog.silence import Silence
+from rules.catalog.smoke import Smoke
+from rules.rule import DeviceRule, SocketRule
+
+
+class Catalogue(NamedTuple):
+    socket_rules: tuple[SocketRule, ...]
+    device_rules: tuple[DeviceRule, ...]
+
+
+def rules_in_force() -> Catalogue:
+    return Catalogue(
+        socket_rules=(
+            Overload(),
+            AfterHours(),
+        ),
+        device_rules=(
+            Smoke(),
+            PileOverload(),
+            Silence(),
+        ),
+    )

@@ -1,0 +1,44 @@
+"""A bike charges while the station is closed and nobody is near.
+
+Also for one that was plugged in long before: the boundary is a deadline of the engine, so
+the rule speaks at closing time (plus grace) though no new message says anything.
+"""
+
+import msgspec
+
+from rules.policy import SitePolicy
+from rules.readings import Kind
+from rules.rule import (
+    CLEAR,
+    UNKNOWN,
+    Breach,
+    Clear,
+    Evidence,
+    Moment,
+    Severity,
+    Timing,
+    Verdict,
+)
+from rules.subject import DeviceState, Values
+
+
+class AfterHours(msgspec.Struct, frozen=True):
+    name: str = "after_hours"
+    severity: Severity = Severity.WARNING
+    kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
+    basis: str = "the site's own opening hours; no law found that forbids the night"
+
+    def timing(self, policy: SitePolicy) -> Timing:
+        return Timing(hold=policy.after_hours_grace)
+
+    def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
+        power_w = part.fresh_power_w(moment.now, moment.fresh_for)
+        if power_w is None:
+            return UNKNOWN
+        if power_w < moment.policy.charging_w_min:
+            return CLEAR
+        span = moment.policy.schedule.span(moment.now)
+        if not span.closed:
+            return Clear(recheck_at=span.until)
+        evidence = Evidence(power_w, unit="W", since=span.since, until=span.until)
+        return Breach(evidence, recheck_at=span.until)

@@ -1,0 +1,43 @@
+"""All sockets of a pile together draw more than its supply carries."""
+
+import msgspec
+
+from rules.policy import SitePolicy
+from rules.readings import Kind
+from rules.rule import (
+    BETWEEN,
+    CLEAR,
+    UNKNOWN,
+    Breach,
+    Evidence,
+    Moment,
+    Severity,
+    Timing,
+    Verdict,
+)
+from rules.subject import DeviceState
+
+
+class PileOverload(msgspec.Struct, frozen=True):
+    name: str = "pile_overload"
+    severity: Severity = Severity.CRITICAL
+    kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
+    basis: str = "X10P firmware: no new session above 7.8 kW, limit 8.7 kW for 12 sockets"
+
+    def timing(self, policy: SitePolicy) -> Timing:
+        return Timing(policy.overload_hold, policy.overload_keep_firing)
+
+    def judge(self, device: DeviceState, moment: Moment) -> Verdict:
+        if not device.sockets:
+            return CLEAR  # a single plug is one socket: that is Overload's
+        powers = [
+            part.fresh_power_w(moment.now, moment.fresh_for) for part in device.metered_parts
+        ]
+        known = [power_w for power_w in powers if power_w is not None]
+        total_w = sum(known)
+        limit = moment.policy.pile_limit_w
+        if total_w > limit.trigger:
+            return Breach(Evidence(total_w, limit.trigger, "W", device.heard_at))
+        if len(known) < len(powers):
+            return UNKNOWN  # what is missing may be what is too much
+        return CLEAR if total_w <= limit.clear else BETWEEN

@@ -1,0 +1,51 @@
+"""A device that has stopped reporting protects nobody.
+
+Only data counts as life; a last will is a hint that shortens the wait, for brokers and
+devices are known to leave stale ones behind.
+"""
+
+from datetime import timedelta
+
+import msgspec
+
+from rules.policy import SitePolicy
+from rules.readings import Kind
+from rules.rule import (
+    AT_ONCE,
+    CLEAR,
+    UNKNOWN,
+    Breach,
+    Clear,
+    Evidence,
+    Moment,
+    Severity,
+    Timing,
+    Verdict,
+)
+from rules.subject import DeviceState
+
+AFTER_LAST_WILL = timedelta(minutes=2)
+"""A device that reboots is back by then, with the jitter of its reconnect."""
+
+
+class Silence(msgspec.Struct, frozen=True):
+    name: str = "silence"
+    severity: Severity = Severity.WARNING
+    kinds: frozenset[Kind] = frozenset({Kind.CHARGER, Kind.SMOKE})
+    basis: str = "two and a half beats of the device's kind"
+
+    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+        return AT_ONCE
+
+    def judge(self, device: DeviceState, moment: Moment) -> Verdict:
+        if not moment.hearing:
+            return UNKNOWN
+        if device.waiting_since is None:
+            return CLEAR  # never heard live: the registry lists it as such
+        allowed = moment.fresh_for
+        if device.whole.online is False:
+            allowed = min(allowed, AFTER_LAST_WILL)
+        due = device.waiting_since + allowed
+        if moment.now < due:
+            return Clear(recheck_at=due)
+        return Breach(Evidence(limit=allowed.total_seconds(), unit="s", since=device.heard_at))

@@ -1,0 +1,56 @@
+"""What is allowed where: the parameters of the rules for one site, and what a device is."""
+
+from datetime import timedelta
+
+import msgspec
+
+from rules.readings import DeviceId, Kind
+from rules.schedule import Schedule
+
+
+class Band(msgspec.Struct, frozen=True):
+    """A limit that is passed going up at `trigger` and left going down at `clear`."""
+
+    trigger: float
+    clear: float
+
+    def __post_init__(self) -> None:
+        if self.clear > self.trigger:
+            raise ValueError(f"clears at {self.clear}, above its trigger {self.trigger}")
+
+
+class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters in force at one site. Powers are active watts."""
+
+    schedule: Schedule = Schedule.nightly()
+    after_hours_grace: timedelta = timedelta(minutes=10)
+    charging_w_min: float = 15.0
+    """An idle charger draws a few watts, and meters see their neighbours."""
+    socket_limit_w: Band = Band(trigger=1000.0, clear=700.0)
+    """The act level of public operators' price tiers (800 to 1200 W): convention, no standard."""
+    pile_limit_w: Band = Band(trigger=8700.0, clear=7800.0)
+    """X10P firmware refuses sessions above 7.8 kW and limits a 12-way pile to 8.7 kW."""
+    overload_hold: timedelta = timedelta(seconds=30)
+    """AP3000 averages over 30 s; plugging in draws an inrush, and that is no fault."""
+    overload_keep_firing: timedelta = timedelta(seconds=60)
+    charger_silent_after: timedelta = timedelta(minutes=8)
+    """Two and a half beats of an AP3000, which beats every 3 minutes."""
+    smoke_silent_after: timedelta = timedelta(hours=25)
+    """A battery sensor reports once in 24 h."""
+
+    def silent_after(self, kind: Kind) -> timedelta:
+        """Return how long a device of this kind may say nothing."""
+        if kind is Kind.SMOKE:
+            return self.smoke_silent_after
+        return self.charger_silent_after
+
+
+class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows of a device before it speaks."""
+
+    id: DeviceId
+    site: str
+    kind: Kind = Kind.UNKNOWN
+    declared: bool = True
+    silent_after: timedelta | None = None
+    """Overrides the site's figure for devices of this kind."""

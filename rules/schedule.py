@@ -1,0 +1,100 @@
+"""When charging is not allowed: weekly windows on the wall clock of the site's zone.
+
+Windows are half-open, [start, end), and one whose end is not after its start runs past
+midnight into the next day. `Schedule.span` finds the present span and its two ends, in
+UTC, so that a caller asks the calendar again only when a span is over.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+EVERY_DAY = frozenset(range(7))
+LOOK_DAYS = 8
+"""A weekly schedule repeats after 7 days; a window may begin the day before."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Closed from `start` until `end` on the days it begins (0 is Monday)."""
+
+    start: time
+    end: time
+    days: frozenset[int] = EVERY_DAY
+
+    def on(self, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+        """Return the window that begins on `day`, as UTC instants.
+
+        A wall-clock time that a DST change skips or repeats is read as its first
+        occurrence (PEP 495, fold=0).
+        """
+        last = day if self.end > self.start else day + timedelta(days=1)
+        begins = datetime.combine(day, self.start, zone).astimezone(UTC)
+        return begins, datetime.combine(last, self.end, zone).astimezone(UTC)
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch of time, [since, until), in which charging is allowed or is not."""
+
+    closed: bool
+    since: datetime
+    until: datetime
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """The closed windows of one site, on the clock of its IANA zone."""
+
+    zone_name: str
+    closed: tuple[Window, ...]
+
+    @classmethod
+    def nightly(cls) -> "Schedule":
+        """Closed from 22:00 to 05:00 in China: a site's own policy, no law says so."""
+        return cls("Asia/Shanghai", (Window(time(22), time(5)),))
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.zone_name)
+
+    def span(self, now: datetime) -> Span:
+        """Return the span that holds `now`; windows that touch or overlap are one.
+
+        The far end is looked for at most eight days away; a schedule that is closed (or
+        open) for longer returns a span that ends there and is simply asked again.
+        """
+        horizon = (now - timedelta(days=LOOK_DAYS), now + timedelta(days=LOOK_DAYS))
+        since = horizon[0]
+        for begins, ends in self._merged(now):
+            if now < begins:
+                return Span(closed=False, since=since, until=begins)
+            if now < ends:
+                return Span(closed=True, since=begins, until=min(ends, horizon[1]))
+            since = ends
+        return Span(closed=False, since=since, until=horizon[1])
+
+    def _merged(self, now: datetime) -> Iterator[tuple[datetime, datetime]]:
+        today = now.astimezone(self.zone).date()
+        days = [today + timedelta(days=n) for n in range(-LOOK_DAYS, LOOK_DAYS + 1)]
+        return merged(
+            window.on(day, self.zone)
+            for day in days
+            for window in self.closed
+            if day.weekday() in window.days
+        )
+
+
+def merged(
+    spans: Iterable[tuple[datetime, datetime]],
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the union of half-open spans, in order; empty ones vanish."""
+    current: tuple[datetime, datetime] | None = None
+    for begins, ends in sorted(span for span in spans if span[0] < span[1]):
+        if current and begins <= current[1]:
+            current = (current[0], max(current[1], ends))
+            continue
+        if current:
+            yield current
+        current = (begins, ends)
+    if current:
+        yield current

@@ -1,0 +1,120 @@
+"""What is known of a device and its sockets: the latest values and a short past.
+
+The engine alone changes these; to rules and to people they are read-only.
+"""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from rules.readings import QUANTITIES, ClockState, DeviceId, Kind, Reading, Report, Standing
+
+RECENT_MAX = 16
+"""Points of power kept per socket: eight minutes at one every 30 s."""
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Active power at a moment of our own clock."""
+
+    at: datetime
+    power_w: float
+
+
+class Values(msgspec.Struct, omit_defaults=True):
+    """The latest of one socket, or (channel None) of the whole device."""
+
+    channel: int | None = None
+    power_w: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+    energy_kwh: float | None = None
+    relay_on: bool | None = None
+    device_temperature_c: float | None = None
+    ambient_temperature_c: float | None = None
+    smoke_alarm: bool | None = None
+    battery_pct: float | None = None
+    battery_low: bool | None = None
+    tamper: bool | None = None
+    self_test: bool | None = None
+    muted: bool | None = None
+    online: bool | None = None
+    overpower: bool | None = None
+    overtemperature: bool | None = None
+    fault: str | None = None
+    port_state: str | None = None
+    session_energy_kwh: float | None = None
+    session_duration_s: float | None = None
+    stop_reason: str | None = None
+    power_at: datetime | None = None
+    """When `power_w` arrived here: freshness and holds are measured on our own clock."""
+    recent: list[Point] = []
+
+    def take(self, reading: Reading, now: datetime) -> None:
+        """Keep what `reading` says; what it does not say keeps its old value."""
+        for name in QUANTITIES:
+            value = getattr(reading, name)
+            if value is not None:
+                setattr(self, name, value)
+        if reading.power_w is not None:
+            self.power_at = now
+            recent = self.recent
+            recent.append(Point(now, reading.power_w))
+            if len(recent) > RECENT_MAX:
+                del recent[0]
+
+    def fresh_power_w(self, now: datetime, within: timedelta) -> float | None:
+        """Return the power, unless it was heard longer than `within` ago or never."""
+        if self.power_at is None or now - self.power_at > within:
+            return None
+        return self.power_w
+
+
+class DeviceState(msgspec.Struct, omit_defaults=True):
+    """All that is remembered of one device. It is stored with every commit."""
+
+    id: DeviceId
+    site: str
+    kind: Kind = Kind.UNKNOWN
+    whole: Values = msgspec.field(default_factory=Values)
+    sockets: dict[int, Values] = {}
+    heard_at: datetime | None = None
+    """The last live message, on our clock: the only sign of life."""
+    said_at: datetime | None = None
+    """The device's own time in that message."""
+    waiting_since: datetime | None = None
+    """`heard_at`, moved on by the time in which we ourselves could not hear."""
+    clock: ClockState = ClockState.ARRIVAL
+
+    def values(self, channel: int | None) -> Values:
+        """Return what is kept for a socket (made when first asked for) or the device."""
+        if channel is None:
+            return self.whole
+        found = self.sockets.get(channel)
+        if found is None:
+            found = self.sockets[channel] = Values(channel)
+        return found
+
+    def take(self, report: Report) -> None:
+        """Keep what a live message says; of a retained one only whether it is online.
+
+        A last will is the broker's word, not the device's: it is no sign of life.
+        """
+        if report.standing is Standing.LATE:
+            return
+        online = next((r.online for r in report.readings if r.online is not None), None)
+        if report.standing is Standing.RETAINED or online is False:
+            self.whole.online = online
+            return
+        self.heard_at = self.waiting_since = report.received_at
+        self.said_at, self.clock = report.at, report.clock
+        self.whole.online = True
+        for reading in report.readings:
+            self.values(reading.channel).take(reading, report.received_at)
+
+    @property
+    def metered_parts(self) -> tuple[Values, ...]:
+        """The sockets by number; the whole device where only it has a meter."""
+        sockets = tuple(self.sockets[n] for n in sorted(self.sockets))
+        if any(socket.power_w is not None for socket in sockets):
+            return sockets
+        return (self.whole,)
