@@ -7,6 +7,7 @@ the device had kept back, which must never sound a siren for what was hours ago.
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from ingest.wire import Said
 from rules.readings import ClockState, Standing
@@ -31,27 +32,54 @@ def settled(at: datetime | None, received_at: datetime) -> tuple[datetime, Clock
     return received_at, ClockState.WRONG
 
 
+class Timed(NamedTuple):
+    at: datetime
+    clock: ClockState
+    standing: Standing
+
+
 def timed(
     said: Said, received_at: datetime, before: DeviceState | None, *, retained: bool
-) -> tuple[datetime, ClockState, Standing]:
+) -> Timed:
     """Return a message's time, the state of the device's clock, and what it may do.
 
-    A message is late if the device says so, or if its time goes back behind that of an
-    earlier message without the two being paced like real time. A clock that was set back
-    is found out by its second message: that one follows the first as it should.
+    A message is late if the device says so, or if its time falls back behind what the
+    device said before. A clock that was set back looks the same at first, and is found
+    out by its second message, which follows the first as it should: that one is news
+    again. Smoke and heat are news in any case, whatever the clock.
     """
     at, clock = settled(said.at, received_at)
     if retained:
-        return (said.at if _plausible(said.at, received_at) else at), clock, Standing.RETAINED
-    if said.at is None:
-        return at, clock, Standing.LIVE
+        kept_at = said.at if said.at is not None and _plausible(said.at, received_at) else at
+        return Timed(kept_at, clock, Standing.RETAINED)
+    if said.at is None or not _plausible(said.at, received_at):
+        return Timed(at, clock, Standing.LATE if said.buffered else Standing.LIVE)
     if said.buffered:
-        kept_back = _plausible(said.at, received_at)
-        return (said.at if kept_back else at), clock, Standing.LATE
-    if before is None or before.said_at is None or before.heard_at is None:
-        return at, clock, Standing.LIVE
-    return at, clock, Standing.LIVE
+        return Timed(said.at, clock, Standing.LATE)
+    fell_back = before is not None and _fell_back(said.at, clock, before)
+    if fell_back and not _follows(said.at, received_at, before) and not _is_danger(said):
+        return Timed(said.at, clock, Standing.LATE)
+    return Timed(at, clock, Standing.LIVE)
 
 
-def _plausible(at: datetime | None, received_at: datetime) -> bool:
-    return at is not None and at.year >= YEAR_MIN and at <= received_at + AHEAD_MAX
+def _plausible(at: datetime, received_at: datetime) -> bool:
+    return at.year >= YEAR_MIN and at <= received_at + AHEAD_MAX
+
+
+def _fell_back(at: datetime, clock: ClockState, before: DeviceState) -> bool:
+    """Say whether a clock that used to be right now shows a time that has been before."""
+    if before.live_claim is None or before.clock is not ClockState.DEVICE:
+        return False
+    return at < before.live_claim or clock is ClockState.WRONG
+
+
+def _follows(at: datetime, received_at: datetime, before: DeviceState | None) -> bool:
+    """Say whether as much time passed for the device as for us since its last message."""
+    if before is None or before.claimed_at is None or before.claim_heard_at is None:
+        return False
+    gap, here = at - before.claimed_at, received_at - before.claim_heard_at
+    return here >= PACE_GAP_MIN and abs(gap - here) <= max(PACE_SLACK, here * PACE_SLACK_SHARE)
+
+
+def _is_danger(said: Said) -> bool:
+    return any(reading.smoke_alarm or reading.overtemperature for reading in said.readings)

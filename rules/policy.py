@@ -27,7 +27,7 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
     charging_w_min: float = 15.0
     """An idle charger draws a few watts, and meters see their neighbours."""
     socket_limit_w: Band = Band(trigger=1000.0, clear=700.0)
-    """The act level of public operators' price tiers (800 to 1200 W): convention, no standard."""
+    """The act level of operators' price tiers (800 to 1200 W): a convention, no standard."""
     pile_limit_w: Band = Band(trigger=8700.0, clear=7800.0)
     """X10P firmware refuses sessions above 7.8 kW and limits a 12-way pile to 8.7 kW."""
     overload_hold: timedelta = timedelta(seconds=30)

@@ -100,3 +100,5 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=
     readings: tuple[Reading, ...]
     standing: Standing = Standing.LIVE
     clock: ClockState = ClockState.DEVICE
+    claimed_at: datetime | None = None
+    """What the device's clock showed, believed or not."""

@@ -79,8 +79,12 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     sockets: dict[int, Values] = {}
     heard_at: datetime | None = None
     """The last live message, on our clock: the only sign of life."""
-    said_at: datetime | None = None
-    """The device's own time in that message."""
+    live_claim: datetime | None = None
+    """What the device's own clock showed in that message, believed or not."""
+    claimed_at: datetime | None = None
+    """What it showed in the last message of any standing, retained ones excepted ..."""
+    claim_heard_at: datetime | None = None
+    """... and when that message arrived: the two show whether the clock runs."""
     waiting_since: datetime | None = None
     """`heard_at`, moved on by the time in which we ourselves could not hear."""
     clock: ClockState = ClockState.ARRIVAL
@@ -99,6 +103,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
 
         A last will is the broker's word, not the device's: it is no sign of life.
         """
+        if report.claimed_at is not None and report.standing is not Standing.RETAINED:
+            self.claimed_at, self.claim_heard_at = report.claimed_at, report.received_at
         if report.standing is Standing.LATE:
             return
         online = next((r.online for r in report.readings if r.online is not None), None)
@@ -106,7 +112,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
             self.whole.online = online
             return
         self.heard_at = self.waiting_since = report.received_at
-        self.said_at, self.clock = report.at, report.clock
+        self.live_claim, self.clock = report.claimed_at, report.clock
         self.whole.online = True
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)

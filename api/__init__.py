@@ -1,0 +1,1 @@
+"""What faces people: the HTTP API, the console, the notifications, and the wiring."""

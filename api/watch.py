@@ -1,0 +1,71 @@
+"""What the pages and the API may see of the running service: one frozen handful.
+
+The HTTP side asks, and never decides: the engine belongs to the pipeline and is only read
+here (both live on one event loop), the ledger is asked through its queries.
+"""
+
+import asyncio
+from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import msgspec
+
+from ingest.clock import Now
+from ingest.history import History
+from ingest.ledger.store import Ledger
+from ingest.registry import Registry
+from rules.engine import Engine
+
+WAITING_CHANGES_MAX = 100
+
+
+class Part(msgspec.Struct, frozen=True):
+    """How one part of the service is doing; `reason` is empty while it is well."""
+
+    name: str
+    ok: bool
+    reason: str = ""
+    since: datetime | None = None
+    vital: bool = True
+    """False for a part whose failure loses and delays nothing that matters at once."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something on the pages is out of date: alerts of a site, or just its readings."""
+
+    site: str
+    alerts: bool
+
+
+class Changes:
+    """Tells every open page what changed. A page that does not listen misses, never blocks."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[Change]] = set()
+
+    def tell(self, change: Change) -> None:
+        for queue in self._listeners:
+            if not queue.full():
+                queue.put_nowait(change)
+
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Queue[Change]]:
+        queue: asyncio.Queue[Change] = asyncio.Queue(WAITING_CHANGES_MAX)
+        self._listeners.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listeners.discard(queue)
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    ledger: Ledger
+    history: History
+    registry: Registry
+    engine: Engine
+    now: Now
+    health: Callable[[], tuple[Part, ...]]
+    changes: Changes
+    metrics: Callable[[], bytes]
+    """The Prometheus exposition of the process."""

@@ -1,0 +1,5 @@
+"""Every error of ours derives from one class, so that one `except` at a task's edge is enough."""
+
+
+class ChargewatchError(Exception):
+    """Something of ours failed in a way that has a name."""

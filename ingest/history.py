@@ -1,0 +1,93 @@
+"""The history: every reading for as long as the site wants it, to look back and to draw.
+
+It is fed from the journal behind the ledger's back: it may be down for days, and then
+catches up by itself. A port with one contract test for all its adapters.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from ingest.errors import ChargewatchError
+from ingest.journal import Entry
+from rules.readings import DeviceId, Reading
+
+
+class HistoryUnavailable(ChargewatchError):
+    """The history cannot be written or read now. The journal keeps everything until it can."""
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading as the history knows it."""
+
+    device: DeviceId
+    at: datetime
+    received_at: datetime
+    reading: Reading
+
+
+class Aggregate(StrEnum):
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    LAST = "last"
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """An aggregate over [at, at + step); only bins that hold a value are returned."""
+
+    at: datetime
+    value: float
+
+
+class History(Protocol):
+    """Everything is UTC; ranges are half-open, [since, until)."""
+
+    async def cursor(self) -> int:
+        """Return the number of the last journal entry that is in the history, 0 for none."""
+        ...
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Add entries and move the cursor, both or neither; older entries change nothing."""
+        ...
+
+    async def range(
+        self,
+        device: DeviceId,
+        channel: int | None,
+        since: datetime,
+        until: datetime,
+        limit: int,
+    ) -> list[Row]:
+        """Return the readings of one socket (or, None, of the whole device), oldest first."""
+        ...
+
+    async def latest(self, device: DeviceId) -> list[Row]:
+        """Return the last reading of each socket and of the whole device."""
+        ...
+
+    async def aggregate(  # noqa: PLR0913  (a question has this many parts)
+        self,
+        device: DeviceId,
+        channel: int | None,
+        quantity: str,
+        how: Aggregate,
+        since: datetime,
+        until: datetime,
+        step: timedelta,
+    ) -> list[Bin]:
+        """Return one number per step; `quantity` must be one of QUANTITIES and numeric."""
+        ...
+
+    async def count(self) -> int:
+        """Return how many readings are kept."""
+        ...
+
+    async def forget(self, before: datetime) -> int:
+        """Delete readings from before that moment; return how many there were."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,185 @@
+"""Reading the ledger for people: plain functions on a connection, answers as structs."""
+
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.ledger import tables
+from ingest.ledger.writing import append_event
+from rules.rule import Evidence
+
+LIMIT_MAX = 1_000
+
+
+class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One episode, as people see it. `state` is firing or resolved."""
+
+    id: int
+    episode: str
+    rule: str
+    device: str
+    channel: int | None
+    site: str
+    severity: str
+    state: str
+    began_at: datetime
+    fired_at: datetime
+    resolved_at: datetime | None
+    evidence: Evidence
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an alert's log."""
+
+    at: datetime
+    what: str
+    who: str
+    detail: str
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One notification and what became of it; `reason` is a word of the catalogue."""
+
+    transition: str
+    channel: str
+    state: str
+    reason: str
+    attempts: int
+    created_at: datetime
+    next_at: datetime
+    told_at: datetime | None
+    receipt: str
+    idempotency_key: str
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A refused message; `payload` holds its first bytes, `size` says how many there were."""
+
+    id: int
+    received_at: datetime
+    topic: str
+    payload: bytes
+    size: int
+    reason: str
+    detail: str
+
+
+class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Each part that is given narrows the list."""
+
+    state: str | None = None
+    rule: str | None = None
+    site: str | None = None
+    device: str | None = None
+    severity: str | None = None
+    acknowledged: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before_id: int | None = None
+    """For the next page: the id of the last alert of this one."""
+
+
+def find_alerts(
+    connection: sa.Connection, wanted: AlertFilter, limit: int = 100
+) -> list[AlertRow]:
+    """Return alerts, newest first."""
+    alert = tables.alerts.c
+    conditions: list[sa.ColumnElement[bool]] = [
+        tables.alerts.c[name] == value
+        for name in ("state", "rule", "site", "device", "severity")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if wanted.acknowledged is not None:
+        is_open = alert.acknowledged_at.is_(None)
+        conditions.append(~is_open if wanted.acknowledged else is_open)
+    if wanted.since is not None:
+        conditions.append(alert.fired_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(alert.fired_at < wanted.until)
+    if wanted.before_id is not None:
+        conditions.append(alert.id < wanted.before_id)
+    question = sa.select(tables.alerts).where(*conditions).order_by(alert.id.desc())
+    return [_alert(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
+
+
+def get_alert(connection: sa.Connection, number: int) -> AlertRow | None:
+    row = connection.execute(
+        sa.select(tables.alerts).where(tables.alerts.c.id == number)
+    ).one_or_none()
+    return None if row is None else _alert(row)
+
+
+def events_of(connection: sa.Connection, episode: str) -> list[EventRow]:
+    """Return an alert's log, oldest first."""
+    event = tables.alert_events.c
+    question = sa.select(event.at, event.what, event.who, event.detail)
+    rows = connection.execute(question.where(event.episode == episode).order_by(event.id))
+    return [EventRow(**row._mapping) for row in rows]  # noqa: SLF001  (its public name)
+
+
+def deliveries_of(connection: sa.Connection, episode: str) -> list[DeliveryRow]:
+    """Return what was sent, or not sent and why, for an alert."""
+    columns = [tables.outbox.c[name] for name in DeliveryRow.__struct_fields__]
+    question = sa.select(*columns).where(tables.outbox.c.episode == episode)
+    rows = connection.execute(question.order_by(tables.outbox.c.id))
+    return [DeliveryRow(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def acknowledge(
+    connection: sa.Connection, number: int, *, who: str, note: str, now: datetime
+) -> AlertRow | None:
+    """Note who has seen an alert; the first one stays. None: no such alert."""
+    alert = get_alert(connection, number)
+    if alert is None:
+        return None
+    if alert.acknowledged_at is None:
+        connection.execute(
+            sa.update(tables.alerts)
+            .where(tables.alerts.c.id == number)
+            .values(acknowledged_at=now, acknowledged_by=who, note=note)
+        )
+        append_event(connection, alert.episode, now, "acknowledged", who, note)
+    return get_alert(connection, number)
+
+
+def find_refused(
+    connection: sa.Connection,
+    *,
+    reason: str | None = None,
+    before_id: int | None = None,
+    limit: int = 100,
+) -> list[QuarantineRow]:
+    """Return refused messages, newest first."""
+    refused = tables.quarantine.c
+    columns = [refused[name] for name in QuarantineRow.__struct_fields__]
+    question = sa.select(*columns).order_by(refused.id.desc()).limit(min(limit, LIMIT_MAX))
+    if reason is not None:
+        question = question.where(refused.reason == reason)
+    if before_id is not None:
+        question = question.where(refused.id < before_id)
+    rows = connection.execute(question)
+    return [QuarantineRow(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def tallies(connection: sa.Connection) -> dict[str, int]:
+    """Return the counts since the ledger began: messages, readings, refused:<reason>, …."""
+    rows = connection.execute(sa.select(tables.tallies.c.name, tables.tallies.c["count"]))
+    return {name: count for name, count in rows.tuples()}
+
+
+def count_alerts(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """Return how many alerts there are by (rule, state)."""
+    alert = tables.alerts.c
+    question = sa.select(alert.rule, alert.state, sa.func.count().label("n"))
+    rows = connection.execute(question.group_by(alert.rule, alert.state))
+    return {(row.rule, row.state): row.n for row in rows}
+
+
+def _alert(row: sa.Row[tuple[object, ...]]) -> AlertRow:
+    values = dict(row._mapping)  # noqa: SLF001
+    values["evidence"] = msgspec.json.decode(values["evidence"], type=Evidence)
+    return AlertRow(**values)

@@ -1,0 +1,180 @@
+"""The tables of the ledger. Moments are UTC, whole microseconds since 1970.
+
+Each change here needs a migration in migrations/versions/; a test holds the two equal.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def to_us(moment: datetime) -> int:
+    """Return whole microseconds since 1970, exactly (a float would lose some)."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def from_us(moment_us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=moment_us)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A datetime that is aware and in UTC, or an error."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else to_us(value)
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else from_us(value)
+
+
+metadata = sa.MetaData()
+
+journal = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("committed_at", Moment, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("reports", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,  # numbers are never given twice, even after pruning
+)
+
+rule_state = sa.Table(
+    "rule_state",
+    metadata,
+    sa.Column("device", sa.Text, primary_key=True),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("episode", sa.Text, nullable=False, unique=True),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("fired_at", Moment, nullable=False),
+    sa.Column("resolved_at", Moment),
+    sa.Column("evidence", sa.LargeBinary, nullable=False),
+    sa.Column("acknowledged_at", Moment),
+    sa.Column("acknowledged_by", sa.Text),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+)
+sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
+# The migration also makes `one_open_alert`, a unique index on (rule, device, channel) of what
+# is firing, and the triggers that keep alert_events append-only: SQLite's own SQL, both.
+
+alert_events = sa.Table(
+    "alert_events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("episode", sa.Text, nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("chain", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, nullable=False, unique=True),
+    sa.Column("episode", sa.Text, nullable=False, index=True),
+    sa.Column("transition", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("urgency", sa.Integer, nullable=False),
+    sa.Column("alert", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("told_at", Moment),
+    sa.Column("receipt", sa.Text, nullable=False),
+)
+sa.Index("outbox_due", outbox.c.state, outbox.c.urgency, outbox.c.next_at)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("identity", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+tallies = sa.Table(
+    "tallies",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+
+areas = sa.Table(
+    "areas",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name_zh", sa.Text, nullable=False),
+    sa.Column("name_en", sa.Text, nullable=False),
+    sa.Column("declared", sa.Boolean, nullable=False),
+)
+
+sites = sa.Table(
+    "sites",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("area", sa.Text, sa.ForeignKey("areas.id"), nullable=False),
+    sa.Column("name_zh", sa.Text, nullable=False),
+    sa.Column("name_en", sa.Text, nullable=False),
+    sa.Column("declared", sa.Boolean, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("site", sa.Text, sa.ForeignKey("sites.id"), nullable=False),
+    sa.Column("dialect", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("declared", sa.Boolean, nullable=False),
+    sa.Column("silent_after_s", sa.Float),
+    sa.Column("added_at", Moment, nullable=False),
+    sa.UniqueConstraint("dialect", "name", name="one_device_per_name"),
+)
+
+sockets = sa.Table(
+    "sockets",
+    metadata,
+    sa.Column("device", sa.Text, sa.ForeignKey("devices.id"), primary_key=True),
+    sa.Column("channel", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("declared", sa.Boolean, nullable=False),
+)
+
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
+)

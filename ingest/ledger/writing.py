@@ -1,0 +1,215 @@
+"""Writing a batch: plain functions on a connection whose transaction is the caller's."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from ingest.journal import packed
+from ingest.ledger import tables
+from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.tables import to_us
+from ingest.registry import Area, Device, Site
+from rules.alerts import Alert, State
+
+QUARANTINE_MAX = 20_000
+"""Rows kept; the oldest give way, and the tallies still count them."""
+QUARANTINE_PAYLOAD_BYTES_MAX = 4_096
+REPLAY_MESSAGES = 100_000
+"""Messages recognised when they come again: the broker holds at most 2 x 4,000 unconfirmed."""
+
+_pack = msgspec.msgpack.Encoder().encode
+_evidence_json = msgspec.json.Encoder().encode
+
+
+def write_batch(connection: sa.Connection, batch: Commit) -> None:
+    """Write, in this order: who is who, the journal, the state, the alerts, the worklist."""
+    for entry in batch.registered:
+        write_registered(connection, entry)
+    if batch.reports:
+        connection.exec_driver_sql(
+            "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
+            (to_us(batch.now), len(batch.reports), packed(batch.reports)),
+        )
+    if batch.stored:
+        connection.exec_driver_sql(
+            "INSERT INTO rule_state (device, state) VALUES (?, ?)"
+            " ON CONFLICT (device) DO UPDATE SET state = excluded.state",
+            [(stored.state.id, _pack(stored)) for stored in batch.stored],
+        )
+    for alert in batch.changes:
+        _write_change(connection, alert)
+    for told in batch.to_tell:
+        _write_to_tell(connection, told, batch.now)
+    if batch.refused:
+        _write_refused(connection, batch.refused)
+    _write_tallies(connection, batch)
+
+
+def _write_change(connection: sa.Connection, alert: Alert) -> None:
+    rule, device, channel = alert.key
+    row = {
+        "episode": alert.episode,
+        "rule": rule,
+        "device": device,
+        "channel": channel,
+        "site": alert.site,
+        "severity": alert.severity,
+        "state": alert.state,
+        "began_at": alert.began_at,
+        "fired_at": alert.since,
+        "evidence": _evidence_json(alert.evidence),
+    }
+    if alert.state is State.FIRING:
+        connection.execute(sa.insert(tables.alerts).values(row))
+    else:
+        connection.execute(
+            sa.update(tables.alerts)
+            .where(tables.alerts.c.episode == alert.episode)
+            .values(state=alert.state, resolved_at=alert.since, evidence=row["evidence"])
+        )
+    append_event(connection, alert.episode, alert.since, alert.state, "chargewatch", "")
+
+
+def append_event(  # noqa: PLR0913, PLR0917  (a line of the log has this many columns)
+    connection: sa.Connection, episode: str, at: datetime, what: str, who: str, detail: str
+) -> None:
+    """Append to the log that is never changed; each line carries the digest of all before."""
+    newest = sa.select(tables.alert_events.c.chain).order_by(tables.alert_events.c.id.desc())
+    before = connection.scalar(newest.limit(1)) or b""
+    line = msgspec.json.encode([episode, to_us(at), what, who, detail])
+    connection.execute(
+        sa.insert(tables.alert_events).values(
+            episode=episode,
+            at=at,
+            what=what,
+            who=who,
+            detail=detail,
+            chain=hashlib.sha256(before + line).digest(),
+        )
+    )
+
+
+def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> None:
+    row = {
+        "idempotency_key": told.idempotency_key,
+        "episode": told.episode,
+        "transition": told.transition,
+        "channel": told.channel,
+        "urgency": told.urgency,
+        "alert": _pack(told.alert),
+        "created_at": now,
+        "state": "waiting",
+        "reason": "new_alert" if told.transition == State.FIRING else "alert_over",
+        "attempts": 0,
+        "next_at": now,
+        "receipt": "",
+    }
+    connection.execute(insert(tables.outbox).values(row).on_conflict_do_nothing())
+
+
+def _write_refused(connection: sa.Connection, refused: Iterable[Refused]) -> None:
+    connection.execute(
+        sa.insert(tables.quarantine),
+        [
+            {
+                "received_at": each.received_at,
+                "topic": each.topic,
+                "payload": each.payload[:QUARANTINE_PAYLOAD_BYTES_MAX],
+                "size": len(each.payload),
+                "reason": each.reason,
+                "detail": each.detail,
+                "identity": each.identity,
+            }
+            for each in refused
+        ],
+    )
+    connection.exec_driver_sql(
+        "DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?",
+        (QUARANTINE_MAX,),
+    )
+
+
+def _write_tallies(connection: sa.Connection, batch: Commit) -> None:
+    counts = {
+        "messages": len(batch.reports),
+        "readings": sum(len(report.readings) for report in batch.reports),
+        "ignored": batch.ignored,
+        "repeated": batch.repeated,
+    }
+    for refused in batch.refused:
+        name = f"refused:{refused.reason}"
+        counts[name] = counts.get(name, 0) + 1
+    connection.exec_driver_sql(
+        "INSERT INTO tallies (name, count) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
+        list(counts.items()),
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO watermarks (name, value) VALUES ('committed_at', ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+        (to_us(batch.now),),
+    )
+
+
+def write_registered(connection: sa.Connection, entry: Area | Site | Device) -> None:
+    """Insert or update one entry of the registry."""
+    match entry:
+        case Area():
+            row: dict[str, object] = {
+                "id": entry.id,
+                "name_zh": entry.name.zh,
+                "name_en": entry.name.en,
+                "declared": entry.declared,
+            }
+            _upsert(connection, tables.areas, row, "id")
+        case Site():
+            row = {
+                "id": entry.id,
+                "area": entry.area,
+                "name_zh": entry.name.zh,
+                "name_en": entry.name.en,
+                "declared": entry.declared,
+                "policy": msgspec.json.encode(entry.policy).decode(),
+            }
+            _upsert(connection, tables.sites, row, "id")
+        case Device():
+            row = {
+                "id": entry.id,
+                "site": entry.site,
+                "dialect": entry.dialect,
+                "name": entry.name,
+                "kind": entry.kind,
+                "declared": entry.declared,
+                "silent_after_s": entry.silent_after and entry.silent_after.total_seconds(),
+                "added_at": entry.added_at,
+            }
+            _upsert(connection, tables.devices, row, "id")
+            for channel in sorted(entry.sockets):
+                socket = {"device": entry.id, "channel": channel, "declared": entry.declared}
+                connection.execute(
+                    insert(tables.sockets).values(socket).on_conflict_do_nothing()
+                )
+
+
+def _upsert(
+    connection: sa.Connection, table: sa.Table, row: dict[str, object], key: str
+) -> None:
+    statement = insert(table).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=row))
+
+
+def prune(connection: sa.Connection, up_to: int) -> None:
+    newest_first = sa.select(tables.journal.c.id, tables.journal.c.messages).order_by(
+        tables.journal.c.id.desc()
+    )
+    kept, keep_from = 0, 0
+    for number, messages in connection.execute(newest_first):
+        kept, keep_from = kept + messages, number
+        if kept >= REPLAY_MESSAGES:
+            break
+    before = min(up_to + 1, keep_from)
+    connection.execute(sa.delete(tables.journal).where(tables.journal.c.id < before))

@@ -1,0 +1,162 @@
+"""Who is who: areas, sites, devices and their sockets, in memory, as the ledger keeps them.
+
+A device that nobody declared is entered when it is first heard, marked as undeclared, and
+watched like any other: a fire does not ask whether the paperwork is done.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ingest.wire import Profile
+from rules.policy import DeviceProfile, SitePolicy
+from rules.readings import DeviceId, Kind, Reading
+
+UNDECLARED = "undeclared"
+DEVICES_MAX = 200_000
+"""A limit on what strangers can make us remember; declared devices are not counted."""
+
+
+class Name(msgspec.Struct, frozen=True):
+    zh: str
+    en: str
+
+
+class Area(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: Name
+    declared: bool = True
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` is "area/site"."""
+
+    id: str
+    area: str
+    name: Name
+    declared: bool = True
+    policy: SitePolicy = SitePolicy()
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` is "area/site/device"; `name` is what its dialect calls it."""
+
+    id: DeviceId
+    site: str
+    dialect: str
+    name: str
+    kind: Kind = Kind.UNKNOWN
+    declared: bool = True
+    sockets: frozenset[int] = frozenset()
+    silent_after: timedelta | None = None
+    added_at: datetime | None = None
+
+
+class Registry:
+    """Looks up devices by what they are called, and enters those that nobody knows.
+
+    What was entered or changed since it was last asked is in `news`, for the next commit.
+    """
+
+    def __init__(
+        self, areas: Iterable[Area], sites: Iterable[Site], devices: Iterable[Device]
+    ) -> None:
+        self.areas = {area.id: area for area in areas}
+        self.sites = {site.id: site for site in sites}
+        self.devices = {device.id: device for device in devices}
+        self._named = {(device.dialect, device.name): device.id for device in devices}
+        self._profiles: dict[DeviceId, DeviceProfile] = {}
+        self._strangers = sum(not device.declared for device in self.devices.values())
+        self.news: list[Area | Site | Device] = []
+
+    def names(self, dialect: str) -> frozenset[str]:
+        """Return the names that are known in a dialect, for codecs with ambiguous topics."""
+        return frozenset(name for spoken, name in self._named if spoken == dialect)
+
+    def find(self, dialect: str, name: str) -> Device | None:
+        device = self._named.get((dialect, name))
+        return None if device is None else self.devices[device]
+
+    def enter(self, dialect: str, name: str, now: datetime) -> Device | None:
+        """Enter a stranger; None if there are too many of them already."""
+        if self._strangers >= DEVICES_MAX:
+            return None
+        self._strangers += 1
+        if dialect == "native":
+            area, site, _ = name.split("/")
+            device_id = DeviceId(name)
+        else:
+            area, site = UNDECLARED, dialect
+            device_id = DeviceId(f"{UNDECLARED}/{dialect}/{name}")
+        if area not in self.areas:
+            self._put(Area(id=area, name=Name(area, area), declared=False))
+        site_id = f"{area}/{site}"
+        if site_id not in self.sites:
+            self._put(Site(id=site_id, area=area, name=Name(site, site), declared=False))
+        device = Device(
+            id=device_id, site=site_id, dialect=dialect, name=name, declared=False, added_at=now
+        )
+        self._put(device)
+        return device
+
+    def learn(self, device: Device, readings: Iterable[Reading]) -> Device:
+        """Note sockets, and the kind of a device that nobody told us, from what it says."""
+        kind, sockets = device.kind, device.sockets
+        for reading in readings:
+            if reading.channel is not None and reading.channel not in sockets:
+                sockets |= {reading.channel}
+            if kind is Kind.UNKNOWN:
+                kind = _apparent_kind(reading)
+        if kind is device.kind and sockets is device.sockets:
+            return device
+        learnt = msgspec.structs.replace(device, kind=kind, sockets=sockets)
+        self._put(learnt)
+        return learnt
+
+    def profile_of(self, device: DeviceId) -> DeviceProfile:
+        """Return what the rules may know of a device."""
+        profile = self._profiles.get(device)
+        if profile is None:
+            known = self.devices[device]
+            profile = self._profiles[device] = DeviceProfile(
+                id=device,
+                site=known.site,
+                kind=known.kind,
+                declared=known.declared,
+                silent_after=known.silent_after,
+            )
+        return profile
+
+    def policy_of(self, site: str) -> SitePolicy:
+        return self.sites[site].policy
+
+    def codec_profile(self, device: Device) -> Profile:
+        """Return what a codec may know of a device."""
+        return Profile(device.kind, ZoneInfo(self.policy_of(device.site).schedule.zone_name))
+
+    def take_news(self) -> Iterator[Area | Site | Device]:
+        """Yield what is new since the last call, areas before their sites and devices."""
+        news, self.news = self.news, []
+        yield from news
+
+    def _put(self, entry: Area | Site | Device) -> None:
+        match entry:
+            case Area():
+                self.areas[entry.id] = entry
+            case Site():
+                self.sites[entry.id] = entry
+            case Device():
+                self.devices[entry.id] = entry
+                self._named[entry.dialect, entry.name] = entry.id
+                self._profiles.pop(entry.id, None)
+        self.news.append(entry)
+
+
+def _apparent_kind(reading: Reading) -> Kind:
+    if reading.smoke_alarm is not None:
+        return Kind.SMOKE
+    if reading.power_w is not None or reading.relay_on is not None:
+        return Kind.CHARGER
+    return Kind.UNKNOWN
