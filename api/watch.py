@@ -49,6 +49,10 @@ class Changes:
             if not queue.full():
                 queue.put_nowait(change)
 
+    def listeners(self) -> int:
+        """Return how many pages are open."""
+        return len(self._listeners)
+
     @contextmanager
     def listening(self) -> Iterator[asyncio.Queue[Change]]:
         queue: asyncio.Queue[Change] = asyncio.Queue(WAITING_CHANGES_MAX)

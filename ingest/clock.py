@@ -11,15 +11,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def warped(speed: float, origin: datetime) -> Now:
-    """Return a clock that showed the real time at `origin` and has run `speed` times as fast.
+def warped(speed: float, started: datetime, shows: datetime) -> Now:
+    """Return a clock that showed `shows` when it really was `started`, and runs in UTC.
 
-    The demo and its simulator are given the same two figures, and so agree.
+    Since then it has run `speed` times as fast as real time, and it never goes back, also
+    if somebody sets the machine's clock. Processes that are given the same three figures
+    agree; before `started` they agree on what came before `shows`.
     """
-    ahead = utc_now() - origin
-    base, started_s = origin + ahead * speed, time.monotonic()
+    base = shows.astimezone(UTC) + (utc_now() - started) * speed
+    begun_s = time.monotonic()
 
     def now() -> datetime:
-        return base + timedelta(seconds=(time.monotonic() - started_s) * speed)
+        return base + timedelta(seconds=(time.monotonic() - begun_s) * speed)
 
     return now

@@ -7,13 +7,17 @@ catches up by itself. A port with one contract test for all its adapters.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, get_args, get_type_hints
 
 import msgspec
 
 from ingest.errors import ChargewatchError
 from ingest.journal import Entry
-from rules.readings import DeviceId, Reading
+from rules.readings import QUANTITIES, DeviceId, Reading
+
+_HINTS = get_type_hints(Reading)
+QUANTITY_TYPES: dict[str, type] = {name: get_args(_HINTS[name])[0] for name in QUANTITIES}
+"""float, bool or str: what every adapter derives its columns or fields from."""
 
 
 class HistoryUnavailable(ChargewatchError):
@@ -43,15 +47,31 @@ class Bin(msgspec.Struct, frozen=True):
     value: float
 
 
+def check_aggregate(quantity: str, step: timedelta) -> None:
+    """Raise ValueError for a question that no history can answer."""
+    if QUANTITY_TYPES.get(quantity) is not float:
+        raise ValueError(f"{quantity!r} is no numeric quantity")
+    if step <= timedelta(0):
+        raise ValueError(f"a step of {step} leads nowhere")
+
+
 class History(Protocol):
-    """Everything is UTC; ranges are half-open, [since, until)."""
+    """Everything is UTC; ranges are half-open, [since, until).
+
+    Readings of the same moment are in the order in which they were committed. Every method
+    but `close` raises HistoryUnavailable when it cannot do its work now; the next call tries
+    again by itself.
+    """
 
     async def cursor(self) -> int:
         """Return the number of the last journal entry that is in the history, 0 for none."""
         ...
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Add entries and move the cursor, both or neither; older entries change nothing."""
+        """Add entries and move the cursor, both or neither.
+
+        Entries up to the cursor change nothing, so overlapping appends are harmless.
+        """
         ...
 
     async def range(
@@ -62,24 +82,28 @@ class History(Protocol):
         until: datetime,
         limit: int,
     ) -> list[Row]:
-        """Return the readings of one socket (or, None, of the whole device), oldest first."""
+        """Return the first `limit` readings of one socket, or, None, of the whole device."""
         ...
 
     async def latest(self, device: DeviceId) -> list[Row]:
-        """Return the last reading of each socket and of the whole device."""
+        """Return the last reading of the whole device and of each socket, in this order."""
         ...
 
     async def aggregate(  # noqa: PLR0913  (a question has this many parts)
         self,
         device: DeviceId,
         channel: int | None,
+        *,
         quantity: str,
         how: Aggregate,
         since: datetime,
         until: datetime,
         step: timedelta,
     ) -> list[Bin]:
-        """Return one number per step; `quantity` must be one of QUANTITIES and numeric."""
+        """Return one number per step, as the whole steps since 1970 fall in the range.
+
+        Raises ValueError unless `quantity` is one of QUANTITIES and numeric.
+        """
         ...
 
     async def count(self) -> int:
@@ -90,4 +114,6 @@ class History(Protocol):
         """Delete readings from before that moment; return how many there were."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Let go of everything. Closing again does nothing; nothing else is possible."""
+        ...

@@ -4,7 +4,7 @@ A device that nobody declared is entered when it is first heard, marked as undec
 watched like any other: a fire does not ask whether the paperwork is done.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -54,6 +54,23 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     added_at: datetime | None = None
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """A device that is no longer known by this id."""
+
+    id: DeviceId
+
+
+Entry = Area | Site | Device | Gone
+
+
+class _Names(msgspec.Struct, frozen=True):
+    dialect: str
+    named: dict[tuple[str, str], DeviceId]
+
+    def __contains__(self, name: object) -> bool:
+        return (self.dialect, name) in self.named
+
+
 class Registry:
     """Looks up devices by what they are called, and enters those that nobody knows.
 
@@ -69,11 +86,45 @@ class Registry:
         self._named = {(device.dialect, device.name): device.id for device in devices}
         self._profiles: dict[DeviceId, DeviceProfile] = {}
         self._strangers = sum(not device.declared for device in self.devices.values())
-        self.news: list[Area | Site | Device] = []
+        self.news: list[Entry] = []
 
-    def names(self, dialect: str) -> frozenset[str]:
+    def declare(
+        self,
+        areas: Iterable[Area],
+        sites: Iterable[Site],
+        devices: Iterable[Device],
+        now: datetime,
+    ) -> None:
+        """Take over what the operator says; what is no longer declared becomes a stranger."""
+        declared = {device.id: device for device in devices}
+        for area in areas:
+            self._put(area)
+        for site in sites:
+            self._put(site)
+        for known in list(self.devices.values()):
+            if known.declared and known.id not in declared:
+                self._put(msgspec.structs.replace(known, declared=False))
+        for device in declared.values():
+            called = self.find(device.dialect, device.name)
+            if called is not None and called.id != device.id:
+                self._remove(called)
+            before = self.devices.get(device.id)
+            if before is not None and (before.dialect, before.name) != (
+                device.dialect,
+                device.name,
+            ):
+                self._remove(before)
+            self._put(
+                msgspec.structs.replace(
+                    device,
+                    sockets=device.sockets | (before.sockets if before else frozenset()),
+                    added_at=before.added_at if before else now,
+                )
+            )
+
+    def names(self, dialect: str) -> Container[str]:
         """Return the names that are known in a dialect, for codecs with ambiguous topics."""
-        return frozenset(name for spoken, name in self._named if spoken == dialect)
+        return _Names(dialect, self._named)
 
     def find(self, dialect: str, name: str) -> Device | None:
         device = self._named.get((dialect, name))
@@ -136,10 +187,16 @@ class Registry:
         """Return what a codec may know of a device."""
         return Profile(device.kind, ZoneInfo(self.policy_of(device.site).schedule.zone_name))
 
-    def take_news(self) -> Iterator[Area | Site | Device]:
+    def take_news(self) -> Iterator[Entry]:
         """Yield what is new since the last call, areas before their sites and devices."""
         news, self.news = self.news, []
         yield from news
+
+    def _remove(self, device: Device) -> None:
+        del self.devices[device.id]
+        del self._named[device.dialect, device.name]
+        self._profiles.pop(device.id, None)
+        self.news.append(Gone(device.id))
 
     def _put(self, entry: Area | Site | Device) -> None:
         match entry:

@@ -44,6 +44,8 @@ class Refusal(StrEnum):
     NOT_ITS_OWN = "not_its_own"
     RETAINED_OLD = "retained_old"
     CLOCK_WRONG = "clock_wrong"
+    """The readings are kept all the same, under their time of arrival."""
+    TOO_MANY_DEVICES = "too_many_devices"
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -98,6 +100,11 @@ class Codec(Protocol):
     @property
     def urgent_filters(self) -> tuple[str, ...]:
         """Those of `filters` that carry safety events only, for the fast lane."""
+        ...
+
+    @property
+    def names_matter(self) -> bool:
+        """Say whether a topic's address depends on which names are known."""
         ...
 
     def address(self, topic: str, known: Container[str]) -> str | Rejected | Ignored | None:

@@ -17,6 +17,7 @@ from rules.alerts import Alert, AlertKey, State, next_alert, opened
 from rules.policy import DeviceProfile, SitePolicy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import Breach, DeviceRule, Moment, Rule, SocketRule, Verdict
+from rules.schedule import Calendar
 from rules.subject import DeviceState
 
 R = TypeVar("R", bound=Rule)
@@ -45,6 +46,7 @@ class Engine:
         self._alerts: dict[DeviceId, dict[AlertKey, Alert]] = {}
         self._deadlines: list[tuple[datetime, DeviceId]] = []
         self._scheduled: dict[DeviceId, datetime] = {}
+        self._calendar = Calendar()
         self._blind_since: datetime | None = None
         self.touched: set[DeviceId] = set()
         """Devices whose state changed; the caller empties it when it has stored them."""
@@ -140,18 +142,30 @@ class Engine:
             self._schedule(device, now)
 
     def _judge(self, state: DeviceState, profile: DeviceProfile, now: datetime) -> list[Alert]:
-        moment = Moment(now, self._policy_of(state.site), profile, self._blind_since is None)
+        """Ask every rule for the device's kind; `_apply` only for what may change an alert."""
+        policy = self._policy_of(state.site)
+        fresh_for = profile.silent_after or policy.silent_after(profile.kind)
+        hearing = self._blind_since is None
+        moment = Moment(now, policy, profile, fresh_for, self._calendar, hearing)
         changes: list[Alert] = []
-        wake: datetime | None = None
+        parts, wake = state.metered_parts, None
         for rule in self._socket_rules[state.kind]:
-            for part in state.metered_parts:
+            for part in parts:
                 verdict = rule.judge(part, state, moment)
-                due = self._apply(rule, part.channel, state, moment, verdict, changes)
-                wake = _earlier(wake, due)
+                if type(verdict) is Breach or state.id in self._alerts:
+                    due = self._apply(rule, part.channel, state, moment, verdict, changes)
+                else:
+                    due = verdict.recheck_at
+                if due is not None and (wake is None or due < wake):
+                    wake = due
         for device_rule in self._device_rules[state.kind]:
             verdict = device_rule.judge(state, moment)
-            due = self._apply(device_rule, None, state, moment, verdict, changes)
-            wake = _earlier(wake, due)
+            if type(verdict) is Breach or state.id in self._alerts:
+                due = self._apply(device_rule, None, state, moment, verdict, changes)
+            else:
+                due = verdict.recheck_at
+            if due is not None and (wake is None or due < wake):
+                wake = due
         if wake is not None:
             self._schedule(state.id, wake)
         return changes
@@ -166,12 +180,11 @@ class Engine:
         changes: list[Alert],
     ) -> datetime | None:
         """Move one alert on; return when it, or its rule, wants to be asked again."""
-        alerts = self._alerts.get(state.id)
-        if not alerts and type(verdict) is not Breach:
-            return verdict.recheck_at
         key, now = AlertKey(rule.name, state.id, channel), moment.now
+        before = self._alerts.get(state.id, {}).get(key)
+        if before is None and type(verdict) is not Breach:
+            return verdict.recheck_at
         timing = rule.timing(moment.policy)
-        before = alerts.get(key) if alerts else None
         after = before
         if after is None and type(verdict) is Breach:
             after = opened(key, rule.severity, state.site, verdict.evidence, now)

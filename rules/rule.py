@@ -8,6 +8,7 @@ import msgspec
 
 from rules.policy import DeviceProfile, SitePolicy
 from rules.readings import Kind
+from rules.schedule import Calendar, Span
 from rules.subject import DeviceState, Values
 
 
@@ -75,13 +76,16 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     now: datetime
     policy: SitePolicy
     profile: DeviceProfile
+    fresh_for: timedelta
+    """How long a value of this device holds before it counts as unknown."""
+    calendar: Calendar
     hearing: bool = True
     """False while the broker is out of reach: then silence means nothing."""
 
     @property
-    def fresh_for(self) -> timedelta:
-        """How long a value of this device holds before it counts as unknown."""
-        return self.profile.silent_after or self.policy.silent_after(self.profile.kind)
+    def span(self) -> Span:
+        """The open or closed time of the site that holds `now`."""
+        return self.calendar.span(self.profile.site, self.policy.schedule, self.now)
 
 
 class Rule(Protocol):

@@ -84,6 +84,24 @@ class Schedule(msgspec.Struct, frozen=True):
         )
 
 
+class Calendar:
+    """Remembers the present span of each site, for as long as it is present."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, tuple[Schedule, Span]] = {}
+
+    def span(self, site: str, schedule: Schedule, now: datetime) -> Span:
+        """Return `schedule.span(now)`, counted once per span and not per message."""
+        known = self._spans.get(site)
+        if known is not None and known[0] is schedule:
+            span = known[1]
+            if span.since <= now < span.until:
+                return span
+        span = schedule.span(now)
+        self._spans[site] = (schedule, span)
+        return span
+
+
 def merged(
     spans: Iterable[tuple[datetime, datetime]],
 ) -> Iterator[tuple[datetime, datetime]]:

@@ -3,6 +3,7 @@
 The engine alone changes these; to rules and to people they are read-only.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -79,6 +80,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     sockets: dict[int, Values] = {}
     heard_at: datetime | None = None
     """The last live message, on our clock: the only sign of life."""
+    offline_since: datetime | None = None
+    """When the broker said that its connection was lost; None while it is connected."""
     live_claim: datetime | None = None
     """What the device's own clock showed in that message, believed or not."""
     claimed_at: datetime | None = None
@@ -109,18 +112,21 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
             return
         online = next((r.online for r in report.readings if r.online is not None), None)
         if report.standing is Standing.RETAINED or online is False:
+            if online is False and self.whole.online is not False:
+                self.offline_since = report.received_at
             self.whole.online = online
             return
         self.heard_at = self.waiting_since = report.received_at
         self.live_claim, self.clock = report.claimed_at, report.clock
-        self.whole.online = True
+        self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)
 
     @property
-    def metered_parts(self) -> tuple[Values, ...]:
-        """The sockets by number; the whole device where only it has a meter."""
-        sockets = tuple(self.sockets[n] for n in sorted(self.sockets))
-        if any(socket.power_w is not None for socket in sockets):
-            return sockets
+    def metered_parts(self) -> Sequence[Values]:
+        """The sockets in the order heard; the whole device where only it has a meter."""
+        sockets = tuple(self.sockets.values())
+        for socket in sockets:
+            if socket.power_w is not None:
+                return sockets
         return (self.whole,)

@@ -23,7 +23,7 @@ Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Readings = Annotated[tuple[Reading, ...], msgspec.Meta(max_length=257)]
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True):
+class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """The device's own time, RFC 3339 with offset."""
     boot: Text = ""
@@ -74,6 +74,7 @@ _status = msgspec.json.Decoder(Status)
 
 class Native(msgspec.Struct, frozen=True):
     name: str = "native"
+    names_matter: bool = False
     filters: tuple[str, ...] = (
         "chargewatch/v1/+/+/+/telemetry",
         "chargewatch/v1/+/+/+/event",
@@ -128,8 +129,17 @@ def _said(
 ) -> Said | Rejected:
     if body.device is not None and body.device != name.rpartition("/")[2]:
         return Rejected(Refusal.NOT_ITS_OWN, f"speaks for {body.device!r}")
-    identity = None if body.seq is None else f"{body.boot}/{body.seq}"
-    return Said(readings, body.at, identity, body.buffered, presence)
+    return Said(readings, body.at, numbered(body), body.buffered, presence)
+
+
+def numbered(body: _Body) -> str | None:
+    """Return the message's identity, if its device numbers its messages.
+
+    The time is part of it, for a device that begins at 0 again without a new `boot`.
+    """
+    if body.seq is None or not (body.boot or body.at):
+        return None
+    return f"{body.boot}/{body.seq}/{body.at.timestamp() if body.at else ''}"
 
 
 def happened(event: Event) -> Reading:

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from ingest.registry import Area, Device, Site
+from ingest.registry import Entry
 from rules.alerts import Alert
-from rules.readings import Report
+from rules.readings import DeviceId, Report
 from rules.subject import DeviceState
 
 
@@ -45,13 +45,31 @@ class Commit(msgspec.Struct, kw_only=True):
 
     now: datetime
     reports: list[Report] = []
-    stored: list[Stored] = []
+    journal: bytes = b""
+    """The reports, packed."""
+    states: list[tuple[DeviceId, bytes]] = []
+    """Packed `Stored` of each device that changed."""
     changes: list[Alert] = []
+    arrived: dict[str, datetime] = {}
+    """By episode, when the message arrived that made an alert change; or its deadline."""
     to_tell: list[ToTell] = []
     refused: list[Refused] = []
-    registered: list[Area | Site | Device] = []
+    registered: list[Entry] = []
     ignored: int = 0
     repeated: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing happened but time."""
+        return not (
+            self.reports
+            or self.states
+            or self.changes
+            or self.refused
+            or self.registered
+            or self.ignored
+            or self.repeated
+        )
 
 
 def identity_in_all(device: str, identity: str) -> str:

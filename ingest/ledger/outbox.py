@@ -5,6 +5,7 @@ the channel has taken it (`told`), or it is plain that it never will (`failed`),
 is nobody to tell any more (`skipped`). The reason is always a word that people can read.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -50,10 +51,10 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     alert: Alert
 
 
-def due(connection: sa.Connection, now: datetime, limit: int) -> list[Due]:
-    """Return what is to be sent now, the most urgent first, then the oldest.
+def due(connection: sa.Connection, channel: str, now: datetime, limit: int) -> list[Due]:
+    """Return what a channel is to send now, the most urgent first, then the oldest.
 
-    The end of an alarm waits until its beginning has been told, on each channel.
+    The end of an alarm waits until its beginning has been told.
     """
     row, first = tables.outbox.c, tables.outbox.alias("first")
     beginning_waits = sa.exists().where(
@@ -65,7 +66,12 @@ def due(connection: sa.Connection, now: datetime, limit: int) -> list[Due]:
     )
     question = (
         sa.select(tables.outbox)
-        .where(row.state == OutboxState.WAITING, row.next_at <= now, ~beginning_waits)
+        .where(
+            row.channel == channel,
+            row.state == OutboxState.WAITING,
+            row.next_at <= now,
+            ~beginning_waits,
+        )
         .order_by(row.urgency, row.id)
         .limit(limit)
     )
@@ -84,11 +90,35 @@ def due(connection: sa.Connection, now: datetime, limit: int) -> list[Due]:
     ]
 
 
-def next_due_at(connection: sa.Connection) -> datetime | None:
-    """Return when the next waiting notification is due."""
+def next_due_at(connection: sa.Connection, channel: str) -> datetime | None:
+    """Return when a channel's next notification is due."""
     row = tables.outbox.c
-    question = sa.select(row.next_at).where(row.state == OutboxState.WAITING)
-    return connection.scalar(question.order_by(row.next_at).limit(1))
+    question = (
+        sa.select(row.next_at)
+        .where(row.channel == channel, row.state == OutboxState.WAITING)
+        .order_by(row.next_at)
+        .limit(1)
+    )
+    return connection.scalar(question)
+
+
+def give_up_on_others(
+    connection: sa.Connection, channels: Collection[str], now: datetime
+) -> None:
+    """Fail what waits for channels that are not configured any more, in the open."""
+    row = tables.outbox.c
+    orphaned = sa.select(row.id, row.episode, row.channel).where(
+        row.state == OutboxState.WAITING, row.channel.not_in(channels)
+    )
+    for found in connection.execute(orphaned).all():
+        connection.execute(
+            sa.update(tables.outbox)
+            .where(row.id == found.id)
+            .values(state=OutboxState.FAILED, reason=Reason.NO_SUCH_CHANNEL)
+        )
+        append_event(
+            connection, found.episode, now, "not_told", found.channel, Reason.NO_SUCH_CHANNEL
+        )
 
 
 def waiting(connection: sa.Connection) -> int:

@@ -107,7 +107,7 @@ outbox = sa.Table(
     sa.Column("told_at", Moment),
     sa.Column("receipt", sa.Text, nullable=False),
 )
-sa.Index("outbox_due", outbox.c.state, outbox.c.urgency, outbox.c.next_at)
+sa.Index("outbox_due", outbox.c.channel, outbox.c.state, outbox.c.urgency)
 
 quarantine = sa.Table(
     "quarantine",

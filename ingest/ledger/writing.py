@@ -8,11 +8,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from ingest.journal import packed
 from ingest.ledger import tables
 from ingest.ledger.commit import Commit, Refused, ToTell
 from ingest.ledger.tables import to_us
-from ingest.registry import Area, Device, Site
+from ingest.registry import Area, Device, Entry, Gone, Site
+from ingest.wire import Refusal
 from rules.alerts import Alert, State
 
 QUARANTINE_MAX = 20_000
@@ -32,13 +32,13 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
-            (to_us(batch.now), len(batch.reports), packed(batch.reports)),
+            (to_us(batch.now), len(batch.reports), batch.journal),
         )
-    if batch.stored:
+    if batch.states:
         connection.exec_driver_sql(
             "INSERT INTO rule_state (device, state) VALUES (?, ?)"
             " ON CONFLICT (device) DO UPDATE SET state = excluded.state",
-            [(stored.state.id, _pack(stored)) for stored in batch.stored],
+            batch.states,
         )
     for alert in batch.changes:
         _write_change(connection, alert)
@@ -141,7 +141,8 @@ def _write_tallies(connection: sa.Connection, batch: Commit) -> None:
         "repeated": batch.repeated,
     }
     for refused in batch.refused:
-        name = f"refused:{refused.reason}"
+        kept = refused.reason == Refusal.CLOCK_WRONG
+        name = f"{'amended' if kept else 'refused'}:{refused.reason}"
         counts[name] = counts.get(name, 0) + 1
     connection.exec_driver_sql(
         "INSERT INTO tallies (name, count) VALUES (?, ?)"
@@ -155,9 +156,11 @@ def _write_tallies(connection: sa.Connection, batch: Commit) -> None:
     )
 
 
-def write_registered(connection: sa.Connection, entry: Area | Site | Device) -> None:
+def write_registered(connection: sa.Connection, entry: Entry) -> None:
     """Insert or update one entry of the registry."""
     match entry:
+        case Gone():
+            _forget(connection, entry.id)
         case Area():
             row: dict[str, object] = {
                 "id": entry.id,
@@ -193,6 +196,13 @@ def write_registered(connection: sa.Connection, entry: Area | Site | Device) -> 
                 connection.execute(
                     insert(tables.sockets).values(socket).on_conflict_do_nothing()
                 )
+
+
+def _forget(connection: sa.Connection, device: str) -> None:
+    """Take a device out of the registry; its past stays in alerts and history."""
+    connection.execute(sa.delete(tables.sockets).where(tables.sockets.c.device == device))
+    connection.execute(sa.delete(tables.devices).where(tables.devices.c.id == device))
+    connection.execute(sa.delete(tables.rule_state).where(tables.rule_state.c.device == device))
 
 
 def _upsert(

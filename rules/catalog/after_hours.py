@@ -37,7 +37,7 @@ class AfterHours(msgspec.Struct, frozen=True):
             return UNKNOWN
         if power_w < moment.policy.charging_w_min:
             return CLEAR
-        span = moment.policy.schedule.span(moment.now)
+        span = moment.span
         if not span.closed:
             return Clear(recheck_at=span.until)
         evidence = Evidence(power_w, unit="W", since=span.since, until=span.until)

@@ -42,10 +42,9 @@ class Silence(msgspec.Struct, frozen=True):
             return UNKNOWN
         if device.waiting_since is None:
             return CLEAR  # never heard live: the registry lists it as such
-        allowed = moment.fresh_for
-        if device.whole.online is False:
-            allowed = min(allowed, AFTER_LAST_WILL)
-        due = device.waiting_since + allowed
+        allowed, due = moment.fresh_for, device.waiting_since + moment.fresh_for
+        if device.offline_since is not None:
+            due = min(due, max(device.offline_since, device.waiting_since) + AFTER_LAST_WILL)
         if moment.now < due:
             return Clear(recheck_at=due)
         return Breach(Evidence(limit=allowed.total_seconds(), unit="s", since=device.heard_at))

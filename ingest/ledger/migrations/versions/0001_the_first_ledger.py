@@ -1,4 +1,4 @@
-"""The first ledger"""
+"""The first ledger."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -86,7 +86,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_outbox_episode"), ["episode"], unique=False)
-        batch_op.create_index("outbox_due", ["state", "urgency", "next_at"], unique=False)
+        batch_op.create_index("outbox_due", ["channel", "state", "urgency"], unique=False)
 
     op.create_table(
         "quarantine",

@@ -1,0 +1,170 @@
+"""The command line: one word to type, `./chargewatch`, and what it can do."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from api.demo import Options, play, table
+from api.serving import main_loop, serve, set_up_log, stop_on_signals
+from api.settings import Settings
+from api.sites import read_sites
+from api.tokens import Scope, add_token
+from ingest.clock import utc_now
+from ingest.codecs import all_codecs
+from ingest.decode import decode_lines
+from ingest.errors import ChargewatchError
+
+app = typer.Typer(
+    name="chargewatch",
+    help="Watches e-bike charging stations over MQTT, and warns before there is a fire.\n\n"
+    "New here? Run `make demo`: a village in your terminal, alarms included.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def demo(  # noqa: PLR0913  (a command line is as wide as its options)
+    *,
+    exit_after: Annotated[
+        float | None, typer.Option(help="End after so many seconds.", min=1)
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+    browser: Annotated[bool, typer.Option(help="Open the console in a browser.")] = True,
+    speed: Annotated[float, typer.Option(help="Times faster than life.", min=1, max=600)] = 60,
+    seed: Annotated[int, typer.Option(help="Another number, another village.")] = 7,
+    http_port: Annotated[int, typer.Option(help="Console and API; 0: any free port.")] = 8000,
+    broker_port: Annotated[int, typer.Option(help="Embedded broker, MQTT 3.1.1.")] = 1883,
+    language: Annotated[str, typer.Option(help="zh or en, for the alarms shown here.")] = "zh",
+) -> None:
+    """Play an evening in a village: broker, devices, service, console. No set-up.
+
+    Ends with a summary, and with status 0 only if every alarm of the evening was raised and
+    told, and no other.
+    """
+    set_up_log("human", quiet=True)
+    console = Console(stderr=json)
+    options = Options(
+        speed=speed,
+        seed=seed,
+        exit_after_s=exit_after,
+        browser=browser,
+        http_port=http_port,
+        broker_port=broker_port,
+        language=language,
+    )
+
+    async def run() -> None:
+        summary = await play(options, console, stop_on_signals())
+        if json:
+            sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+        else:
+            console.print(table(summary))
+        if not summary.ok:
+            raise typer.Exit(1)
+
+    _run_or_explain(lambda: main_loop(run()))
+
+
+@app.command("serve")
+def serve_command() -> None:
+    """Run the service: broker in, ledger, rules, alarms, console. Settings: README, `.env`."""
+
+    def run() -> None:
+        settings = Settings()
+        set_up_log(settings.log)
+        main_loop(serve(settings, utc_now))
+
+    _run_or_explain(run)
+
+
+@app.command()
+def decode(
+    *,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object per line, in and out.")
+    ] = True,
+) -> None:
+    """Show what chargewatch understands of messages given on standard input.
+
+    A line is {"topic": …, "payload": … or "payload_base64": …}, and may have "format",
+    "kind" (charger or smoke) and "received_at".
+    """
+    if not jsonl:
+        raise typer.BadParameter("JSON lines are the only form there is")
+    for line in decode_lines(sys.stdin.buffer, utc_now):
+        sys.stdout.buffer.write(line)
+        sys.stdout.flush()
+
+
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    },
+    add_help_option=False,
+)
+def simulate(context: typer.Context) -> None:
+    """Play devices that do not exist to a broker, or into a file (`simulate --help`)."""
+    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])  # noqa: S606
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Who it is for.")] = "admin",
+    *,
+    scope: Annotated[
+        Scope, typer.Option(help="read, or write (which includes read).")
+    ] = "read",
+) -> None:
+    """Print a token for the API and the console, making it if there is none of that name.
+
+    A running service knows a new one after its next start.
+    """
+    _run_or_explain(lambda: typer.echo(add_token(Settings().data_dir, name, scope).secret))
+
+
+@app.command("check-sites")
+def check_sites(
+    file: Annotated[Path, typer.Argument(help="A sites file (docs/sites.md).")],
+) -> None:
+    """Check a sites file, and say what it declares."""
+
+    def run() -> None:
+        declared = read_sites(file, [codec.name for codec in all_codecs()])
+        Console().print(
+            f"{file}: {len(declared.areas)} areas, {len(declared.sites)} sites,"
+            f" {len(declared.devices)} devices"
+        )
+
+    _run_or_explain(run)
+
+
+def _run_or_explain(run: Callable[[], object]) -> None:
+    """Turn what a user can mend into a sentence and status 2; our own faults stay loud."""
+    try:
+        run()
+    except* (ChargewatchError, ValidationError) as errors:
+        for error in _leaves(errors):
+            typer.echo(f"chargewatch: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

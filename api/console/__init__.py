@@ -1,0 +1,1 @@
+"""The console: pages for those who watch, in Chinese and English, on any telephone."""

@@ -1,0 +1,71 @@
+"""Server-sent events: tells an open page that it is out of date, and what about."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import StreamingResponse
+
+from api.console.login import Visitor
+from api.http.context import Context, context_of
+from api.http.problems import Trouble
+from api.watch import Change
+
+HEARTBEAT_S = 15.0
+"""Shorter than the half minute after which proxies think that a connection is dead."""
+PAUSE_S = 0.5
+STREAMS_MAX = 200
+RETRY_MS = 3_000
+
+events = APIRouter()
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What changed: `site` is null if it was several."""
+
+    site: str | None
+    alerts: bool
+
+
+@events.get("/events")
+async def stream(request: Request, session: Visitor) -> StreamingResponse:
+    """Send `change` events until the page or its session is gone."""
+    context = context_of(request)
+    if context.watch.changes.listeners() >= STREAMS_MAX:
+        raise Trouble(503, "Too many pages are open.", headers={"Retry-After": "30"})
+    return StreamingResponse(
+        changes(context, session.id),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
+    """Yield at most two events a second, and a comment where there is nothing to tell."""
+    with context.watch.changes.listening() as queue:
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while context.sessions.find(session) is not None:
+            try:
+                first = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
+            except TimeoutError:
+                yield b": all is quiet\n\n"
+                continue
+            yield event_of(merged(first, queue))
+            await asyncio.sleep(PAUSE_S)
+
+
+def merged(first: Change, queue: asyncio.Queue[Change]) -> Event:
+    """Return all that waits, as one event."""
+    waiting = [first]
+    while not queue.empty():
+        waiting.append(queue.get_nowait())
+    sites = {change.site for change in waiting}
+    return Event(
+        site=first.site if len(sites) == 1 else None,
+        alerts=any(change.alerts for change in waiting),
+    )
+
+
+def event_of(event: Event) -> bytes:
+    return b"event: change\ndata: " + msgspec.json.encode(event) + b"\n\n"

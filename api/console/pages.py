@@ -1,0 +1,143 @@
+"""The pages of the console."""
+
+import asyncio
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from api.console import views
+from api.console.login import NEXT_CHARS_MAX, OwnPost, Visitor, own_path
+from api.console.rendering import language_of, page
+from api.http.context import WatchHere
+from api.http.live import devices_by_site, station_of
+from api.http.problems import Trouble
+from api.http.routes.alerts import NOTE_CHARS_MAX, acknowledged, alert_in_full
+from api.http.routes.inputs import BeforeId, Id, NameInPath, NumberInPath
+from api.http.shapes.service import Refused
+from api.text.explaining import area_name
+from ingest.ledger import queries
+from ingest.wire import Refusal
+from rules.policy import SitePolicy
+
+REFUSED_PER_PAGE = 30
+
+pages = APIRouter()
+
+
+@pages.get("/")
+async def home(
+    request: Request, session: Visitor, watch: WatchHere, area: Id | None = None
+) -> Response:
+    """Show the open alerts and every station."""
+    lang = language_of(request)
+    areas = sorted(watch.registry.areas.values(), key=lambda each: each.id)
+    return await asyncio.to_thread(
+        page,
+        request,
+        "home.html",
+        here="home",
+        session=session,
+        live=True,
+        now=watch.now(),
+        unwell=views.unwell(watch),
+        alerts=await views.open_alerts(watch, lang, area),
+        stations=await views.stations(watch, area),
+        areas=areas,
+        area=area,
+        zone=SitePolicy().schedule.zone,
+    )
+
+
+@pages.get("/stations/{area}/{site}")
+async def station(
+    request: Request, session: Visitor, watch: WatchHere, area: NameInPath, site: NameInPath
+) -> Response:
+    """Show a station: each device, its sockets, and what happened lately."""
+    entry = watch.registry.sites.get(f"{area}/{site}")
+    if entry is None:
+        raise Trouble(404, "")
+    return await asyncio.to_thread(
+        page,
+        request,
+        "station.html",
+        session=session,
+        live=True,
+        now=watch.now(),
+        unwell=views.unwell(watch),
+        entry=entry,
+        area_name=area_name,
+        registry=watch.registry,
+        station=station_of(watch, entry, devices_by_site(watch)[entry.id]),
+        alerts=await views.recent_alerts(watch, entry.id, language_of(request)),
+        zone=entry.policy.schedule.zone,
+    )
+
+
+@pages.get("/alerts/{number}")
+async def alert(
+    request: Request, session: Visitor, watch: WatchHere, number: NumberInPath
+) -> Response:
+    """Show an alert with all that is known of it."""
+    row, log, deliveries = await alert_in_full(watch, number)
+    card = views.card(watch, row, language_of(request))
+    return await asyncio.to_thread(
+        page,
+        request,
+        "alert.html",
+        session=session,
+        live=True,
+        now=watch.now(),
+        unwell=views.unwell(watch),
+        card=card,
+        log=log,
+        deliveries=deliveries,
+        zone=card.zone,
+        note_chars_max=NOTE_CHARS_MAX,
+    )
+
+
+@pages.post("/alerts/{number}/acknowledge")
+async def acknowledge(
+    session: OwnPost,
+    watch: WatchHere,
+    number: NumberInPath,
+    note: Annotated[str, Form(max_length=NOTE_CHARS_MAX)] = "",
+    back: Annotated[str, Form(max_length=NEXT_CHARS_MAX)] = "/",
+) -> Response:
+    """Note that somebody sees to the alert, and go back to where the button was."""
+    if not session.caller.may_write:
+        raise Trouble(403, "")
+    await acknowledged(watch, number, who=session.caller.name, note=note)
+    return RedirectResponse(own_path(back), 303)
+
+
+@pages.get("/quarantine")
+async def quarantine(
+    request: Request,
+    session: Visitor,
+    watch: WatchHere,
+    reason: Refusal | None = None,
+    before_id: BeforeId | None = None,
+) -> Response:
+    """Show the messages that were refused."""
+    limit = REFUSED_PER_PAGE + 1
+    found = await watch.ledger.read(
+        lambda c: queries.find_refused(c, reason=reason, before_id=before_id, limit=limit)
+    )
+    shown = [Refused.of(row) for row in found[:REFUSED_PER_PAGE]]
+    zone: ZoneInfo = SitePolicy().schedule.zone
+    return await asyncio.to_thread(
+        page,
+        request,
+        "quarantine.html",
+        here="quarantine",
+        session=session,
+        now=watch.now(),
+        refused=shown,
+        older=shown[-1].id if len(found) > REFUSED_PER_PAGE else None,
+        reason=reason,
+        reasons=list(Refusal),
+        zone=zone,
+    )

@@ -1,0 +1,120 @@
+"""Pages from templates. Everything is escaped; nothing is fetched from anywhere else."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from api.text import DEFAULT, LANGUAGES, Texts, plain
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"
+LANGUAGE_COOKIE = "chargewatch_lang"
+YEAR_S = 365 * 86_400
+
+_environment = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def _path(identity: str) -> str:
+    """Return an id as part of a path; its slashes stay."""
+    return quote(identity, safe="/")
+
+
+def _lines(text: str) -> str:
+    """Return text of several lines, each of them plain."""
+    return "\n".join(plain(line.expandtabs()) for line in text.splitlines())
+
+
+_environment.filters["lines"] = _lines
+_environment.filters["path"] = _path
+_environment.filters["plain"] = plain
+_environment.globals["zone_of"] = ZoneInfo
+_environment.globals["digests"] = {
+    name: _digest(name) for name in ("console.css", "console.js", "icon.svg")
+}
+
+
+def static() -> StaticFiles:
+    """Return the files beside the pages."""
+    return StaticFiles(directory=STATIC)
+
+
+def language_of(request: Request) -> str:
+    """Return the language asked for, else the one chosen before, else Chinese."""
+    asked = request.query_params.get("lang")
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    return next((lang for lang in (asked, chosen) if lang in LANGUAGES), DEFAULT)
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: object,
+) -> Response:
+    """Return a page in the language of whoever asks."""
+    lang = language_of(request)
+    say = Texts.of(lang)
+    body = _environment.get_template(template).render(
+        say=say, lang=lang, other_language=_other_language(request, lang), **_blank | values
+    )
+    response = HTMLResponse(body, status, headers=dict(headers or {}))
+    if request.query_params.get("lang") in LANGUAGES:
+        response.set_cookie(
+            LANGUAGE_COOKIE,
+            lang,
+            max_age=YEAR_S,
+            httponly=True,
+            samesite="lax",
+            secure=is_secure(request),
+        )
+    return response
+
+
+_blank: dict[str, object] = {"session": None, "live": False, "here": ""}
+
+
+def error_page(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return what went wrong, as a page."""
+    say = Texts.of(language_of(request))
+    title = say.messages.get(f"problem.{status}", str(status))
+    return page(
+        request, "error.html", status=status, headers=headers, title=title, detail=detail
+    )
+
+
+def path_after_login(request: Request) -> str:
+    """Return the query of a login page that leads back to this one."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return "" if here == "/" else f"?{urlencode({'next': here})}"
+
+
+def is_secure(request: Request) -> bool:
+    """Say whether the browser came over TLS (a proxy says so by X-Forwarded-Proto)."""
+    return request.url.scheme == "https"
+
+
+def _other_language(request: Request, lang: str) -> str:
+    other = next(each for each in LANGUAGES if each != lang)
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k != "lang"]
+    return f"?{urlencode([*kept, ('lang', other)])}"

@@ -1,0 +1,116 @@
+"""What the pages show, made ready: alerts with their words, stations in order of need."""
+
+import asyncio
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Connection
+
+from api.http.live import Station, devices_by_site, station_of
+from api.http.shapes.places import Condition
+from api.text import Explanation, Texts, explained
+from api.text.explaining import zone_of
+from api.watch import Part, Watch
+from ingest.ledger import queries
+from ingest.ledger.queries import AlertFilter, AlertRow
+from rules.alerts import State
+from rules.readings import DeviceId
+from rules.rule import Severity
+
+SHOWN_CRITICAL_MAX = 100
+SHOWN_WARNING_MAX = 100
+STATIONS_MAX = 200
+RECENT_ALERTS_MAX = 20
+
+
+class AlertCard(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert with its words in the reader's language."""
+
+    row: AlertRow
+    words: Explanation
+    zone: ZoneInfo
+
+    @property
+    def open(self) -> bool:
+        return self.row.state == State.FIRING
+
+
+class OpenAlerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Those that nobody has acknowledged first, critical before warning, newest first."""
+
+    cards: list[AlertCard]
+    more: int
+    """How many are open and not shown."""
+
+    @property
+    def unacknowledged(self) -> int:
+        return sum(card.row.acknowledged_at is None for card in self.cards)
+
+
+class Stations(msgspec.Struct, frozen=True):
+    """The worst first."""
+
+    stations: list[Station]
+    more: int
+
+
+def unwell(watch: Watch) -> tuple[Part, ...]:
+    return tuple(part for part in watch.health() if not part.ok)
+
+
+def card(watch: Watch, alert: AlertRow, lang: str) -> AlertCard:
+    """Return the alert with the evidence of this moment, if it is still open."""
+    for known in watch.engine.alerts_of(DeviceId(alert.device)):
+        if known.episode == alert.episode:
+            alert = msgspec.structs.replace(alert, evidence=known.evidence)
+    words = explained(alert, watch.registry, Texts.of(lang))
+    return AlertCard(row=alert, words=words, zone=zone_of(watch.registry, alert.site))
+
+
+async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
+    """Return the open alerts; a flood of warnings never pushes a critical one out."""
+
+    def ask(c: Connection) -> tuple[list[AlertRow], int]:
+        found: list[AlertRow] = []
+        limits = {Severity.CRITICAL: SHOWN_CRITICAL_MAX, Severity.WARNING: SHOWN_WARNING_MAX}
+        for severity, limit in limits.items():
+            wanted = AlertFilter(state=State.FIRING, severity=severity)
+            found += queries.find_alerts(c, wanted, limit)
+        counts = queries.count_alerts(c).items()
+        return found, sum(n for (_, state), n in counts if state == State.FIRING)
+
+    rows, count = await watch.ledger.read(ask)
+    more = count - len(rows)
+    shown = [row for row in rows if area is None or row.site.startswith(f"{area}/")]
+    cards = [card(watch, row, lang) for row in shown]
+    cards.sort(key=lambda each: (each.row.acknowledged_at is not None, _rank(each)))
+    return OpenAlerts(cards=cards, more=more)
+
+
+async def stations(watch: Watch, area: str | None) -> Stations:
+    """Return the stations (of one area), giving way to the engine after each."""
+    devices = devices_by_site(watch)
+    found: list[Station] = []
+    for site in list(watch.registry.sites.values()):
+        if area is None or site.area == area:
+            found.append(station_of(watch, site, devices[site.id]))
+            await asyncio.sleep(0)
+    order = tuple(Condition)
+    found.sort(key=lambda each: (order.index(each.site.condition), each.site.id))
+    return Stations(found[:STATIONS_MAX], max(0, len(found) - STATIONS_MAX))
+
+
+async def recent_alerts(watch: Watch, site: str, lang: str) -> list[AlertCard]:
+    """Return the newest alerts of a site."""
+    wanted = AlertFilter(site=site)
+    rows = await watch.ledger.read(lambda c: queries.find_alerts(c, wanted, RECENT_ALERTS_MAX))
+    return [card(watch, row, lang) for row in rows]
+
+
+def _rank(each: AlertCard) -> tuple[bool, float]:
+    return each.row.severity != Severity.CRITICAL, -_seconds(each.row.fired_at)
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.timestamp()

@@ -1,0 +1,303 @@
+"""The demo: a whole village in one terminal, with a broker, a service and devices.
+
+Three processes, as in real life: the embedded broker, the simulator (which knows what is
+going to happen), and this one, the service (which does not). At the end the service's
+alarms are compared with the simulator's truth.
+"""
+
+import asyncio
+import sys
+import tempfile
+import webbrowser
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from api.embedded_broker import HOST, embedded_broker
+from api.service import Running
+from api.serving import check_free, check_http, free_port, serving
+from api.settings import BrokerSettings, HttpSettings, Settings
+from api.text import Texts, alert_title
+from api.tokens import add_token
+from ingest.clock import utc_now, warped
+from ingest.errors import ChargewatchError
+from ingest.ledger import queries
+from ingest.ledger.queries import AlertFilter, AlertRow
+
+SCENARIO = "village-evening"
+ZONE = ZoneInfo("Asia/Shanghai")
+HEAD_START = timedelta(seconds=3)
+"""Real time in which the service comes up before the evening begins."""
+LOOK_EVERY_S = 0.1
+PERCENT = 100
+
+
+class DemoFailed(ChargewatchError):
+    """The demo could not be played."""
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """An alarm that the scenario must cause."""
+
+    rule: str
+    device: str
+    channel: int | None
+    earliest: datetime
+    latest: datetime
+
+
+class Truth(msgspec.Struct, frozen=True):
+    starts: datetime
+    ends: datetime
+    expected_refused: int
+    alerts: tuple[Expected, ...]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What is printed at the end. Delays are real milliseconds, arrival to first telling."""
+
+    ok: bool
+    scenario: str
+    speed: float
+    seconds: float
+    messages: int
+    readings: int
+    refused: int
+    alerts: dict[str, int]
+    expected: int
+    told: int
+    delay_ms_p50: float | None
+    delay_ms_p99: float | None
+    missed: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    not_told: tuple[str, ...]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    speed: float = 60.0
+    seed: int = 7
+    exit_after_s: float | None = None
+    as_json: bool = False
+    browser: bool = True
+    http_port: int = 8000
+    broker_port: int = 1883
+    language: str = "zh"
+
+
+async def play(options: Options, console: Console, stop: asyncio.Event) -> Summary:
+    """Play the evening and return how it went; `stop` ends it early."""
+    with tempfile.TemporaryDirectory(prefix="chargewatch-demo-") as folder_name:
+        folder = Path(folder_name)
+        http, broker = _settle_ports(options)
+        truth_file, sites_file = folder / "truth.json", folder / "sites.toml"
+        stream = ("--out", folder / "stream.jsonl", "--duration", 0, "--seed", options.seed)
+        await _simulator("--truth", truth_file, "--sites-toml", sites_file, *stream)
+        truth = msgspec.json.decode(truth_file.read_bytes(), type=Truth)
+        started = utc_now() + HEAD_START
+        now = warped(options.speed, started, truth.starts)
+        settings = Settings(
+            data_dir=folder,
+            sites_file=sites_file,
+            language="en" if options.language == "en" else "zh",
+            broker=broker,
+            http=http,
+        )
+        with embedded_broker(folder, options.broker_port, broker.port):
+            async with serving(settings, now, options.speed) as (service, server):
+                pages = asyncio.create_task(server.serve(), name="pages")
+                devices = asyncio.create_task(
+                    _simulator(
+                        *("--broker", f"mqtt://{HOST}:{broker.port}"),
+                        *("--speed", options.speed, "--seed", options.seed),
+                        *("--date", f"{started.astimezone(ZONE):%Y-%m-%d}"),
+                        *(
+                            "--started",
+                            started.isoformat(),
+                            "--shows",
+                            truth.starts.isoformat(),
+                        ),
+                    ),
+                    name="devices",
+                )
+                _welcome(console, settings, options)
+                try:
+                    others = (pages, devices)
+                    await _show_alerts(service, options, console, stop, others, truth.ends)
+                finally:
+                    server.should_exit = True
+                    devices.cancel()
+                    await asyncio.wait((pages, devices))
+                return await _summary(service, options, truth, now(), utc_now() - started)
+
+
+def _settle_ports(options: Options) -> tuple[HttpSettings, BrokerSettings]:
+    """Return where to listen; say clearly what is in the way."""
+    port = options.http_port or free_port(HOST)
+    http = HttpSettings(host=HOST, port=port, url=f"http://{HOST}:{port}")
+    check_http(http)
+    way_out = "Stop what runs there, or choose another port with --broker-port N."
+    check_free(HOST, options.broker_port, "embedded broker", way_out)
+    return http, BrokerSettings(host=HOST, port=free_port(HOST))
+
+
+async def _simulator(*arguments: object) -> None:
+    """Run the simulator in a process of its own, from this repository, until it ends."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulator", SCENARIO, *map(str, arguments)),
+        cwd=Path(__file__).parents[1],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, words = await process.communicate()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise DemoFailed(f"the simulator stopped: {words.decode(errors='replace')[-2000:]}")
+
+
+def _welcome(console: Console, settings: Settings, options: Options) -> None:
+    token = add_token(settings.data_dir, "admin", "write").secret
+    url = f"{settings.http.url}/"
+    console.print(f"[bold]chargewatch demo[/]: {SCENARIO}, {options.speed:g} times as fast")
+    console.print(f"  console   [link={url}]{url}[/link]")
+    console.print(f"  token     {token}")
+    console.print(f"  broker    mqtt://{HOST}:{options.broker_port} (MQTT 3.1.1)")
+    console.print("  Ctrl-C ends it.\n")
+    if options.browser:
+        with suppress(webbrowser.Error):
+            webbrowser.open(url)
+
+
+async def _show_alerts(
+    service: Running,
+    options: Options,
+    console: Console,
+    stop: asyncio.Event,
+    others: Sequence[asyncio.Task[None]],
+    ends: datetime,
+) -> None:
+    """Print alerts as they come, until the time is up, the evening over, or Ctrl-C."""
+    shown: set[tuple[str, str]] = set()
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + (options.exit_after_s or float("inf"))
+    with console.status("") as status:
+        while not stop.is_set() and loop.time() < until_s and service.watch.now() < ends:
+            for task in others:
+                if task.done():
+                    task.result()  # the devices may have said all; a failure is raised here
+            for alert in reversed(await _alerts(service)):
+                for state in ("firing", *(["resolved"] if alert.state == "resolved" else [])):
+                    if (alert.episode, state) not in shown:
+                        shown.add((alert.episode, state))
+                        _print_alert(service, console, alert, state, options.language)
+            status.update(await _progress(service))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await stop.wait()
+
+
+async def _alerts(service: Running) -> list[AlertRow]:
+    return await service.ledger.read(
+        lambda connection: queries.find_alerts(connection, AlertFilter(), queries.LIMIT_MAX)
+    )
+
+
+async def _progress(service: Running) -> str:
+    tallies = await service.ledger.read(queries.tallies)
+    messages, readings = tallies.get("messages", 0), tallies.get("readings", 0)
+    return f"{service.watch.now().astimezone(ZONE):%H:%M:%S}  {messages} messages  {readings} readings"
+
+
+def _print_alert(
+    service: Running, console: Console, alert: AlertRow, state: str, language: str
+) -> None:
+    over = state == "resolved"
+    colour = "green" if over else "red" if alert.severity == "critical" else "yellow"
+    say = Texts.of(language)
+    title = alert_title(alert, service.watch.registry, say)
+    at = alert.resolved_at if over and alert.resolved_at else alert.fired_at
+    console.print(Text(f"{at.astimezone(ZONE):%H:%M:%S}  {title}", style=colour))
+
+
+async def _summary(
+    service: Running, options: Options, truth: Truth, now: datetime, took: timedelta
+) -> Summary:
+    """Compare what was raised and told with what had to be."""
+    tallies = await service.ledger.read(queries.tallies)
+    alerts = await _alerts(service)
+    due = [each for each in truth.alerts if each.latest <= now]
+    early = [each for each in truth.alerts if each.latest > now]
+    missed = [_name(each) for each in due if not any(_is(each, alert) for alert in alerts)]
+    unexpected = [
+        f"{alert.rule} {alert.device} {alert.channel}"
+        for alert in alerts
+        if not any(_is(each, alert) for each in (*due, *early))
+    ]
+    not_told = [alert.episode for alert in alerts if not await _was_told(service, alert)]
+    delays = sorted(service.metrics.delays_s)
+    refused = sum(n for name, n in tallies.items() if name.startswith("refused:"))
+    return Summary(
+        ok=not (missed or unexpected or not_told) and len(due) > 0,
+        scenario=SCENARIO,
+        speed=options.speed,
+        seconds=round(took.total_seconds(), 1),
+        messages=tallies.get("messages", 0),
+        readings=tallies.get("readings", 0),
+        refused=refused,
+        alerts=dict(Counter(alert.rule for alert in alerts)),
+        expected=len(due),
+        told=len(alerts) - len(not_told),
+        delay_ms_p50=_percentile_ms(delays, 50),
+        delay_ms_p99=_percentile_ms(delays, 99),
+        missed=tuple(missed),
+        unexpected=tuple(unexpected),
+        not_told=tuple(not_told),
+    )
+
+
+def _is(expected: Expected, alert: AlertRow) -> bool:
+    """Say whether an alert is the expected one, at a time at which it may come."""
+    same = (expected.rule, expected.device, expected.channel)
+    return same == (alert.rule, alert.device, alert.channel) and (
+        expected.earliest <= alert.fired_at <= expected.latest
+    )
+
+
+def _name(expected: Expected) -> str:
+    return f"{expected.rule} {expected.device} {expected.channel}"
+
+
+async def _was_told(service: Running, alert: AlertRow) -> bool:
+    deliveries = await service.ledger.read(
+        lambda connection: queries.deliveries_of(connection, alert.episode)
+    )
+    return any(each.state == "told" and each.transition == "firing" for each in deliveries)
+
+
+def _percentile_ms(delays_s: Sequence[float], percent: int) -> float | None:
+    """Return a percentile of sorted delays in milliseconds; None if there are none."""
+    if not delays_s:
+        return None
+    rank = min(len(delays_s) - 1, round(percent / PERCENT * (len(delays_s) - 1)))
+    return round(delays_s[rank] * 1000, 2)
+
+
+def table(summary: Summary) -> Table:
+    """Return the summary for people."""
+    result = Table(title="summary", show_header=False)
+    for name, value in msgspec.to_builtins(summary).items():
+        result.add_row(name.replace("_", " "), str(value))
+    return result

@@ -1,0 +1,46 @@
+"""How the service is doing, part by part, in words: for `ready` and for the console."""
+
+from collections.abc import Sequence
+
+from api.delivery import DeliveryHealth
+from api.watch import Part
+from ingest.history_writer import HistoryHealth
+from ingest.mqtt import Link
+from ingest.pipeline import PipelineHealth
+
+
+class Health:
+    """Collects what each part says of itself."""
+
+    def __init__(
+        self, links: Sequence[Link], pipeline: PipelineHealth, delivery: DeliveryHealth
+    ) -> None:
+        self._links, self._pipeline, self._delivery = links, pipeline, delivery
+        self._history: HistoryHealth | None = None
+
+    def history_is(self, health: HistoryHealth) -> None:
+        self._history = health
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return the parts in the order of the data path.
+
+        The history is not vital: without it alarms go on, and it catches up by itself.
+        """
+        lost = next((link for link in self._links if not link.connected), None)
+        broker = (
+            Part("broker", ok=True)
+            if lost is None
+            else Part(
+                "broker", ok=False, reason=f"{lost.state}: {lost.reason}", since=lost.since
+            )
+        )
+        pipeline, history = self._pipeline, self._history
+        failing = "; ".join(f"{name}: {why}" for name, why in self._delivery.failing.items())
+        return (
+            broker,
+            Part("ledger", pipeline.ledger_ok, pipeline.ledger_reason, pipeline.since),
+            Part("history", ok=True, vital=False)
+            if history is None
+            else Part("history", history.ok, history.reason, history.since, vital=False),
+            Part("delivery", ok=not failing, reason=failing),
+        )

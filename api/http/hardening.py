@@ -1,0 +1,100 @@
+"""The outermost layer: limits what comes in, and sets the headers of what goes out."""
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.access import Access
+from api.http.problems import Trouble, problem_response
+
+BODY_BYTES_MAX = 64 * 1024
+"""The largest honest body is a note of 500 characters."""
+
+ALIVE = frozenset({"/api/v1/live", "/health/live"})
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
+    " frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+NO_TOKENS = (
+    "No token is configured, so nobody can be told apart from a stranger."
+    " Configure at least one token and start again."
+)
+
+log = structlog.get_logger("api.http")
+
+
+class Hardened:
+    """Wraps the application: headers, a limit on bodies, no service without tokens, and no
+    word to strangers about what broke.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        answer = _Answer(send)
+        try:
+            if self._access.empty and request.url.path not in ALIVE:
+                await problem_response(request, 503, NO_TOKENS)(scope, receive, answer.send)
+                return
+            await self._app(scope, _limited(Headers(scope=scope), receive), answer.send)
+        except Trouble as trouble:
+            if answer.begun:
+                raise
+            response = problem_response(request, trouble.status, trouble.detail)
+            await response(scope, receive, answer.send)
+        except Exception:
+            log.exception("request.failed", method=request.method, path=request.url.path)
+            if not answer.begun:
+                response = problem_response(request, 500, "")
+                await response(scope, receive, answer.send)
+
+
+class _Answer:
+    """Adds our headers to the answer, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
+
+
+def _limited(headers: Headers, receive: Receive) -> Receive:
+    """Return `receive`, which refuses a body that is or becomes too large."""
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
+        raise Trouble(413, f"A request is at most {BODY_BYTES_MAX} bytes.")
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > BODY_BYTES_MAX:
+            raise Trouble(413, f"A request is at most {BODY_BYTES_MAX} bytes.")
+        return message
+
+    return limited

@@ -1,0 +1,155 @@
+"""What is going on at a station now, as far as the engine knows. It keeps nothing."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from api.http.shapes.places import Condition, Device, Site, SmokeWatch, Socket, Use
+from api.http.shapes.shape import Names, Value
+from api.text import device_label
+from api.watch import Watch
+from ingest.registry import Device as Entry
+from ingest.registry import Site as SiteEntry
+from rules.alerts import Alert, State
+from rules.readings import QUANTITIES, DeviceId, Kind
+from rules.rule import Severity
+from rules.subject import DeviceState, Values
+
+SILENCE = "silence"
+"""The rule that tells of a device which has stopped reporting."""
+
+
+class Station(NamedTuple):
+    """A site with all its devices."""
+
+    site: Site
+    devices: tuple[Device, ...]
+
+
+class Present(NamedTuple):
+    """The present moment, and how to look at a device in it."""
+
+    now: datetime
+    fresh_for: timedelta
+    charging_w_min: float
+
+
+def devices_by_site(watch: Watch) -> dict[str, list[Entry]]:
+    """Return the registered devices of every site, by id; sites without any are in it too."""
+    found: dict[str, list[Entry]] = {site: [] for site in watch.registry.sites}
+    for device in watch.registry.devices.values():
+        found.setdefault(device.site, []).append(device)
+    for devices in found.values():
+        devices.sort(key=lambda device: device.id)
+    return found
+
+
+def station_of(watch: Watch, entry: SiteEntry, devices: Iterable[Entry]) -> Station:
+    """Return what is known of a site at this moment."""
+    entries = tuple(devices)
+    live = tuple(device_of(watch, device) for device in entries)
+    uses = Counter(socket.use for device in live for socket in device.sockets)
+    smoke = Counter(device.smoke for device in live if device.smoke is not None)
+    powers = [device.power_w for device in live if device.power_w is not None]
+    site = Site(
+        id=entry.id,
+        area=entry.area,
+        name=Names.of(entry.name),
+        declared=entry.declared,
+        condition=worst(device.condition for device in live),
+        zone=entry.policy.schedule.zone_name,
+        devices=len(live),
+        sockets={use: uses[use] for use in Use},
+        smoke={word: smoke[word] for word in SmokeWatch},
+        power_w=sum(powers) if powers else None,
+        heard_at=max((d.heard_at for d in live if d.heard_at is not None), default=None),
+        firing=sum(len(_firing(watch, device.id)) for device in entries),
+    )
+    return Station(site, live)
+
+
+def device_of(watch: Watch, entry: Entry) -> Device:
+    """Return what is known of a device at this moment."""
+    state = watch.engine.device(entry.id) or DeviceState(entry.id, entry.site, entry.kind)
+    policy = watch.registry.policy_of(entry.site)
+    fresh_for = entry.silent_after or policy.silent_after(entry.kind)
+    moment = Present(watch.now(), fresh_for, policy.charging_w_min)
+    firing = _firing(watch, entry.id)
+    powers = [
+        power_w
+        for part in state.metered_parts
+        if (power_w := part.fresh_power_w(moment.now, moment.fresh_for)) is not None
+    ]
+    return Device(
+        id=entry.id,
+        site=entry.site,
+        label=device_label(entry.id),
+        kind=entry.kind,
+        dialect=entry.dialect,
+        declared=entry.declared,
+        condition=_condition(state, firing),
+        online=state.whole.online,
+        heard_at=state.heard_at,
+        power_w=sum(powers) if powers else None,
+        smoke=_smoke(state, firing) if entry.kind is Kind.SMOKE else None,
+        sockets=_sockets(entry, state, moment) if entry.kind is Kind.CHARGER else [],
+        values=_said(state.whole),
+    )
+
+
+def worst(conditions: Iterable[Condition]) -> Condition:
+    order = tuple(Condition)
+    return min(conditions, key=order.index, default=Condition.UNKNOWN)
+
+
+def _firing(watch: Watch, device: DeviceId) -> tuple[Alert, ...]:
+    alerts = watch.engine.alerts_of(device)
+    return tuple(alert for alert in alerts if alert.state is State.FIRING)
+
+
+def _condition(state: DeviceState, firing: tuple[Alert, ...]) -> Condition:
+    severities = {alert.severity for alert in firing}
+    if Severity.CRITICAL in severities:
+        return Condition.CRITICAL
+    if Severity.WARNING in severities:
+        return Condition.WARNING
+    return Condition.UNKNOWN if state.heard_at is None else Condition.FINE
+
+
+def _smoke(state: DeviceState, firing: tuple[Alert, ...]) -> SmokeWatch:
+    """An alarm outlasts the detector's silence: fire destroys detectors."""
+    if state.whole.smoke_alarm and not state.whole.self_test:
+        return SmokeWatch.ALARM
+    if any(alert.key.rule == SILENCE for alert in firing):
+        return SmokeWatch.SILENT
+    if state.heard_at is None:
+        return SmokeWatch.NEVER
+    return SmokeWatch.TESTING if state.whole.self_test else SmokeWatch.FINE
+
+
+def _sockets(entry: Entry, state: DeviceState, moment: Present) -> list[Socket]:
+    numbers = sorted(entry.sockets | state.sockets.keys())
+    parts = [state.sockets.get(number) or Values(number) for number in numbers]
+    return [_socket(part, moment) for part in parts or [state.whole]]
+
+
+def _socket(part: Values, moment: Present) -> Socket:
+    power_w = part.fresh_power_w(moment.now, moment.fresh_for)
+    use = Use.UNKNOWN
+    if power_w is not None:
+        use = Use.CHARGING if power_w >= moment.charging_w_min else Use.FREE
+    return Socket(
+        channel=part.channel,
+        use=use,
+        power_w=power_w,
+        relay_on=part.relay_on,
+        device_temperature_c=part.device_temperature_c,
+        as_of=part.power_at,
+        values=_said(part),
+    )
+
+
+def _said(part: Values) -> dict[str, Value]:
+    said = {name: getattr(part, name) for name in QUANTITIES}
+    return {name: value for name, value in said.items() if value is not None}

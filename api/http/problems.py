@@ -1,0 +1,125 @@
+"""What goes wrong, said in one form: RFC 9457 to programs, a page in their words to people."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from api.console.rendering import error_page, path_after_login
+from ingest.errors import ChargewatchError
+from ingest.history import HistoryUnavailable
+from ingest.ledger.store import LedgerUnavailable
+
+PROBLEM_JSON = "application/problem+json"
+FOR_PROGRAMS = ("/api/", "/health/", "/metrics")
+RETRY_AFTER_S = "5"
+FIELD_ERRORS_MAX = 20
+
+log = structlog.get_logger("api.http")
+
+
+class FieldError(BaseModel):
+    """One input that is not right."""
+
+    where: str
+    what: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457, application/problem+json)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "…"}
+            ]
+        }
+    )
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    errors: list[FieldError] = Field(default_factory=list)
+
+
+class Trouble(ChargewatchError):
+    """A request that cannot be served, and why; becomes a problem document."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+        self.headers = dict(headers or {})
+
+
+class LoginNeeded(ChargewatchError):
+    """A page of the console was asked for by somebody who is not logged in."""
+
+
+def problem_response(
+    request: Request,
+    status: int,
+    detail: str = "",
+    *,
+    errors: list[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the problem in the form that whoever asked can read."""
+    if for_people(request):
+        return error_page(request, status, detail, headers)
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or []
+    )
+    body = problem.model_dump(exclude_defaults=False)
+    if not problem.errors:
+        del body["errors"]
+    return JSONResponse(body, status, headers=headers, media_type=PROBLEM_JSON)
+
+
+def for_people(request: Request) -> bool:
+    path = request.url.path
+    if path.startswith(FOR_PROGRAMS):
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
+def explain_problems(app: FastAPI) -> None:
+    """Make every error of `app` a problem document or an error page."""
+
+    @app.exception_handler(Trouble)
+    async def trouble(request: Request, error: Trouble) -> Response:
+        return problem_response(request, error.status, error.detail, headers=error.headers)
+
+    @app.exception_handler(LoginNeeded)
+    async def login_needed(request: Request, _error: LoginNeeded) -> Response:
+        if not for_people(request):
+            return problem_response(request, 401, "Log in at /login.")
+        return RedirectResponse(f"/login{path_after_login(request)}", 303)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
+        return problem_response(request, error.status_code, detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
+        errors = [
+            FieldError(where=".".join(str(step) for step in each["loc"]), what=each["msg"])
+            for each in error.errors()[:FIELD_ERRORS_MAX]
+        ]
+        return problem_response(request, 422, "The input is not right.", errors=errors)
+
+    @app.exception_handler(LedgerUnavailable)
+    @app.exception_handler(HistoryUnavailable)
+    async def unavailable(request: Request, error: ChargewatchError) -> Response:
+        what = "ledger" if isinstance(error, LedgerUnavailable) else "history"
+        log.warning("request.unavailable", what=what, reason=str(error))
+        detail = f"The {what} does not answer now. Try again soon."
+        return problem_response(request, 503, detail, headers={"Retry-After": RETRY_AFTER_S})

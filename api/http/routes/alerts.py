@@ -1,0 +1,150 @@
+"""Alerts: finding them, their logs, and saying that somebody has seen one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
+
+from api.http.context import WatchHere, Writer, reader
+from api.http.problems import Trouble
+from api.http.routes.inputs import BeforeId, Id, Limit, Moment, NumberInPath, Word, in_order
+from api.http.shapes.alerts import Alert, AlertInFull, Alerts, Delivery, LogLine, Words
+from api.text import LANGUAGES, Texts, explained
+from api.watch import Change, Watch
+from ingest.ledger import queries
+from ingest.ledger.queries import AlertFilter, AlertRow, DeliveryRow, EventRow
+from rules.alerts import State
+from rules.rule import Severity
+
+NOTE_CHARS_MAX = 500
+
+alerts = APIRouter(tags=["alerts"], dependencies=[Depends(reader)])
+
+
+class Acknowledgement(BaseModel):
+    """`note` is what is being done about it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"note": "patrol is on its way"}]}
+    )
+
+    note: str = Field("", max_length=NOTE_CHARS_MAX)
+
+
+async def wanted_alerts(  # noqa: PLR0913, PLR0917  (each is a filter)
+    state: State | None = None,
+    rule: Word | None = None,
+    site: Id | None = None,
+    device: Id | None = None,
+    severity: Severity | None = None,
+    acknowledged: bool | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    before_id: BeforeId | None = None,
+) -> AlertFilter:
+    in_order(since, until)
+    return AlertFilter(
+        state=state,
+        rule=rule,
+        site=site,
+        device=device,
+        severity=severity,
+        acknowledged=acknowledged,
+        since=since,
+        until=until,
+        before_id=before_id,
+    )
+
+
+@alerts.get("/alerts")
+async def find(
+    watch: WatchHere,
+    wanted: Annotated[AlertFilter, Depends(wanted_alerts)],
+    limit: Limit = 100,
+) -> Alerts:
+    """List alerts, newest first. Pending ones only if asked for by state=pending."""
+    if wanted.state == State.PENDING:
+        return Alerts(alerts=_pending(watch, wanted)[:limit], next_before_id=None)
+    asked = min(limit + 1, queries.LIMIT_MAX)
+    found = await watch.ledger.read(lambda c: queries.find_alerts(c, wanted, asked))
+    page = found[:limit]
+    more = len(found) > limit or len(found) == queries.LIMIT_MAX
+    return Alerts(
+        alerts=[Alert.of(alert) for alert in page],
+        next_before_id=page[-1].id if more else None,
+    )
+
+
+@alerts.get("/alerts/{number}")
+async def one(watch: WatchHere, number: NumberInPath) -> AlertInFull:
+    """Return an alert with its explanation, its log, and who was told."""
+    alert, log, deliveries = await alert_in_full(watch, number)
+    return AlertInFull(
+        alert=Alert.of(alert),
+        explanation={
+            lang: Words.of(explained(alert, watch.registry, Texts.of(lang)))
+            for lang in LANGUAGES
+        },
+        log=[LogLine.of(event) for event in log],
+        deliveries=[Delivery.of(delivery) for delivery in deliveries],
+    )
+
+
+@alerts.post("/alerts/{number}/acknowledge")
+async def acknowledge(
+    watch: WatchHere, caller: Writer, number: NumberInPath, said: Acknowledgement
+) -> Alert:
+    """Note that somebody sees to it; the first to say so stays. It does not end the alert."""
+    return Alert.of(await acknowledged(watch, number, who=caller.name, note=said.note))
+
+
+async def alert_in_full(
+    watch: Watch, number: int
+) -> tuple[AlertRow, list[EventRow], list[DeliveryRow]]:
+    """Return an alert, its log and its notifications, or refuse with 404."""
+
+    def ask(c: Connection) -> tuple[AlertRow | None, list[EventRow], list[DeliveryRow]]:
+        alert = queries.get_alert(c, number)
+        if alert is None:
+            return None, [], []
+        return (
+            alert,
+            queries.events_of(c, alert.episode),
+            queries.deliveries_of(c, alert.episode),
+        )
+
+    alert, log, deliveries = await watch.ledger.read(ask)
+    if alert is None:
+        raise Trouble(404, "There is no such alert.")
+    return alert, log, deliveries
+
+
+async def acknowledged(watch: Watch, number: int, *, who: str, note: str) -> AlertRow:
+    """Acknowledge an alert and tell the open pages."""
+    now = watch.now()
+    alert = await watch.ledger.write(
+        lambda c: queries.acknowledge(c, number, who=who, note=note.strip(), now=now)
+    )
+    if alert is None:
+        raise Trouble(404, "There is no such alert.")
+    watch.changes.tell(Change(alert.site, alerts=True))
+    return alert
+
+
+def _pending(watch: Watch, wanted: AlertFilter) -> list[Alert]:
+    if wanted.acknowledged or wanted.before_id is not None:
+        return []
+    found = [
+        alert
+        for alert in watch.engine.open_alerts()
+        if alert.state is State.PENDING
+        and (wanted.rule is None or alert.key.rule == wanted.rule)
+        and (wanted.site is None or alert.site == wanted.site)
+        and (wanted.device is None or alert.key.device == wanted.device)
+        and (wanted.severity is None or alert.severity == wanted.severity)
+        and (wanted.since is None or alert.began_at >= wanted.since)
+        and (wanted.until is None or alert.began_at < wanted.until)
+    ]
+    found.sort(key=lambda alert: alert.began_at, reverse=True)
+    return [Alert.of_pending(alert) for alert in found]

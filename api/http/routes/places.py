@@ -1,0 +1,122 @@
+"""Areas, sites and devices: who is who, and how they are now."""
+
+from collections import Counter
+from heapq import nsmallest
+
+from fastapi import APIRouter, Depends
+
+from api.http.context import WatchHere, reader
+from api.http.live import device_of, devices_by_site, station_of
+from api.http.problems import Trouble
+from api.http.routes.inputs import Id, Limit, NameInPath
+from api.http.shapes.places import (
+    Area,
+    Areas,
+    Device,
+    Devices,
+    Policy,
+    Site,
+    SiteInFull,
+    Sites,
+    Window,
+)
+from api.http.shapes.shape import Names
+from ingest.registry import Device as Entry
+from rules.policy import SitePolicy
+from rules.readings import DeviceId, Kind
+
+places = APIRouter(tags=["places"], dependencies=[Depends(reader)])
+
+
+@places.get("/areas")
+async def areas(watch: WatchHere) -> Areas:
+    """List the areas, which are jurisdictions."""
+    counts = Counter(site.area for site in watch.registry.sites.values())
+    return Areas(
+        areas=[
+            Area(
+                id=area.id,
+                name=Names.of(area.name),
+                declared=area.declared,
+                sites=counts[area.id],
+            )
+            for area in sorted(watch.registry.areas.values(), key=lambda area: area.id)
+        ]
+    )
+
+
+@places.get("/sites")
+async def sites(watch: WatchHere, area: Id | None = None) -> Sites:
+    """List the sites (of one area) with what is going on there."""
+    devices = devices_by_site(watch)
+    return Sites(
+        sites=[
+            station_of(watch, site, devices[site.id]).site
+            for site in sorted(watch.registry.sites.values(), key=lambda site: site.id)
+            if area is None or site.area == area
+        ]
+    )
+
+
+@places.get("/sites/{area}/{site}")
+async def one_site(watch: WatchHere, area: NameInPath, site: NameInPath) -> SiteInFull:
+    """Return a site with the limits that are in force there."""
+    entry = watch.registry.sites.get(f"{area}/{site}")
+    if entry is None:
+        raise Trouble(404, "There is no such site.")
+    live: Site = station_of(watch, entry, devices_by_site(watch)[entry.id]).site
+    return SiteInFull(site=live, policy=_policy(entry.policy))
+
+
+@places.get("/devices")
+async def devices(  # noqa: PLR0913, PLR0917  (each is a filter)
+    watch: WatchHere,
+    site: Id | None = None,
+    kind: Kind | None = None,
+    declared: bool | None = None,
+    q: Id | None = None,
+    after: Id | None = None,
+    limit: Limit = 100,
+) -> Devices:
+    """List devices by id; `q` is a part of the id."""
+
+    def wanted(device: Entry) -> bool:
+        return (
+            (site is None or device.site == site)
+            and (kind is None or device.kind is kind)
+            and (declared is None or device.declared is declared)
+            and (q is None or q.casefold() in device.id.casefold())
+            and (after is None or device.id > after)
+        )
+
+    matching = filter(wanted, watch.registry.devices.values())
+    found = nsmallest(limit + 1, matching, key=lambda device: device.id)
+    return Devices(
+        devices=[device_of(watch, device) for device in found[:limit]],
+        next_after=found[limit - 1].id if len(found) > limit else None,
+    )
+
+
+@places.get("/devices/{area}/{site}/{device:path}")
+async def one_device(
+    watch: WatchHere, area: NameInPath, site: NameInPath, device: NameInPath
+) -> Device:
+    """Return a device, its sockets and the latest of everything they said."""
+    entry = watch.registry.devices.get(DeviceId(f"{area}/{site}/{device}"))
+    if entry is None:
+        raise Trouble(404, "There is no such device.")
+    return device_of(watch, entry)
+
+
+def _policy(policy: SitePolicy) -> Policy:
+    return Policy(
+        zone=policy.schedule.zone_name,
+        closed=[
+            Window(start=window.start, end=window.end, days=sorted(window.days))
+            for window in policy.schedule.closed
+        ],
+        socket_limit_w=policy.socket_limit_w.trigger,
+        pile_limit_w=policy.pile_limit_w.trigger,
+        overload_hold_s=policy.overload_hold.total_seconds(),
+        after_hours_grace_s=policy.after_hours_grace.total_seconds(),
+    )

@@ -1,0 +1,1 @@
+"""What the API answers, as OpenAPI describes it. Moments are UTC, units are in the names."""

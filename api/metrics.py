@@ -1,0 +1,98 @@
+"""What Prometheus may know of us, and the delay of alarms, which we answer for."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from api.delivery import DeliveryHealth
+from ingest.ledger.commit import Commit
+from ingest.mqtt import Link
+from rules.alerts import State
+
+DELAY_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
+BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+WAITING_MAX = 10_000
+
+
+class Metrics:
+    """The counters of one service; fed by the commits and by those who tell people."""
+
+    def __init__(self, speed: float) -> None:
+        self.registry = CollectorRegistry()
+        self.delays_s: list[float] = []
+        """Of the last alarms, from arrival to the first telling, in real seconds."""
+        self._speed = speed
+        self._arrived: dict[str, datetime] = {}
+        self._messages = self._counter("messages", "Messages understood")
+        self._readings = self._counter("readings", "Readings kept")
+        self._refused = self._counter("refused", "Messages in quarantine", ["reason"])
+        self._repeated = self._counter("repeated", "Messages that had been here before")
+        self._ignored = self._counter("ignored", "Messages that say nothing about a device")
+        self._changes = self._counter("alerts", "Alarms raised and ended", ["rule", "state"])
+        self._batch = Histogram(
+            "chargewatch_batch_messages",
+            "Messages in one commit",
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
+        self._delay = Histogram(
+            "chargewatch_alarm_delay_seconds",
+            "From the arrival of the deciding message to the first telling",
+            buckets=DELAY_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def watch(self, links: Iterable[Link], delivery: DeliveryHealth) -> None:
+        """Add what is read when it is asked for."""
+        connected = Gauge(
+            "chargewatch_broker_connected",
+            "Whether a session with the broker is up",
+            ["session"],
+            registry=self.registry,
+        )
+        for link in links:
+            connected.labels(link.client_id).set_function(partial(_is_up, link))
+        for name in ("told", "tries_failed", "given_up"):
+            gauge = Gauge(
+                f"chargewatch_notifications_{name}",
+                "Since the service started",
+                registry=self.registry,
+            )
+            gauge.set_function(partial(getattr, delivery, name))
+
+    def committed(self, batch: Commit) -> None:
+        """Count a batch that is on disk."""
+        messages = len(batch.reports)
+        self._messages.inc(messages)
+        self._readings.inc(sum(len(report.readings) for report in batch.reports))
+        self._repeated.inc(batch.repeated)
+        self._ignored.inc(batch.ignored)
+        for refused in batch.refused:
+            self._refused.labels(refused.reason).inc()
+        for alert in batch.changes:
+            self._changes.labels(alert.key.rule, alert.state).inc()
+            if alert.state is State.FIRING and len(self._arrived) < WAITING_MAX:
+                self._arrived[alert.episode] = batch.arrived[alert.episode]
+        if messages:
+            self._batch.observe(messages)
+
+    def told(self, episode: str, now: datetime) -> None:
+        """Note that somebody was told of an alarm, for the first time or again."""
+        arrived = self._arrived.pop(episode, None)
+        if arrived is not None:
+            delay_s = (now - arrived).total_seconds() / self._speed
+            self._delay.observe(delay_s)
+            self.delays_s.append(delay_s)
+            del self.delays_s[:-WAITING_MAX]
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, what: str, labels: Iterable[str] = ()) -> Counter:
+        return Counter(f"chargewatch_{name}", what, list(labels), registry=self.registry)
+
+
+def _is_up(link: Link) -> float:
+    return float(link.connected)

@@ -1,0 +1,198 @@
+"""The composition root: reads top to bottom as the list of what the service is made of.
+
+`running` is deliberately one straight-line function: whoever wants to know what talks to
+what reads it once. Everything is opened in order and closed in reverse.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import msgspec
+import structlog
+from fastapi import FastAPI
+
+from api.announce import composer, router
+from api.channels import Channel
+from api.channels.console_log import ConsoleLog
+from api.channels.smtp import mail_channels
+from api.channels.webhook import Webhook
+from api.delivery import Delivery
+from api.health import Health
+from api.http.access import Access, Scope, TokenGrant
+from api.http.app import create_app
+from api.metrics import Metrics
+from api.settings import BrokerSettings, Settings
+from api.sites import read_sites
+from api.text import Texts
+from api.tokens import add_token, read_tokens
+from api.watch import Change, Changes, Watch
+from ingest.clock import Now, utc_now
+from ingest.codecs import all_codecs
+from ingest.duckdb_history import open_duckdb
+from ingest.history_writer import feed
+from ingest.intake import Intake
+from ingest.ledger.commit import Commit
+from ingest.ledger.store import Ledger, opened
+from ingest.mqtt import BrokerAddress, Link
+from ingest.pipeline import Pipeline
+from ingest.registry import Registry
+from ingest.wire import Codec
+from ingest.replay import Seen
+from rules.catalog import rules_in_force
+from rules.engine import Engine
+
+log = structlog.get_logger()
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What a caller gets of the running service."""
+
+    app: FastAPI
+    watch: Watch
+    metrics: Metrics
+    ledger: Ledger
+
+
+@asynccontextmanager
+async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIterator[Running]:
+    """Run the service for as long as the block lasts. `speed` is how fast `now` runs."""
+    codecs = all_codecs()
+    async with (
+        opened(settings.data_dir / "ledger.sqlite") as ledger,
+        open_duckdb(settings.data_dir / "history.duckdb") as history,
+        asyncio.TaskGroup() as tasks,
+    ):
+        registry = await asyncio.to_thread(ledger.registry)
+        if settings.sites_file is not None:
+            declared = read_sites(settings.sites_file, [codec.name for codec in codecs])
+            registry.declare(declared.areas, declared.sites, declared.devices, now())
+        engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
+        metrics = Metrics(speed)
+        channels = channels_of(settings, metrics, now)
+        seen = await _taken_up(ledger, engine, now)
+        intake = Intake(codecs, registry, engine, seen, router(channels))
+
+        wake = asyncio.Event()
+        links = _links(settings.broker, codecs, now, wake)
+        compose = composer(registry, Texts.of(settings.language), settings.http.url)
+        delivery = Delivery(ledger, channels, compose, now, speed)
+        journal_grew, changes = asyncio.Event(), Changes()
+
+        def committed(batch: Commit) -> None:
+            metrics.committed(batch)
+            journal_grew.set()
+            if batch.to_tell:
+                delivery.post()
+            _tell_pages(changes, registry, batch)
+
+        pipeline = Pipeline(
+            links=links,
+            wake=wake,
+            intake=intake,
+            engine=engine,
+            ledger=ledger,
+            now=now,
+            speed=speed,
+            committed=committed,
+        )
+        health = Health(links, pipeline.health, delivery.health)
+        metrics.watch(links, delivery.health)
+        watch = Watch(
+            ledger=ledger,
+            history=history,
+            registry=registry,
+            engine=engine,
+            now=now,
+            health=health.parts,
+            changes=changes,
+            metrics=metrics.exposition,
+        )
+        keep = timedelta(days=settings.history.keep_days)
+        work = [
+            *(tasks.create_task(link.run(), name=link.client_id) for link in links),
+            tasks.create_task(pipeline.run(), name="pipeline"),
+            tasks.create_task(delivery.run(), name="delivery"),
+            tasks.create_task(
+                feed(ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is),
+                name="history",
+            ),
+        ]
+        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger)
+        for task in reversed(work):
+            task.cancel()
+
+
+async def _taken_up(ledger: Ledger, engine: Engine, now: Now) -> Seen:
+    """Give the engine what was stored, and return what will be recognised as repeated."""
+    restored = await asyncio.to_thread(ledger.restored)
+    at = now()
+    away = at - restored.last_commit_at if restored.last_commit_at else timedelta(0)
+    engine.restore(
+        (stored.state for stored in restored.stored),
+        (alert for stored in restored.stored for alert in stored.alerts),
+        now=at,
+        away=max(away, timedelta(0)),
+    )
+    log.info("service.taken_up", devices=len(restored.stored), away_s=away.total_seconds())
+    return Seen(restored.seen)
+
+
+def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel, ...]:
+    """Return the ways of telling people that are set up; the log is always one."""
+    channels: list[Channel] = [
+        ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
+    ]
+    webhook = settings.webhook
+    if webhook.url is not None and webhook.secret is not None:
+        secret = webhook.secret.get_secret_value().encode()
+        channels.append(Webhook(url=webhook.url, secret=secret, now=utc_now))
+    channels += mail_channels(settings.smtp, utc_now)
+    return tuple(channels)
+
+
+def _links(
+    settings: BrokerSettings, codecs: Sequence[Codec], now: Now, wake: asyncio.Event
+) -> tuple[Link, Link]:
+    """Return two sessions, the urgent one first.
+
+    The broker's queue is first come, first served: behind an hour of telemetry smoke would
+    wait its turn. So safety events have a session, and a queue, of their own.
+    """
+    password = None if settings.password is None else settings.password.get_secret_value()
+    address = BrokerAddress(
+        host=settings.host,
+        port=settings.port,
+        tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
+        username=settings.username,
+        password=None if password is None else password.encode(),
+    )
+    urgent = [each for codec in codecs for each in codec.urgent_filters]
+    rest = [each for codec in codecs for each in codec.filters if each not in urgent]
+    return (
+        Link(f"{settings.client_id}-urgent", address, urgent, now, wake.set),
+        Link(settings.client_id, address, rest, now, wake.set),
+    )
+
+
+def _access(settings: Settings) -> Access:
+    """Return who may ask; the first start makes the first token."""
+    if not read_tokens(settings.data_dir):
+        add_token(settings.data_dir, "admin", "write")
+        log.info("access.first_token", file=str(settings.data_dir / "tokens"))
+    return Access.of(
+        {
+            each.secret: TokenGrant(each.name, each.scope)
+            for each in read_tokens(settings.data_dir)
+        }
+    )
+
+
+def _tell_pages(changes: Changes, registry: Registry, batch: Commit) -> None:
+    """Say which sites' pages are out of date."""
+    sites = {registry.devices[report.device].site: False for report in batch.reports}
+    sites |= {alert.site: True for alert in batch.changes}
+    for site, alerts in sites.items():
+        changes.tell(Change(site, alerts))

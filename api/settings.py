@@ -1,0 +1,114 @@
+"""What can be set: read once from the environment, checked whole, frozen, given out in parts.
+
+Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, or a line in a `.env` file.
+The table in the README is made from these descriptions, and a test holds the two equal.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PLACEHOLDERS = frozenset(
+    {"change-me", "changeme", "change_me", "password", "secret", "admin", "test", "xxx", "todo"}
+)
+SECRET_CHARS_MIN = 12
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def real_secret(value: SecretStr | None) -> SecretStr | None:
+    """Refuse what was left from an example, and what can be guessed."""
+    if value is not None:
+        text = value.get_secret_value()
+        if text.lower() in PLACEHOLDERS or len(text) < SECRET_CHARS_MIN:
+            raise ValueError(
+                f"a placeholder, or shorter than {SECRET_CHARS_MIN} characters: make a real one,"
+                " for example with `openssl rand -hex 24`"
+            )
+    return value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BrokerSettings(_Part):
+    host: str = Field(default="127.0.0.1", description="the MQTT broker")
+    port: Port = Field(default=1883, description="its port; 8883 is usual with TLS")
+    tls: bool = Field(default=False, description="speak TLS and check the broker's certificate")
+    ca_file: Path | None = Field(
+        default=None, description="trust this authority instead of the system's"
+    )
+    username: str | None = Field(default=None, description="login at the broker")
+    password: SecretStr | None = Field(default=None, description="password at the broker")
+    client_id: str = Field(
+        default="chargewatch",
+        description="names the persistent session; only one service may use it",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+    )
+
+
+class HttpSettings(_Part):
+    host: str = Field(default="127.0.0.1", description="address of the console and the API")
+    port: Port = Field(default=8000, description="port of the console and the API")
+    url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="how people reach the console; used in messages",
+    )
+
+
+class HistorySettings(_Part):
+    keep_days: int = Field(
+        default=400, ge=1, le=36_500, description="readings older than this are deleted"
+    )
+
+
+class WebhookSettings(_Part):
+    url: str | None = Field(
+        default=None, description="where alerts are posted, signed", pattern=r"^https?://.+"
+    )
+    secret: SecretStr | None = Field(
+        default=None, description="key of the signature; needed if there is a URL"
+    )
+
+    _real = field_validator("secret")(real_secret)
+
+
+class SmtpSettings(_Part):
+    host: str | None = Field(default=None, description="mail server; none, no mail")
+    port: Port = Field(default=587, description="its port")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="how the connection is protected: starttls, tls or none"
+    )
+    username: str | None = Field(default=None, description="login at the mail server")
+    password: SecretStr | None = Field(default=None, description="password at the mail server")
+    sender: str = Field(default="chargewatch@localhost", description="the From address")
+    recipients: tuple[str, ...] = Field(default=(), description="JSON list of addresses")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="CHARGEWATCH_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+    )
+
+    data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
+    sites_file: Path | None = Field(
+        default=None, description="TOML file of areas, sites and devices (docs/sites.md)"
+    )
+    log: Literal["human", "json"] = Field(
+        default="human", description="form of the log: human or json"
+    )
+    language: Literal["zh", "en"] = Field(
+        default="zh", description="language of notifications: zh or en"
+    )
+    broker: BrokerSettings = BrokerSettings()
+    http: HttpSettings = HttpSettings()
+    history: HistorySettings = HistorySettings()
+    webhook: WebhookSettings = WebhookSettings()
+    smtp: SmtpSettings = SmtpSettings()

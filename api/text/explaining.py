@@ -1,0 +1,181 @@
+"""An alert, explained: which rule, where, what was measured against which limit, since when.
+
+The same words go to the console, the API and the notifications.
+"""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from api.text.catalogue import Texts, plain
+from ingest.ledger.queries import AlertRow
+from ingest.registry import Name, Registry
+from rules.alerts import Alert, State
+from rules.policy import SitePolicy
+from rules.rule import Evidence
+
+AlertLike = Alert | AlertRow
+"""The engine's own alert, or the row that the ledger made of it."""
+
+OTHER = "other"
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """All words about one alert in one language. `title` is a single line."""
+
+    title: str
+    text: str
+    """What happened, in a sentence or two."""
+    rule: str
+    severity: str
+    state: str
+    area: str
+    site: str
+    where: str
+    """Site, device and socket."""
+    measured: str
+    limit: str
+    began: str
+    ended: str
+    """Empty while it lasts."""
+    basis: str
+    advice: str
+    zone: str
+
+
+class _Facts(msgspec.Struct, frozen=True, kw_only=True):
+    rule: str
+    device: str
+    channel: int | None
+    site: str
+    severity: str
+    state: str
+    began_at: datetime
+    ended_at: datetime | None
+    evidence: Evidence
+
+
+def alert_title(alert: AlertLike, registry: Registry, say: Texts) -> str:
+    """Return one line: state or severity, rule and place."""
+    return explained(alert, registry, say).title
+
+
+def alert_text(alert: AlertLike, registry: Registry, say: Texts) -> str:
+    """Return the whole explanation, a fact on each line, as plain text."""
+    words = explained(alert, registry, say)
+    lines = [words.text, say("text.where", area=words.area, where=words.where)]
+    lines.append(say("text.began", began=words.began))
+    if words.ended:
+        lines.append(say("text.ended", ended=words.ended))
+    else:
+        lines.append(say("text.advice", advice=words.advice))
+    lines.append(say("text.basis", basis=words.basis))
+    return "\n".join(lines)
+
+
+def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
+    """Return all words about an alert; never fails, whatever rule or site it names."""
+    facts = _facts(alert)
+    zone = zone_of(registry, facts.site)
+    evidence = facts.evidence
+    measured, limit = _amounts(evidence, say)
+    rule = facts.rule if f"rule.{facts.rule}.name" in say.messages else OTHER
+    rule_name = say(f"rule.{rule}.name", rule=facts.rule)
+    where = _where(facts, registry, say)
+    severity = say.word("severity", facts.severity)
+    return Explanation(
+        title=say(f"title.{facts.state}", severity=severity, rule=rule_name, where=where),
+        text=say(
+            f"rule.{rule}.text",
+            measured=measured,
+            limit=limit,
+            since=_moment(evidence.since, zone, say),
+            until=_moment(evidence.until, zone, say),
+        ),
+        rule=rule_name,
+        severity=severity,
+        state=say.word("state", facts.state),
+        area=area_name(registry, facts.site, say),
+        site=site_name(registry, facts.site, say),
+        where=where,
+        measured=measured,
+        limit=limit,
+        began=say.zoned(facts.began_at, zone),
+        ended=say.zoned(facts.ended_at, zone) if facts.ended_at else "",
+        basis=say(f"rule.{rule}.basis"),
+        advice=say(f"rule.{rule}.advice"),
+        zone=say.zone(zone, facts.began_at),
+    )
+
+
+def device_label(device: str) -> str:
+    """Return what people call a device: its id without area and site."""
+    return plain(device.split("/", 2)[-1])
+
+
+def site_name(registry: Registry, site: str, say: Texts) -> str:
+    known = registry.sites.get(site)
+    return say.name(known.name if known else Name(site, site))
+
+
+def area_name(registry: Registry, site: str, say: Texts) -> str:
+    area = site.split("/", 1)[0]
+    known = registry.areas.get(area)
+    return say.name(known.name if known else Name(area, area))
+
+
+def zone_of(registry: Registry, site: str) -> ZoneInfo:
+    """Return the zone on whose clock a site's times are shown."""
+    known = registry.sites.get(site)
+    return (known.policy if known else SitePolicy()).schedule.zone
+
+
+def _facts(alert: AlertLike) -> _Facts:
+    if isinstance(alert, Alert):
+        return _Facts(
+            rule=alert.key.rule,
+            device=alert.key.device,
+            channel=alert.key.channel,
+            site=alert.site,
+            severity=alert.severity,
+            state=alert.state,
+            began_at=alert.began_at,
+            ended_at=alert.since if alert.state is State.RESOLVED else None,
+            evidence=alert.evidence,
+        )
+    return _Facts(
+        rule=alert.rule,
+        device=alert.device,
+        channel=alert.channel,
+        site=alert.site,
+        severity=alert.severity,
+        state=alert.state,
+        began_at=alert.began_at,
+        ended_at=alert.resolved_at,
+        evidence=alert.evidence,
+    )
+
+
+def _where(facts: _Facts, registry: Registry, say: Texts) -> str:
+    site, device = site_name(registry, facts.site, say), device_label(facts.device)
+    if facts.channel is None:
+        return say("where.device", site=site, device=device)
+    return say("where.socket", site=site, device=device, channel=facts.channel)
+
+
+def _amounts(evidence: Evidence, say: Texts) -> tuple[str, str]:
+    """Return the measured value and the limit; seconds are written as a length of time."""
+
+    def written(value: float | None) -> str:
+        if value is None:
+            return say("value.none")
+        if evidence.unit == "s":
+            return say.span(timedelta(seconds=value))
+        return say.number(value, evidence.unit)
+
+    return written(evidence.measured), written(evidence.limit)
+
+
+def _moment(moment: datetime | None, zone: ZoneInfo, say: Texts) -> str:
+    return say("value.none") if moment is None else say.zoned(moment, zone)

@@ -1,0 +1,209 @@
+"""What happens to a batch of messages, without any I/O: decode, recognise, time, judge.
+
+`Intake.digest` is the whole of it. Its result is a `Commit`, which the pipeline writes to
+the ledger in one transaction; nothing else leaves this file.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from hashlib import blake2b
+
+import msgspec
+
+from ingest.journal import packed
+from ingest.ledger.commit import Commit, Refused, Stored, ToTell, identity_in_all
+from ingest.registry import Device, Registry
+from ingest.replay import Seen
+from ingest.timing import BEHIND_MAX, timed
+from ingest.wire import (
+    PAYLOAD_BYTES_MAX,
+    Codec,
+    Ignored,
+    Message,
+    Profile,
+    Refusal,
+    Rejected,
+    Said,
+)
+from rules.alerts import Alert
+from rules.engine import Engine
+from rules.readings import ClockState, Report, Standing
+
+ROUTES_MAX = 500_000
+"""Topics remembered; when there are more, all are forgotten and found again."""
+
+DIGEST = "="
+"""Begins an identity that is only a digest. Two messages with the same one are the same if
+the broker says that it repeats itself; else they may be two of a sensor that says "no
+smoke" once an hour, in the same words."""
+
+Announce = Callable[[Alert], Iterable[ToTell]]
+"""Says who is to be told of an alert's transition; asked before the commit."""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Route(msgspec.Struct):
+    """Who speaks on a topic."""
+
+    codec: Codec
+    name: str
+    device: Device | None
+    profile: Profile
+
+
+class Intake:
+    """Owns the routes and what was seen; the engine and the registry are its tools."""
+
+    def __init__(
+        self,
+        codecs: Sequence[Codec],
+        registry: Registry,
+        engine: Engine,
+        seen: Seen,
+        announce: Announce,
+    ) -> None:
+        self._codecs, self._registry, self._engine = codecs, registry, engine
+        self._seen, self._announce = seen, announce
+        self._routes: dict[str, Route | Rejected | Ignored] = {}
+
+    def digest(self, messages: Sequence[Message], now: datetime) -> Commit:
+        """Take a batch; return everything it causes, deadlines that have passed included."""
+        batch = Commit(now=now)
+        _changed(batch, self._engine.advance(now), now)
+        for message in messages:
+            match self._understood(message, now):
+                case Report() as report:
+                    self._take(report, message, batch)
+                case Rejected() as rejected:
+                    self._refuse(message, rejected, batch)
+                case Ignored():
+                    batch.ignored += 1
+        self._sum_up(batch)
+        return batch
+
+    def _understood(self, message: Message, now: datetime) -> Report | Rejected | Ignored:
+        route = self._routes.get(message.topic) or self._find_route(message.topic)
+        if not isinstance(route, Route):
+            return route
+        if len(message.payload) > PAYLOAD_BYTES_MAX:
+            return Rejected(Refusal.TOO_LARGE, f"{len(message.payload)} bytes")
+        said = route.codec.decode(message, route.name, route.profile)
+        if not isinstance(said, Said):
+            return said
+        device = route.device or self._enter(route, now)
+        if device is None:
+            return Rejected(Refusal.TOO_MANY_DEVICES)
+        learnt = self._registry.learn(device, said.readings)
+        if learnt is not device:
+            route.device, route.profile = learnt, self._registry.codec_profile(learnt)
+        return self._report(message, said, learnt)
+
+    def _report(self, message: Message, said: Said, device: Device) -> Report | Rejected:
+        before = self._engine.device(device.id)
+        at, clock, standing = timed(
+            said, message.received_at, before, retained=message.retained
+        )
+        if message.retained and not said.presence_only:
+            age = message.received_at - at
+            if clock is not ClockState.DEVICE or age > BEHIND_MAX:
+                return Rejected(Refusal.RETAINED_OLD, "nobody knows when this was measured")
+        return Report(
+            device=device.id,
+            at=at,
+            received_at=message.received_at,
+            identity=said.identity or digest_of(message),
+            readings=said.readings,
+            standing=standing,
+            clock=clock,
+            claimed_at=said.at,
+        )
+
+    def _take(self, report: Report, message: Message, batch: Commit) -> None:
+        identity = identity_in_all(report.device, report.identity)
+        says_when = report.claimed_at is not None or not report.identity.startswith(DIGEST)
+        if identity in self._seen and (says_when or message.again):
+            batch.repeated += 1
+            return
+        self._seen.add(identity)
+        before = self._engine.device(report.device)
+        if report.clock is ClockState.WRONG and (
+            before is None or before.clock is not ClockState.WRONG
+        ):
+            shown = f"the device shows {report.claimed_at}; kept under its arrival time"
+            self._refuse(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
+        batch.reports.append(report)
+        _changed(batch, self._engine.observe(report, batch.now), report.received_at)
+
+    def _refuse(self, message: Message, rejected: Rejected, batch: Commit) -> None:
+        identity = digest_of(message)
+        if message.again and identity in self._seen:
+            batch.repeated += 1
+            return
+        self._seen.add(identity)
+        batch.refused.append(
+            Refused(
+                message.received_at,
+                message.topic,
+                message.payload,
+                rejected.reason,
+                rejected.detail,
+                identity,
+            )
+        )
+
+    def _sum_up(self, batch: Commit) -> None:
+        """Pack what is written down, now: the engine's state changes with the next batch."""
+        engine = self._engine
+        batch.registered += self._registry.take_news()
+        batch.states = [
+            (device, _pack(Stored(state, engine.alerts_of(device))))
+            for device in engine.touched
+            if (state := engine.device(device)) is not None
+        ]
+        engine.touched.clear()
+        batch.journal = packed(batch.reports) if batch.reports else b""
+        batch.to_tell += [told for alert in batch.changes for told in self._announce(alert)]
+
+    def _find_route(self, topic: str) -> Route | Rejected | Ignored:
+        if len(self._routes) >= ROUTES_MAX:
+            self._routes.clear()
+        for codec in self._codecs:
+            name = codec.address(topic, self._registry.names(codec.name))
+            if name is None:
+                continue
+            route: Route | Rejected | Ignored
+            if isinstance(name, str):
+                device = self._registry.find(codec.name, name)
+                profile = Profile() if device is None else self._registry.codec_profile(device)
+                route = Route(codec, name, device, profile)
+            else:
+                route = name
+            self._routes[topic] = route
+            return route
+        return Rejected(Refusal.UNKNOWN_TOPIC, "no dialect of ours")
+
+    def _enter(self, route: Route, now: datetime) -> Device | None:
+        """Find the device of a route, entering it in the registry if nobody knows it."""
+        registry = self._registry
+        device = registry.find(route.codec.name, route.name)
+        if device is None:
+            device = registry.enter(route.codec.name, route.name, now)
+            if route.codec.names_matter:
+                self._routes.clear()  # some topic may be understood otherwise now
+        if device is not None:
+            route.device, route.profile = device, registry.codec_profile(device)
+        return device
+
+
+def _changed(batch: Commit, changes: list[Alert], arrived: datetime) -> None:
+    batch.changes += changes
+    for alert in changes:
+        batch.arrived[alert.episode] = arrived
+
+
+def digest_of(message: Message) -> str:
+    """Return an identity for a message that has no number: what it says, and where."""
+    digest = blake2b(message.payload, digest_size=12, person=b"chargewatch")
+    digest.update(message.topic.encode())
+    return DIGEST + digest.hexdigest()

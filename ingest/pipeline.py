@@ -1,0 +1,139 @@
+"""The data path. Everything that happens to a message happens in `run`, in this order.
+
+One task owns the engine, so there are no locks. While one batch is on its way to the disk
+the next is already being judged; its commit waits for the first, and no message is
+acknowledged before its own. If the ledger cannot be written, nothing is acknowledged, the
+broker stops sending at the receive maximum, and the batch is tried again until it is kept.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from ingest.clock import Now
+from ingest.intake import Intake
+from ingest.ledger.commit import Commit
+from ingest.ledger.store import Ledger, LedgerUnavailable
+from ingest.mqtt import Link, Received
+from rules.engine import Engine
+
+BATCH_MAX = 1_000
+"""Messages judged at a time, about 30 ms: what an alarm waits for at most."""
+LEDGER_RETRY_S = 1.0
+HEARTBEAT_S = 10.0
+"""How exactly a restart knows since when nobody listened."""
+
+log = structlog.get_logger()
+
+
+class PipelineHealth(msgspec.Struct):
+    """How the data path is doing, for `ready` and the metrics."""
+
+    ledger_ok: bool = True
+    ledger_reason: str = ""
+    since: datetime | None = None
+    batches: int = 0
+    committing: int = 0
+    """Messages judged and not yet on disk."""
+
+
+class Pipeline:
+    """Wires links, intake and ledger together; `run` is the service's heart."""
+
+    def __init__(
+        self,
+        *,
+        links: Sequence[Link],
+        wake: asyncio.Event,
+        intake: Intake,
+        engine: Engine,
+        ledger: Ledger,
+        now: Now,
+        speed: float,
+        committed: Callable[[Commit], None],
+    ) -> None:
+        """`links` in order of urgency; `speed` is how fast `now` runs, 1 for real time."""
+        self.health = PipelineHealth()
+        self._links, self._wake = tuple(links), wake
+        self._intake, self._engine, self._ledger = intake, engine, ledger
+        self._now, self._speed, self._committed = now, speed, committed
+        self._storing: asyncio.Task[None] | None = None
+        self._hearing = False
+
+    async def run(self) -> None:
+        """Take, judge, keep, acknowledge; for ever."""
+        while True:
+            taken = await self._next_batch()
+            self._notice_hearing()
+            batch = self._intake.digest([each.message for each in taken], self._now())
+            if self._storing is not None:
+                await self._storing
+            self._storing = asyncio.create_task(self._keep(batch, taken), name="keep")
+
+    async def _next_batch(self) -> list[Received]:
+        """Wait for messages or the engine's next deadline; return what there is, or nothing."""
+        while not (taken := self._taken()):
+            self._wake.clear()
+            if self._storing is not None and self._storing.done():
+                await self._storing  # raises what must not be overlooked
+            try:
+                async with asyncio.timeout(self._wait_s()):
+                    await self._wake.wait()
+            except TimeoutError:
+                return []
+            if self._can_hear() is not self._hearing:
+                return []
+        return taken
+
+    def _taken(self) -> list[Received]:
+        """Return messages of the most urgent link that has any, so that smoke never queues."""
+        for link in self._links:
+            if taken := link.take(BATCH_MAX):
+                return taken
+        return []
+
+    def _wait_s(self) -> float:
+        deadline = self._engine.next_deadline()
+        if deadline is None:
+            return HEARTBEAT_S
+        wait_s = (deadline - self._now()).total_seconds() / self._speed
+        return min(max(wait_s, 0.0), HEARTBEAT_S)
+
+    def _can_hear(self) -> bool:
+        return all(link.connected for link in self._links)
+
+    def _notice_hearing(self) -> None:
+        """Tell the engine when nothing can be heard: then silence means nothing."""
+        self._hearing = self._can_hear()
+        if self._hearing:
+            self._engine.sighted(self._now())
+        else:
+            self._engine.blind(self._now())
+
+    async def _keep(self, batch: Commit, taken: Sequence[Received]) -> None:
+        """Commit until it is committed, then acknowledge and pass the word on."""
+        if batch.is_empty and not self._hearing:
+            return  # no heartbeat: until it hears again, the service is as good as away
+        self.health.committing = len(taken)
+        while True:
+            try:
+                await self._ledger.commit(batch)
+                break
+            except LedgerUnavailable as error:
+                self._unwell(str(error))
+                await asyncio.sleep(LEDGER_RETRY_S)
+        self.health.ledger_ok, self.health.ledger_reason = True, ""
+        self.health.batches += 1
+        self.health.committing = 0
+        for link in self._links:
+            link.acknowledge(taken)
+        self._committed(batch)
+
+    def _unwell(self, reason: str) -> None:
+        if self.health.ledger_ok:
+            self.health.since = self._now()
+            log.error("ledger.unavailable", reason=reason)
+        self.health.ledger_ok, self.health.ledger_reason = False, reason

@@ -1,0 +1,183 @@
+"""The command line: `python -m simulator village-evening --broker mqtt://127.0.0.1`."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ingest.clock import Now, utc_now, warped
+from simulator import village_evening
+from simulator.player import Player, recorded
+from simulator.publisher import Broker, Publisher
+from simulator.village import Village, ledger
+from simulator.village import sites_toml as register
+
+SCENARIOS: dict[str, Callable[[int, dt.date], Village]] = {
+    village_evening.NAME: village_evening.village_evening,
+}
+ZONE = ZoneInfo(village_evening.ZONE)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True)
+
+
+def instant(text: str) -> datetime:
+    """Read an ISO instant. It must say its offset: guessing a zone shifts a whole night."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text} has no offset; write e.g. {text}+08:00")
+    return moment
+
+
+Scenario = Annotated[str, typer.Argument(help="Which one; see --list.")]
+Url = Annotated[
+    str, typer.Option(help="mqtt://[user[:password]@]host[:port]; mqtts:// for TLS.")
+]
+Username = Annotated[str | None, typer.Option(envvar="CHARGEWATCH_MQTT_USERNAME")]
+Password = Annotated[str | None, typer.Option(envvar="CHARGEWATCH_MQTT_PASSWORD")]
+CaFile = Annotated[Path | None, typer.Option(help="Certificates to trust, with mqtts://.")]
+Speed = Annotated[
+    float, typer.Option(min=0.01, max=100_000, help="Virtual seconds per real second.")
+]
+Seed = Annotated[int, typer.Option(help="The same seed says the same bytes.")]
+Day = Annotated[
+    datetime | None,
+    typer.Option("--date", formats=["%Y-%m-%d"], help="The local date; if not given: today."),
+]
+Started = Annotated[
+    datetime | None,
+    typer.Option(
+        "--started",
+        "--origin",
+        parser=instant,
+        metavar="ISO",
+        help="Real instant at which the virtual clock showed --shows; if not given: now.",
+    ),
+]
+Shows = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=instant,
+        metavar="ISO",
+        help="Virtual instant shown at --started; if not given: the scenario's start.",
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(min=0, help="Virtual minutes to play; if not given: the whole scenario."),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Write JSON lines here at once; nothing is published.")
+]
+TruthFile = Annotated[
+    Path | None, typer.Option(help="Write the alerts that a good service raises (JSON).")
+]
+SitesFile = Annotated[
+    Path | None, typer.Option(help="Write the register of its areas, sites and devices.")
+]
+Listing = Annotated[
+    bool, typer.Option("--list", help="Show the scenarios and what happens in them.")
+]
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def main(  # noqa: PLR0913  (a command line is as wide as its options)
+    scenario: Scenario = "",
+    *,
+    broker: Url = "mqtt://127.0.0.1:1883",
+    username: Username = None,
+    password: Password = None,
+    ca_file: CaFile = None,
+    speed: Speed = 1.0,
+    seed: Seed = 7,
+    date: Day = None,
+    started: Started = None,
+    shows: Shows = None,
+    duration: Minutes = None,
+    out: Out = None,
+    truth: TruthFile = None,
+    sites_toml: SitesFile = None,
+    listing: Listing = False,
+) -> None:
+    """Play a village of charging stations to an MQTT broker, or into a file.
+
+    Given the same --speed, --started and --shows, the service agrees on the time.
+    """  # fmt: skip
+    day = (date or (shows or utc_now()).astimezone(ZONE)).date()
+    if listing:
+        Console().print(*(timetable(build(seed, day)) for build in SCENARIOS.values()))
+        return
+    village = chosen(scenario)(seed, day)
+    player, lasts = Player(village.devices()), timedelta(minutes=duration or 0)
+    until = village.ends if duration is None else village.starts + lasts
+    if truth:
+        truth.write_bytes(ledger(village))
+    if sites_toml:
+        sites_toml.write_text(register(village), encoding="utf-8")
+    if out:
+        out.write_bytes(b"".join(map(recorded, player.play(until))))
+        return
+    where = address(broker, username, password, ca_file)
+    now = warped(speed, started or utc_now(), shows or village.starts)
+    console.print(timetable(village))
+    asyncio.run(perform(player, where, now, speed, until))
+
+
+def chosen(scenario: str) -> Callable[[int, dt.date], Village]:
+    if scenario not in SCENARIOS:
+        raise typer.BadParameter(f"no scenario {scenario!r}; there is {', '.join(SCENARIOS)}")
+    return SCENARIOS[scenario]
+
+
+async def perform(
+    player: Player, where: Broker, now: Now, speed: float, until: datetime
+) -> None:
+    """Play to the broker until the virtual moment `until`."""
+    publisher = Publisher(player, where, now, speed)
+    await publisher.run(until)
+    console.print(f"{publisher.said} messages said and acknowledged")
+
+
+def address(
+    url: str, username: str | None, password: str | None, ca_file: Path | None
+) -> Broker:
+    """Return where the broker is; what is given beside the URL goes before what is in it."""
+    try:
+        broker = Broker.at(url)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--broker") from None
+    return msgspec.structs.replace(
+        broker,
+        username=username or broker.username,
+        password=password or broker.password,
+        ca_file=ca_file,
+    )
+
+
+def timetable(village: Village) -> Table:
+    """Return what goes wrong in a scenario, and when an alert is due."""
+    title = f"{village.scenario}, seed {village.seed}, from {_local(village.starts)}"
+    table = Table(title=title)
+    for column in ("cause", "rule", "device #socket", "alert is due"):
+        table.add_column(column, no_wrap=True)
+    for truth in village.truth():
+        subject = f"{truth.device} #{truth.channel}" if truth.channel else truth.device
+        due = f"{_local(truth.earliest)}-{_local(truth.latest)}"
+        table.add_row(_local(truth.begins), truth.rule, subject, due)
+    return table
+
+
+def _local(moment: datetime) -> str:
+    return f"{moment.astimezone(ZONE):%H:%M:%S}"
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m simulator")

@@ -1,0 +1,103 @@
+"""A smoke detector: quiet for years, and at once when it sees something."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ingest.codecs.native import Event, Status, Telemetry
+from rules.readings import Kind, Reading
+from simulator.commands import Command
+from simulator.devices import Device, Faults, stream
+
+TEST_LASTS = timedelta(seconds=10)
+
+
+class Smoke(msgspec.Struct, frozen=True):
+    """A time in which the sensor sees smoke, [begins, ends)."""
+
+    begins: datetime
+    ends: datetime
+    warmer_c: float = 6.0
+
+
+class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that will happen to one smoke sensor. `id` is area/site/device."""
+
+    id: str
+    smokes: tuple[Smoke, ...] = ()
+    tests_at: tuple[datetime, ...] = ()
+    """Somebody presses its test button."""
+    faults: Faults = Faults()
+    own_connection: bool = False
+    """It has a connection, and so a last will, of its own."""
+
+
+class SmokeSensor(Device):
+    """Reports every 5 minutes (mains-powered), events at once.
+
+    A test says "smoke" as a real alarm would; what tells them apart is `self_test`, which
+    is in the same message, so that no order of arrival can make a fire of it.
+    """
+
+    kind = Kind.SMOKE
+    beat = timedelta(minutes=5)
+
+    def __init__(self, plan: SensorPlan, starts: datetime, seed: int) -> None:
+        super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        made = stream(seed, plan.id, "made")
+        self._battery_pct = made.uniform(71, 99)
+        self._ambient_c = made.uniform(16, 21)
+        self._smoke: Smoke | None = None
+        self._testing = False
+        for smoke in plan.smokes:
+            self._expect(smoke)
+        for at in plan.tests_at:
+            self._plan(at, self._test)
+
+    def _expect(self, smoke: Smoke) -> None:
+        self._plan(smoke.begins, lambda now: self._see(smoke, now))
+        self._plan(smoke.ends, lambda now: self._see(None, now))
+
+    def _see(self, smoke: Smoke | None, now: datetime) -> None:
+        self._smoke = smoke
+        temperature_c = self._temperature_c()
+        active = smoke is not None
+        self._tell(Event(event="smoke", active=active, temperature_c=temperature_c), now)
+        self._plan(now + timedelta(seconds=2), self._report)
+
+    def _test(self, now: datetime) -> None:
+        self._testing = True
+        self._tell(Event(event="self_test", detail="button"), now)
+        self._report(now)
+        self._plan(now + TEST_LASTS, self._tested)
+
+    def _tested(self, now: datetime) -> None:
+        self._testing = False
+        self._report(now)
+        self._tell(Event(event="self_test", active=False), now)
+
+    def _temperature_c(self) -> float:
+        warmer_c = self._smoke.warmer_c if self._smoke else 0.0
+        return round(self._ambient_c + warmer_c + self.chance.gauss(0, 0.2), 1)
+
+    def _status(self, now: datetime) -> Status:  # noqa: ARG002
+        return Status(online=True, model="CW-S2", firmware="2.0.1")
+
+    def _measure(self, now: datetime) -> Telemetry:  # noqa: ARG002
+        reading = Reading(
+            smoke_alarm=self._smoke is not None or self._testing,
+            self_test=self._testing,
+            battery_pct=round(self._battery_pct, 1),
+            ambient_temperature_c=self._temperature_c(),
+        )
+        return Telemetry(readings=(reading,))
+
+    def _refusal(self, command: Command) -> str:
+        known = command.command in {"report_now", "self_test"}
+        return "" if known else "a smoke sensor has nothing to switch"
+
+    def _carry_out(self, command: Command, now: datetime) -> None:
+        if command.command == "self_test":
+            self._test(now)
+        else:
+            self._report(now)

@@ -1,0 +1,93 @@
+"""A real server and a real Chromium for the tests of the console."""
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.brokers import HOST, free_port
+
+STARTS_WITHIN_S = 15.0
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Served:
+    """An application on a free port of the loopback, on a loop in a thread of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.url = f"http://{HOST}:{(port := free_port())}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=HOST,
+                port=port,
+                log_config=None,
+                lifespan="off",
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._started.wait(STARTS_WITHIN_S):
+            pytest.fail("the server does not start")
+
+    def do(self, what: Coroutine[None, None, None]) -> None:
+        """Run something on the loop of the server, as the pipeline would."""
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(STARTS_WITHIN_S)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(STARTS_WITHIN_S)
+
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        serving = asyncio.create_task(self._server.serve())
+        while not self._server.started and not serving.done():  # noqa: ASYNC110  (it has no event)
+            await asyncio.sleep(0.01)
+        self._started.set()
+        await serving
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[Served]:
+    server = Served(app)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Yield a browser. Without one the test is skipped, and fails where CI is set."""
+    binary = CHROMIUM if os.path.exists(CHROMIUM) else shutil.which("chromium")  # noqa: PTH110
+    if binary is None:
+        tell = pytest.fail if os.environ.get("CI") else pytest.skip
+        tell("no chromium on this machine; install it with: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -1,0 +1,193 @@
+"""A small world for the tests of the API and the console: real ledger, real engine."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+from fastapi import FastAPI
+
+from api.http.access import Access, TokenGrant
+from api.http.app import create_app
+from api.watch import Change, Changes, Part, Watch
+from ingest.journal import Entry, packed
+from ingest.ledger.commit import Commit, Refused, Stored, ToTell
+from ingest.ledger.store import open_ledger
+from ingest.registry import Area, Device, Name, Registry, Site
+from rules.alerts import Alert
+from rules.catalog import rules_in_force
+from rules.engine import Engine
+from rules.policy import SitePolicy
+from rules.readings import DeviceId, Kind, Reading, Report
+from rules.schedule import Schedule, Window
+from tests.doubles import MemoryHistory
+
+NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+"""In Shanghai; at that moment no site of this world is closed."""
+READ_TOKEN = "reads-and-nothing-else"
+WRITE_TOKEN = "reads-and-also-writes"
+TOKENS = {READ_TOKEN: TokenGrant("desk", "read"), WRITE_TOKEN: TokenGrant("patrol", "write")}
+
+PILE = DeviceId("xuhui/renmin-lu/pile-1")
+SMOKE = DeviceId("xuhui/renmin-lu/smoke-1")
+ODD = DeviceId("berlin/hof/Säule <b>1</b> 桩")
+"""A name that needs quoting in a path and escaping on a page."""
+
+
+def registry() -> Registry:
+    nights = Schedule("Europe/Berlin", (Window(NOON.time().replace(hour=23), NOON.time()),))
+    known = Registry([], [], [])
+    known.declare(
+        [
+            Area(id="xuhui", name=Name("徐汇区", "Xuhui")),
+            Area(id="berlin", name=Name("柏林", "Berlin")),
+        ],
+        [
+            Site(
+                id="xuhui/renmin-lu",
+                area="xuhui",
+                name=Name("人民路充电站", "Renmin Road station"),
+            ),
+            Site(
+                id="berlin/hof",
+                area="berlin",
+                name=Name("柏林院子", "Berlin yard"),
+                policy=SitePolicy(schedule=nights),
+            ),
+        ],
+        [
+            _device(PILE, "xuhui/renmin-lu", Kind.CHARGER, frozenset(range(1, 11))),
+            _device(SMOKE, "xuhui/renmin-lu", Kind.SMOKE),
+            _device(ODD, "berlin/hof", Kind.CHARGER, frozenset({1, 2})),
+        ],
+        NOON,
+    )
+    return known
+
+
+def _device(
+    device: DeviceId, site: str, kind: Kind, sockets: frozenset[int] = frozenset()
+) -> Device:
+    return Device(
+        id=device,
+        site=site,
+        dialect="native",
+        name=device,
+        kind=kind,
+        sockets=sockets,
+        added_at=NOON,
+    )
+
+
+class World:
+    """A watch over two sites. Its clock stands still until it is moved."""
+
+    def __init__(self, path: Path) -> None:
+        self.at, self.elapsed_s, self.serial = NOON, 0.0, 0
+        self.registry, self.history, self.changes = registry(), MemoryHistory(), Changes()
+        self.ledger = open_ledger(path / "ledger.sqlite")
+        socket_rules, device_rules = rules_in_force()
+        self.engine = Engine(
+            socket_rules, device_rules, self.registry.profile_of, self.registry.policy_of
+        )
+        self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
+        self.watch = Watch(
+            ledger=self.ledger,
+            history=self.history,
+            registry=self.registry,
+            engine=self.engine,
+            now=lambda: self.at,
+            health=lambda: self.parts,
+            changes=self.changes,
+            metrics=lambda: b"chargewatch_messages_total 7.0\n",
+        )
+        self.app = self.app_for(TOKENS)
+
+    def app_for(self, tokens: dict[str, TokenGrant]) -> FastAPI:
+        return create_app(self.watch, Access.of(tokens), monotonic_s=lambda: self.elapsed_s)
+
+    async def hear(self, device: DeviceId, *readings: Reading) -> None:
+        """Take one message, as the pipeline does: judge, commit, tell the pages."""
+        self.serial += 1
+        report = Report(
+            device=device,
+            at=self.at,
+            received_at=self.at,
+            identity=str(self.serial),
+            readings=readings,
+        )
+        changes = self.engine.observe(report, self.at)
+        await self._commit([report], changes)
+
+    async def wait(self, span: timedelta) -> None:
+        """Let time pass; whatever has a deadline by then happens."""
+        self.at += span
+        await self._commit([], self.engine.advance(self.at))
+
+    async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
+        self.serial += 1
+        refused = Refused(self.at, topic, payload, reason, detail, str(self.serial))
+        await self.ledger.commit(Commit(now=self.at, refused=[refused]))
+
+    async def _commit(self, reports: list[Report], changes: list[Alert]) -> None:
+        touched = sorted(self.engine.touched)
+        self.engine.touched.clear()
+        states = []
+        for device in touched:
+            state = self.engine.device(device)
+            assert state is not None
+            stored = Stored(state, self.engine.alerts_of(device))
+            states.append((device, msgspec.msgpack.encode(stored)))
+        batch = Commit(
+            now=self.at,
+            reports=reports,
+            journal=packed(reports),
+            states=states,
+            changes=changes,
+            to_tell=[_to_tell(alert) for alert in changes],
+            registered=list(self.registry.take_news()),
+        )
+        await self.ledger.commit(batch)
+        await self.history.append([Entry(self.serial, self.at, tuple(reports))])
+        sites = {self.registry.devices[report.device].site: False for report in reports}
+        for site, alerts in (sites | {alert.site: True for alert in changes}).items():
+            self.changes.tell(Change(site, alerts))
+
+
+def _to_tell(alert: Alert) -> ToTell:
+    key = f"{alert.episode}:{alert.state}:duty"
+    return ToTell(key, alert.episode, alert.state, "duty", 0, alert)
+
+
+@contextmanager
+def world(path: Path) -> Iterator[World]:
+    made = World(path)
+    try:
+        yield made
+    finally:
+        made.ledger.close()
+
+
+class Client:
+    """Asks an application without a network in between; keeps cookies like a browser."""
+
+    def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("10.0.0.7", 1))
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://watch")
+        self._runner = runner
+
+    def request(self, method: str, path: str, **how: object) -> httpx.Response:
+        return self._runner.run(self._client.request(method, path, **how))  # type: ignore[arg-type]
+
+    def get(self, path: str, **how: object) -> httpx.Response:
+        return self.request("GET", path, **how)
+
+    def post(self, path: str, **how: object) -> httpx.Response:
+        return self.request("POST", path, **how)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
