@@ -66,12 +66,14 @@ def demo(  # noqa: PLR0913  (a command line is as wide as its options)
     )
 
     async def run() -> None:
-        summary = await play(options, console, stop_on_signals())
+        stop = stop_on_signals()
+        summary = await play(options, console, stop)
         if json:
             sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
         else:
             console.print(table(summary))
-        if not summary.ok:
+        ended_early = stop.is_set() and not (summary.missed or summary.unexpected)
+        if not (summary.ok or ended_early):
             raise typer.Exit(1)
 
     _run_or_explain(lambda: main_loop(run()))

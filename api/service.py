@@ -21,7 +21,7 @@ from api.channels.smtp import mail_channels
 from api.channels.webhook import Webhook
 from api.delivery import Delivery
 from api.health import Health
-from api.http.access import Access, Scope, TokenGrant
+from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
 from api.settings import BrokerSettings, Settings
@@ -39,8 +39,8 @@ from ingest.ledger.store import Ledger, opened
 from ingest.mqtt import BrokerAddress, Link
 from ingest.pipeline import Pipeline
 from ingest.registry import Registry
-from ingest.wire import Codec
 from ingest.replay import Seen
+from ingest.wire import Codec
 from rules.catalog import rules_in_force
 from rules.engine import Engine
 

@@ -24,8 +24,8 @@ def real_secret(value: SecretStr | None) -> SecretStr | None:
         text = value.get_secret_value()
         if text.lower() in PLACEHOLDERS or len(text) < SECRET_CHARS_MIN:
             raise ValueError(
-                f"a placeholder, or shorter than {SECRET_CHARS_MIN} characters: make a real one,"
-                " for example with `openssl rand -hex 24`"
+                f"a placeholder, or shorter than {SECRET_CHARS_MIN} characters: make a real"
+                " one, for example with `openssl rand -hex 24`"
             )
     return value
 

@@ -5,8 +5,8 @@ here (both live on one event loop), the ledger is asked through its queries.
 """
 
 import asyncio
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec

@@ -1,4 +1,4 @@
-"""Every error of ours derives from one class, so that one `except` at a task's edge is enough."""
+"""Every error of ours derives from one class: one `except` at a task's edge is enough."""
 
 
 class ChargewatchError(Exception):

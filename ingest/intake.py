@@ -27,7 +27,7 @@ from ingest.wire import (
 )
 from rules.alerts import Alert
 from rules.engine import Engine
-from rules.readings import ClockState, Report, Standing
+from rules.readings import ClockState, Report
 
 ROUTES_MAX = 500_000
 """Topics remembered; when there are more, all are forgotten and found again."""

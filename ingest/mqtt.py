@@ -79,7 +79,7 @@ class LinkCounts(msgspec.Struct):
 
 
 class Link:
-    """One persistent session: `run` keeps it up, `take` and `acknowledge` serve the pipeline."""
+    """One persistent session: `run` keeps it up, the pipeline takes and acknowledges."""
 
     def __init__(
         self,

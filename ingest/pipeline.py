@@ -43,7 +43,7 @@ class PipelineHealth(msgspec.Struct):
 class Pipeline:
     """Wires links, intake and ledger together; `run` is the service's heart."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (it is where everything meets)
         self,
         *,
         links: Sequence[Link],

@@ -2,11 +2,12 @@
 
 Every transition is in `next_alert`, and nowhere else:
 
-| state       | Breach                      | Between | Clear                            | Unknown |
-|-------------|-----------------------------|---------|----------------------------------|---------|
-| none        | pending (firing if no hold) | none    | none                             | none    |
-| pending     | firing once held            | none    | none                             | stays   |
-| firing      | stays                       | stays   | resolved once clear long enough  | stays   |
+| state   | Breach                 | Between | Clear                           | Unknown |
+|---------|------------------------|---------|---------------------------------|---------|
+| none    | pending, or firing if  | none    | none                            | none    |
+|         | there is no hold       |         |                                 |         |
+| pending | firing once held       | none    | none                            | stays   |
+| firing  | stays                  | stays   | resolved once clear long enough | stays   |
 
 A breach, a value between the thresholds, and silence all interrupt the clear time. Being
 acknowledged is a fact beside the state, kept with the alert in the ledger.

@@ -170,7 +170,7 @@ class Engine:
             self._schedule(state.id, wake)
         return changes
 
-    def _apply(  # noqa: PLR0913  (one judgement, written down)
+    def _apply(  # noqa: PLR0913, PLR0917  (one judgement, written down)
         self,
         rule: Rule,
         channel: int | None,

@@ -70,14 +70,14 @@ class Texts:
         )
         return self("value.with_unit", number=number, unit=unit) if unit else number
 
-    def span(self, span: timedelta) -> str:
+    def span(self, span: timedelta, *, short: bool = False) -> str:
         """Return a length of time in its two largest units: 1 hour 5 minutes."""
+        length = "short" if short else UNIT_LENGTH[self.lang]
         rest = max(0, round(span.total_seconds()))
         parts: list[str] = []
         for unit, seconds in UNITS:
             count, rest = divmod(rest, seconds)
             if count or (unit == "second" and not parts):
-                length = UNIT_LENGTH[self.lang]
                 parts.append(
                     format_unit(count, f"duration-{unit}", length=length, locale=self._locale)  # type: ignore[arg-type]
                 )
@@ -91,7 +91,8 @@ class Texts:
         if seconds < 1:
             return self("just_now")
         size = next(size for _, size in UNITS if seconds >= size)
-        return self("ago", span=self.span(timedelta(seconds=seconds // size * size)))
+        whole = timedelta(seconds=seconds // size * size)
+        return self("ago", span=self.span(whole, short=True))
 
     def moment(self, moment: datetime, zone: ZoneInfo) -> str:
         """Return date and time on that zone's clock; the zone must be named nearby."""

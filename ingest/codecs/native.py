@@ -98,8 +98,11 @@ class Native(msgspec.Struct, frozen=True):
         return "/".join(levels[2:5])
 
     def decode(
-        self, message: Message, name: str, profile: Profile
-    ) -> Said | Rejected | Ignored:  # noqa: ARG002
+        self,
+        message: Message,
+        name: str,
+        profile: Profile,  # noqa: ARG002
+    ) -> Said | Rejected | Ignored:
         if not message.payload:
             return Ignored("a retained message was deleted")
         branch = message.topic[message.topic.rindex("/") + 1 :]
