@@ -1,24 +1,19 @@
-"""The command line: one word to type, `./chargewatch`, and what it can do."""
+"""The command line: one word to type, `./chargewatch`, and what it can do.
+
+Each command imports what it needs: `decode` must not wait for web servers.
+"""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from api.demo import Options, play, table
-from api.serving import main_loop, serve, set_up_log, stop_on_signals
-from api.settings import Settings
-from api.sites import read_sites
-from api.tokens import Scope, add_token
 from ingest.clock import utc_now
-from ingest.codecs import all_codecs
-from ingest.decode import decode_lines
 from ingest.errors import ChargewatchError
 
 app = typer.Typer(
@@ -53,6 +48,9 @@ def demo(  # noqa: PLR0913  (a command line is as wide as its options)
     Ends with a summary, and with status 0 only if every alarm of the evening was raised and
     told, and no other.
     """
+    from api.demo import Options, play, table
+    from api.serving import main_loop, set_up_log, stop_on_signals
+
     set_up_log("human", quiet=True)
     console = Console(stderr=json)
     options = Options(
@@ -84,6 +82,9 @@ def serve_command() -> None:
     """Run the service: broker in, ledger, rules, alarms, console. Settings: README, `.env`."""
 
     def run() -> None:
+        from api.serving import main_loop, serve, set_up_log
+        from api.settings import Settings
+
         settings = Settings()
         set_up_log(settings.log)
         main_loop(serve(settings, utc_now))
@@ -105,6 +106,8 @@ def decode(
     """
     if not jsonl:
         raise typer.BadParameter("JSON lines are the only form there is")
+    from ingest.decode import decode_lines
+
     for line in decode_lines(sys.stdin.buffer, utc_now):
         sys.stdout.buffer.write(line)
         sys.stdout.flush()
@@ -128,14 +131,21 @@ def token(
     name: Annotated[str, typer.Argument(help="Who it is for.")] = "admin",
     *,
     scope: Annotated[
-        Scope, typer.Option(help="read, or write (which includes read).")
+        Literal["read", "write"], typer.Option(help="read, or write (which includes read).")
     ] = "read",
 ) -> None:
     """Print a token for the API and the console, making it if there is none of that name.
 
     A running service knows a new one after its next start.
     """
-    _run_or_explain(lambda: typer.echo(add_token(Settings().data_dir, name, scope).secret))
+
+    def run() -> None:
+        from api.settings import Settings
+        from api.tokens import add_token
+
+        typer.echo(add_token(Settings().data_dir, name, scope).secret)
+
+    _run_or_explain(run)
 
 
 @app.command("check-sites")
@@ -145,6 +155,9 @@ def check_sites(
     """Check a sites file, and say what it declares."""
 
     def run() -> None:
+        from api.sites import read_sites
+        from ingest.codecs import all_codecs
+
         declared = read_sites(file, [codec.name for codec in all_codecs()])
         Console().print(
             f"{file}: {len(declared.areas)} areas, {len(declared.sites)} sites,"
@@ -155,10 +168,13 @@ def check_sites(
 
 
 def _run_or_explain(run: Callable[[], object]) -> None:
-    """Turn what a user can mend into a sentence and status 2; our own faults stay loud."""
+    """Turn what a user can mend into a sentence and status 2; our own faults stay loud.
+
+    (A pydantic ValidationError, from the settings, is a ValueError; so is a bad address.)
+    """
     try:
         run()
-    except* (ChargewatchError, ValidationError) as errors:
+    except* (ChargewatchError, ValueError) as errors:
         for error in _leaves(errors):
             typer.echo(f"chargewatch: {error}", err=True)
         raise typer.Exit(2) from None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import msgspec
+import sqlalchemy as sa
 import structlog
 
 from api.channels import Channel, DeliveryFailed, Notice
@@ -63,7 +64,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Tell what is due, for ever."""
-        await self._ledger.write(
+        await self._note(
             lambda connection: outbox.give_up_on_others(
                 connection, tuple(self._channels), self._now()
             )
@@ -94,7 +95,7 @@ class Delivery:
         if item.transition == State.RESOLVED and not await self._ledger.read(
             lambda connection: outbox.was_told(connection, item.episode, item.channel)
         ):
-            await self._ledger.write(
+            await self._note(
                 lambda connection: outbox.mark_skipped(
                     connection, item, Reason.NEVER_TOLD, self._now()
                 )
@@ -107,7 +108,7 @@ class Delivery:
             return
         self.health.told += 1
         self.health.failing.pop(item.channel, None)
-        await self._ledger.write(
+        await self._note(
             lambda connection: outbox.mark_told(connection, item, receipt, self._now())
         )
 
@@ -125,16 +126,30 @@ class Delivery:
             "alert.not_told", channel=item.channel, reason=failure.reason, again_in=str(pause)
         )
         next_at = self._now() + pause * self._speed
-        await self._ledger.write(
+        await self._note(
             lambda connection: outbox.mark_retry(connection, item, failure.reason, next_at)
         )
 
     async def _give_up(self, item: Due, detail: str, reason: Reason) -> None:
         self.health.given_up += 1
         log.error("alert.never_told", channel=item.channel, reason=reason, detail=detail)
-        await self._ledger.write(
+        await self._note(
             lambda connection: outbox.mark_failed(connection, item, detail, self._now(), reason)
         )
+
+    async def _note(self, change: Callable[[sa.Connection], None]) -> None:
+        """Write down what became of it, however long that takes.
+
+        To go on without would be to tell the same again, every second that the disk is full.
+        """
+        while True:
+            try:
+                await self._ledger.write(change)
+            except LedgerUnavailable as error:
+                log.warning("outbox.unavailable", reason=str(error))
+                await asyncio.sleep(LEDGER_RETRY_S)
+            else:
+                return
 
     async def _sleep(self, channel: Channel) -> None:
         next_at = await self._ledger.read(

@@ -16,6 +16,7 @@ import msgspec
 
 from ingest.errors import ChargewatchError
 from ingest.registry import Area, Device, Name, Site
+from ingest.wire import bad_name
 from rules.policy import Band, SitePolicy
 from rules.readings import DeviceId, Kind
 from rules.schedule import EVERY_DAY, Schedule, Window
@@ -83,6 +84,8 @@ def read_sites(path: Path, dialects: Iterable[str]) -> Declared:
         return parsed(path.read_bytes(), frozenset(dialects))
     except OSError as error:
         raise SitesFileWrong(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SitesFileWrong(f"{path}: save it as UTF-8 ({error})") from error
     except (msgspec.DecodeError, SitesFileWrong) as error:
         raise SitesFileWrong(f"{path}: {error}") from error
 
@@ -115,7 +118,7 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
     where = f'sites."{site}"'
     try:
         ZoneInfo(part.zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Asia" is a folder
         raise SitesFileWrong(
             f"{where}.zone: no IANA time zone is called {part.zone!r}"
         ) from error
@@ -163,8 +166,8 @@ def _clock(hour: str, minute: str, where: str) -> time:
 def _days(text: str, where: str) -> frozenset[int]:
     days: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if first not in DAYS or (last and last not in DAYS):
+        first, dash, last = part.partition("-")
+        if first not in DAYS or (dash and last not in DAYS):
             raise SitesFileWrong(f"{where}.closed: {part!r}: days are {', '.join(DAYS)}")
         begin, end = DAYS.index(first), DAYS.index(last or first)
         length = (end - begin) % len(DAYS) + 1
@@ -179,8 +182,13 @@ def _device(part: _DevicePart, sites: Iterable[str], dialects: frozenset[str]) -
         raise SitesFileWrong(f'{where}: a device is called "area/site/device"')
     if site not in sites:
         raise SitesFileWrong(f"{where}: there is no site {site!r}")
+    for level in part.id.split("/"):
+        if wrong := bad_name(level):
+            raise SitesFileWrong(f"{where}: {level!r} is {wrong}")
     if part.dialect not in dialects:
         raise SitesFileWrong(f"{where}.dialect: one of {', '.join(sorted(dialects))}")
+    if part.dialect == "native" and part.id.count("/") > 2:  # noqa: PLR2004
+        raise SitesFileWrong(f'{where}: a native device is called "area/site/device"')
     if part.dialect == "native" and part.name not in {None, part.id}:
         raise SitesFileWrong(f"{where}.name: a native device is called like its id")
     name = part.name or (part.id if part.dialect == "native" else part.id.rpartition("/")[2])

@@ -14,7 +14,7 @@ from ingest.journal import packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell, identity_in_all
 from ingest.registry import Device, Registry
 from ingest.replay import Seen
-from ingest.timing import BEHIND_MAX, timed
+from ingest.timing import BEHIND_MAX, in_utc, timed
 from ingest.wire import (
     PAYLOAD_BYTES_MAX,
     Codec,
@@ -116,7 +116,7 @@ class Intake:
             readings=said.readings,
             standing=standing,
             clock=clock,
-            claimed_at=said.at,
+            claimed_at=None if said.at is None else in_utc(said.at),
         )
 
     def _take(self, report: Report, message: Message, batch: Commit) -> None:

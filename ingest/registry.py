@@ -6,6 +6,7 @@ watched like any other: a fire does not ask whether the paperwork is done.
 
 from collections.abc import Container, Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -61,6 +62,7 @@ class Gone(msgspec.Struct, frozen=True):
 
 
 Entry = Area | Site | Device | Gone
+P = TypeVar("P", Area, Site)
 
 
 class _Names(msgspec.Struct, frozen=True):
@@ -97,10 +99,8 @@ class Registry:
     ) -> None:
         """Take over what the operator says; what is no longer declared becomes a stranger."""
         declared = {device.id: device for device in devices}
-        for area in areas:
-            self._put(area)
-        for site in sites:
-            self._put(site)
+        self._take_over(self.areas, areas)
+        self._take_over(self.sites, sites)
         for known in list(self.devices.values()):
             if known.declared and known.id not in declared:
                 self._put(msgspec.structs.replace(known, declared=False))
@@ -191,6 +191,15 @@ class Registry:
         """Yield what is new since the last call, areas before their sites and devices."""
         news, self.news = self.news, []
         yield from news
+
+    def _take_over(self, known: dict[str, P], declared: Iterable[P]) -> None:
+        """Put what is declared; what no longer is stays as it was, as a stranger's."""
+        named = {place.id: place for place in declared}
+        for place in list(known.values()):
+            if place.declared and place.id not in named:
+                self._put(msgspec.structs.replace(place, declared=False))
+        for place in named.values():
+            self._put(place)
 
     def _remove(self, device: Device) -> None:
         del self.devices[device.id]

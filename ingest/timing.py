@@ -6,7 +6,7 @@ things that must not be mixed up: a wrong clock, whose readings are news, or a m
 the device had kept back, which must never sound a siren for what was hours ago.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from ingest.wire import Said
@@ -30,6 +30,14 @@ def settled(at: datetime | None, received_at: datetime) -> tuple[datetime, Clock
     if -AHEAD_MAX <= received_at - at <= BEHIND_MAX:
         return at, ClockState.DEVICE
     return received_at, ClockState.WRONG
+
+
+def in_utc(at: datetime) -> datetime:
+    """Return a device's claim in UTC; at the ends of the calendar, where none is, as it is."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return at.replace(tzinfo=UTC)
 
 
 class Timed(NamedTuple):

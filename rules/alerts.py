@@ -59,13 +59,13 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         subject = device if channel is None else f"{device}:{channel}"
         return f"{rule}@{subject}@{int(self.began_at.timestamp() * 1_000_000)}"
 
-    def due(self, timing: Timing) -> datetime | None:
-        """Return when this alert changes by itself if the verdict stays as it is."""
-        if self.state is State.PENDING:
+    def due(self, verdict: Verdict, timing: Timing) -> datetime | None:
+        """Return when this alert changes by itself if `verdict` stays as it is."""
+        if self.state is State.PENDING and isinstance(verdict, Breach):
             return self.since + timing.hold
         if self.state is State.FIRING and self.clear_since is not None:
             return self.clear_since + timing.keep_firing
-        return None
+        return None  # one that is pending waits for data, however long that takes
 
 
 def opened(

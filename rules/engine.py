@@ -13,16 +13,20 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from rules.alerts import Alert, AlertKey, State, next_alert, opened
 from rules.policy import DeviceProfile, SitePolicy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import Breach, DeviceRule, Moment, Rule, SocketRule, Verdict
 from rules.schedule import Calendar
-from rules.subject import DeviceState
+from rules.subject import DeviceState, Values
 
 R = TypeVar("R", bound=Rule)
 ProfileOf = Callable[[DeviceId], DeviceProfile]
 PolicyOf = Callable[[str], SitePolicy]
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 class Engine:
@@ -48,6 +52,8 @@ class Engine:
         self._scheduled: dict[DeviceId, datetime] = {}
         self._calendar = Calendar()
         self._blind_since: datetime | None = None
+        self._last_now: datetime | None = None
+        self._begun_now = 0
         self.touched: set[DeviceId] = set()
         """Devices whose state changed; the caller empties it when it has stored them."""
 
@@ -108,7 +114,7 @@ class Engine:
         """Be told that messages come again; every device gets the blind time as a grace."""
         if self._blind_since is None:
             return
-        self._excuse(now - self._blind_since)
+        self._excuse(now - self._blind_since, now)
         self._blind_since = None
         self._judge_all_soon(now)
 
@@ -126,15 +132,16 @@ class Engine:
         for alert in alerts:
             self._alerts.setdefault(alert.key.device, {})[alert.key] = alert
         if away > timedelta(0):
-            self._excuse(away)
+            self._excuse(away, now)
         self._judge_all_soon(now)
 
     # --- inside --------------------------------------------------------------------
 
-    def _excuse(self, gap: timedelta) -> None:
+    def _excuse(self, gap: timedelta, now: datetime) -> None:
         for state in self._devices.values():
             if state.waiting_since is not None:
-                state.waiting_since += gap
+                # One heard within the gap, on the other connection, starts from now.
+                state.waiting_since = min(state.waiting_since + gap, now)
                 self.touched.add(state.id)
 
     def _judge_all_soon(self, now: datetime) -> None:
@@ -168,7 +175,37 @@ class Engine:
                 wake = due
         if wake is not None:
             self._schedule(state.id, wake)
+        if state.id in self._alerts:
+            changes += self._let_go(state, parts, now)
         return changes
+
+    def _let_go(
+        self, state: DeviceState, parts: Iterable[Values], now: datetime
+    ) -> list[Alert]:
+        """End what no rule asks about any more, which would else be open for ever.
+
+        The device turned out to be of another kind, or to have sockets.
+        """
+        channels = [part.channel for part in parts]
+        asked: set[tuple[str, int | None]] = {
+            (rule.name, channel)
+            for rule in self._socket_rules[state.kind]
+            for channel in channels
+        }
+        asked |= {(rule.name, None) for rule in self._device_rules[state.kind]}
+        over = [
+            alert
+            for alert in self.alerts_of(state.id)
+            if (alert.key.rule, alert.key.channel) not in asked
+        ]
+        for alert in over:
+            self._remember(alert.key, None)
+            self.touched.add(state.id)
+        return [
+            replace(alert, state=State.RESOLVED, since=now)
+            for alert in over
+            if alert.state is State.FIRING
+        ]
 
     def _apply(  # noqa: PLR0913, PLR0917  (one judgement, written down)
         self,
@@ -188,6 +225,7 @@ class Engine:
         after = before
         if after is None and type(verdict) is Breach:
             after = opened(key, rule.severity, state.site, verdict.evidence, now)
+            after = replace(after, began_at=self._beginning(now))
         if after is not None:
             after = next_alert(after, verdict, timing, now)
         if after is not before:
@@ -195,11 +233,21 @@ class Engine:
             self.touched.add(state.id)
             if after is not None and _is_news(before, after):
                 changes.append(after)
-        due = after.due(timing) if after else None
+        due = after.due(verdict, timing) if after else None
         wake = _earlier(verdict.recheck_at, due)
         if wake is not None and wake <= now:  # else the caller would wake for ever
             raise ValueError(f"{rule.name} asked at {now} to be asked again at {wake}")
         return wake
+
+    def _beginning(self, now: datetime) -> datetime:
+        """Return a moment that names no other episode.
+
+        In one batch an alert may fire, end and fire again, all of it judged at one `now`.
+        """
+        if now != self._last_now:
+            self._last_now, self._begun_now = now, 0
+        self._begun_now += 1
+        return now + (self._begun_now - 1) * MICROSECOND
 
     def _remember(self, key: AlertKey, alert: Alert | None) -> None:
         alerts = self._alerts.setdefault(key.device, {})

@@ -11,7 +11,9 @@ import msgspec
 from rules.readings import QUANTITIES, ClockState, DeviceId, Kind, Reading, Report, Standing
 
 RECENT_MAX = 16
-"""Points of power kept per socket: eight minutes at one every 30 s."""
+RECENT_GAP_MIN = timedelta(seconds=10)
+"""Points of power kept per socket, and how far they are apart at least: eight minutes at
+one every 30 s, and no more memory for a socket that reports every second."""
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,6 +48,8 @@ class Values(msgspec.Struct, omit_defaults=True):
     session_energy_kwh: float | None = None
     session_duration_s: float | None = None
     stop_reason: str | None = None
+    self_test_at: datetime | None = None
+    """When the device last said that it tests itself."""
     power_at: datetime | None = None
     """When `power_w` arrived here: freshness and holds are measured on our own clock."""
     recent: list[Point] = []
@@ -56,12 +60,15 @@ class Values(msgspec.Struct, omit_defaults=True):
             value = getattr(reading, name)
             if value is not None:
                 setattr(self, name, value)
+        if reading.self_test:
+            self.self_test_at = now
         if reading.power_w is not None:
             self.power_at = now
             recent = self.recent
-            recent.append(Point(now, reading.power_w))
-            if len(recent) > RECENT_MAX:
-                del recent[0]
+            if not recent or now - recent[-1].at >= RECENT_GAP_MIN:
+                recent.append(Point(now, reading.power_w))
+                if len(recent) > RECENT_MAX:
+                    del recent[0]
 
     def fresh_power_w(self, now: datetime, within: timedelta) -> float | None:
         """Return the power, unless it was heard longer than `within` ago or never."""
@@ -114,13 +121,20 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         if report.standing is Standing.RETAINED or online is False:
             if online is False and self.whole.online is not False:
                 self.offline_since = report.received_at
-            self.whole.online = online
+            elif online:
+                self.offline_since = None
+            self.whole.online = self.whole.online if online is None else online
             return
         self.heard_at = self.waiting_since = report.received_at
         self.live_claim, self.clock = report.claimed_at, report.clock
         self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)
+
+    @property
+    def parts(self) -> Sequence[Values]:
+        """The device as a whole, then its sockets."""
+        return (self.whole, *self.sockets.values())
 
     @property
     def metered_parts(self) -> Sequence[Values]:

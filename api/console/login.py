@@ -4,6 +4,7 @@ import math
 from datetime import timedelta
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,6 +17,8 @@ from api.text import Texts
 
 COOKIE = "chargewatch_session"
 NEXT_CHARS_MAX = 1_000
+
+log = structlog.get_logger("api.console")
 
 login = APIRouter()
 
@@ -36,7 +39,7 @@ async def own_post(request: Request, session: Visitor, csrf: Csrf = "") -> Sessi
     """Return the session of a post that one of our own pages made, or refuse with 403."""
     not_from_elsewhere(request)
     if not session.allows(csrf):
-        raise Trouble(403, "The form is too old. Go back, load the page again, and repeat.")
+        raise Trouble(403, "The form is too old.", words="problem.form_old")
     return session
 
 
@@ -46,7 +49,7 @@ OwnPost = Annotated[Session, Depends(own_post)]
 def not_from_elsewhere(request: Request) -> None:
     """Refuse what a page of somebody else made this browser send."""
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise Trouble(403, "This was sent by a page that is not ours.")
+        raise Trouble(403, "Sent by a foreign page.", words="problem.foreign")
 
 
 @login.get("/login")
@@ -72,10 +75,12 @@ async def begin(
     caller = context.access.grant(token.strip())
     if caller is None:
         context.throttle.failed(address)
+        log.warning("login.refused", address=address)
         say = Texts.of(language_of(request))
         return _form(request, after, status=401, message=say("ui.login.wrong"))
     context.throttle.succeeded(address)
     session = context.sessions.begin(caller)
+    log.info("login.begun", who=caller.name, address=address)
     response = RedirectResponse(own_path(after), 303)
     response.set_cookie(
         COOKIE,

@@ -5,6 +5,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from api.console import views
@@ -57,7 +58,7 @@ async def station(
     """Show a station: each device, its sockets, and what happened lately."""
     entry = watch.registry.sites.get(f"{area}/{site}")
     if entry is None:
-        raise Trouble(404, "")
+        raise Trouble(404, "There is no such site.")
     return await asyncio.to_thread(
         page,
         request,
@@ -108,7 +109,7 @@ async def acknowledge(
 ) -> Response:
     """Note that somebody sees to the alert, and go back to where the button was."""
     if not session.caller.may_write:
-        raise Trouble(403, "")
+        raise Trouble(403, "This token may only read.", words="problem.read_only")
     await acknowledged(watch, number, who=session.caller.name, note=note)
     return RedirectResponse(own_path(back), 303)
 
@@ -123,9 +124,13 @@ async def quarantine(
 ) -> Response:
     """Show the messages that were refused."""
     limit = REFUSED_PER_PAGE + 1
-    found = await watch.ledger.read(
-        lambda c: queries.find_refused(c, reason=reason, before_id=before_id, limit=limit)
-    )
+
+    def ask(c: Connection) -> tuple[list[queries.QuarantineRow], dict[str, int]]:
+        rows = queries.find_refused(c, reason=reason, before_id=before_id, limit=limit)
+        return rows, queries.tallies(c)
+
+    found, tallies = await watch.ledger.read(ask)
+    counts = {each: tallies.get(f"refused:{each}", 0) for each in Refusal}
     shown = [Refused.of(row) for row in found[:REFUSED_PER_PAGE]]
     zone: ZoneInfo = SitePolicy().schedule.zone
     return await asyncio.to_thread(
@@ -138,6 +143,6 @@ async def quarantine(
         refused=shown,
         older=shown[-1].id if len(found) > REFUSED_PER_PAGE else None,
         reason=reason,
-        reasons=list(Refusal),
+        counts={each: count for each, count in counts.items() if count},
         zone=zone,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -93,13 +94,19 @@ _blank: dict[str, object] = {"session": None, "live": False, "here": ""}
 
 
 def error_page(
-    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+    request: Request, status: int, words: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return what went wrong, as a page."""
+    """Return what went wrong, as a page; `words` is a key of the catalogue, or empty."""
     say = Texts.of(language_of(request))
     title = say.messages.get(f"problem.{status}", str(status))
     return page(
-        request, "error.html", status=status, headers=headers, title=title, detail=detail
+        request,
+        "error.html",
+        status=status,
+        headers=headers,
+        title=title,
+        words=words,
+        ours=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 
 

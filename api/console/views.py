@@ -1,13 +1,12 @@
 """What the pages show, made ready: alerts with their words, stations in order of need."""
 
-import asyncio
-from datetime import datetime
+from itertools import product
 from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection
 
-from api.http.live import Station, devices_by_site, station_of
+from api.http.live import Station, stations_of
 from api.http.shapes.places import Condition
 from api.text import Explanation, Texts, explained
 from api.text.explaining import zone_of
@@ -18,8 +17,8 @@ from rules.alerts import State
 from rules.readings import DeviceId
 from rules.rule import Severity
 
-SHOWN_CRITICAL_MAX = 100
-SHOWN_WARNING_MAX = 100
+SHOWN_MAX = 100
+"""Alerts of each severity, acknowledged or not: enough to act on, little enough to read."""
 STATIONS_MAX = 200
 RECENT_ALERTS_MAX = 20
 
@@ -69,14 +68,17 @@ def card(watch: Watch, alert: AlertRow, lang: str) -> AlertCard:
 
 
 async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
-    """Return the open alerts; a flood of warnings never pushes a critical one out."""
+    """Return the open alerts.
+
+    A flood of warnings, or of alerts that somebody sees to, never pushes out a critical
+    one that nobody has seen.
+    """
 
     def ask(c: Connection) -> tuple[list[AlertRow], int]:
         found: list[AlertRow] = []
-        limits = {Severity.CRITICAL: SHOWN_CRITICAL_MAX, Severity.WARNING: SHOWN_WARNING_MAX}
-        for severity, limit in limits.items():
-            wanted = AlertFilter(state=State.FIRING, severity=severity)
-            found += queries.find_alerts(c, wanted, limit)
+        for severity, seen in product(Severity, (False, True)):
+            wanted = AlertFilter(state=State.FIRING, severity=severity, acknowledged=seen)
+            found += queries.find_alerts(c, wanted, SHOWN_MAX)
         counts = queries.count_alerts(c).items()
         return found, sum(n for (_, state), n in counts if state == State.FIRING)
 
@@ -89,13 +91,8 @@ async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
 
 
 async def stations(watch: Watch, area: str | None) -> Stations:
-    """Return the stations (of one area), giving way to the engine after each."""
-    devices = devices_by_site(watch)
-    found: list[Station] = []
-    for site in list(watch.registry.sites.values()):
-        if area is None or site.area == area:
-            found.append(station_of(watch, site, devices[site.id]))
-            await asyncio.sleep(0)
+    """Return the stations (of one area), those first that need somebody."""
+    found = await stations_of(watch, area)
     order = tuple(Condition)
     found.sort(key=lambda each: (order.index(each.site.condition), each.site.id))
     return Stations(found[:STATIONS_MAX], max(0, len(found) - STATIONS_MAX))
@@ -109,8 +106,4 @@ async def recent_alerts(watch: Watch, site: str, lang: str) -> list[AlertCard]:
 
 
 def _rank(each: AlertCard) -> tuple[bool, float]:
-    return each.row.severity != Severity.CRITICAL, -_seconds(each.row.fired_at)
-
-
-def _seconds(moment: datetime) -> float:
-    return moment.timestamp()
+    return each.row.severity != Severity.CRITICAL, -each.row.fired_at.timestamp()

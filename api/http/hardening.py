@@ -30,6 +30,7 @@ NO_TOKENS = (
     "No token is configured, so nobody can be told apart from a stranger."
     " Configure at least one token and start again."
 )
+TOO_LARGE = f"A request is at most {BODY_BYTES_MAX} bytes."
 
 log = structlog.get_logger("api.http")
 
@@ -49,20 +50,20 @@ class Hardened:
         request = Request(scope, receive)
         answer = _Answer(send)
         try:
-            if self._access.empty and request.url.path not in ALIVE:
-                await problem_response(request, 503, NO_TOKENS)(scope, receive, answer.send)
-                return
+            self._check_that_somebody_may(request)
             await self._app(scope, _limited(Headers(scope=scope), receive), answer.send)
         except Trouble as trouble:
             if answer.begun:
                 raise
-            response = problem_response(request, trouble.status, trouble.detail)
-            await response(scope, receive, answer.send)
+            await problem_response(request, trouble)(scope, receive, answer.send)
         except Exception:
             log.exception("request.failed", method=request.method, path=request.url.path)
             if not answer.begun:
-                response = problem_response(request, 500, "")
-                await response(scope, receive, answer.send)
+                await problem_response(request, Trouble(500, ""))(scope, receive, answer.send)
+
+    def _check_that_somebody_may(self, request: Request) -> None:
+        if self._access.empty and request.url.path not in ALIVE:
+            raise Trouble(503, NO_TOKENS, words="problem.no_tokens")
 
 
 class _Answer:
@@ -86,7 +87,7 @@ def _limited(headers: Headers, receive: Receive) -> Receive:
     """Return `receive`, which refuses a body that is or becomes too large."""
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
-        raise Trouble(413, f"A request is at most {BODY_BYTES_MAX} bytes.")
+        raise Trouble(413, TOO_LARGE)
     taken = 0
 
     async def limited() -> Message:
@@ -94,7 +95,7 @@ def _limited(headers: Headers, receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > BODY_BYTES_MAX:
-            raise Trouble(413, f"A request is at most {BODY_BYTES_MAX} bytes.")
+            raise Trouble(413, TOO_LARGE)
         return message
 
     return limited

@@ -1,5 +1,6 @@
 """What is going on at a station now, as far as the engine knows. It keeps nothing."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,8 +17,8 @@ from rules.readings import QUANTITIES, DeviceId, Kind
 from rules.rule import Severity
 from rules.subject import DeviceState, Values
 
-SILENCE = "silence"
-"""The rule that tells of a device which has stopped reporting."""
+SMOKE, SILENCE = "smoke", "silence"
+"""The rules that tell of smoke, and of a device that has stopped reporting."""
 
 
 class Station(NamedTuple):
@@ -42,6 +43,17 @@ def devices_by_site(watch: Watch) -> dict[str, list[Entry]]:
         found.setdefault(device.site, []).append(device)
     for devices in found.values():
         devices.sort(key=lambda device: device.id)
+    return found
+
+
+async def stations_of(watch: Watch, area: str | None) -> list[Station]:
+    """Return every station (of one area), giving way to the engine after each."""
+    devices = devices_by_site(watch)
+    found: list[Station] = []
+    for site in list(watch.registry.sites.values()):
+        if area is None or site.area == area:
+            found.append(station_of(watch, site, devices.get(site.id, ())))
+            await asyncio.sleep(0)
     return found
 
 
@@ -118,10 +130,11 @@ def _condition(state: DeviceState, firing: tuple[Alert, ...]) -> Condition:
 
 
 def _smoke(state: DeviceState, firing: tuple[Alert, ...]) -> SmokeWatch:
-    """An alarm outlasts the detector's silence: fire destroys detectors."""
-    if state.whole.smoke_alarm and not state.whole.self_test:
+    """Say what the rules say. An alarm outlasts the detector: fire destroys detectors."""
+    rules = {alert.key.rule for alert in firing}
+    if SMOKE in rules:
         return SmokeWatch.ALARM
-    if any(alert.key.rule == SILENCE for alert in firing):
+    if SILENCE in rules:
         return SmokeWatch.SILENT
     if state.heard_at is None:
         return SmokeWatch.NEVER

@@ -49,13 +49,21 @@ class Problem(BaseModel):
 
 
 class Trouble(ChargewatchError):
-    """A request that cannot be served, and why; becomes a problem document."""
+    """A request that cannot be served, and why; becomes a problem document.
+
+    `words` is the catalogue's key for what people read about it, beside the title.
+    """
 
     def __init__(
-        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        words: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.words = status, detail, words
         self.headers = dict(headers or {})
 
 
@@ -64,23 +72,20 @@ class LoginNeeded(ChargewatchError):
 
 
 def problem_response(
-    request: Request,
-    status: int,
-    detail: str = "",
-    *,
-    errors: list[FieldError] | None = None,
-    headers: Mapping[str, str] | None = None,
+    request: Request, trouble: Trouble, errors: list[FieldError] | None = None
 ) -> Response:
-    """Return the problem in the form that whoever asked can read."""
+    """Return what went wrong in the form that whoever asked can read."""
+    status = trouble.status
     if for_people(request):
-        return error_page(request, status, detail, headers)
+        return error_page(request, status, trouble.words, trouble.headers)
     problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or []
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=trouble.detail,
+        errors=errors or [],
     )
-    body = problem.model_dump(exclude_defaults=False)
-    if not problem.errors:
-        del body["errors"]
-    return JSONResponse(body, status, headers=headers, media_type=PROBLEM_JSON)
+    body = problem.model_dump(exclude=None if errors else {"errors"})
+    return JSONResponse(body, status, headers=trouble.headers, media_type=PROBLEM_JSON)
 
 
 def for_people(request: Request) -> bool:
@@ -95,18 +100,19 @@ def explain_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Trouble)
     async def trouble(request: Request, error: Trouble) -> Response:
-        return problem_response(request, error.status, error.detail, headers=error.headers)
+        return problem_response(request, error)
 
     @app.exception_handler(LoginNeeded)
     async def login_needed(request: Request, _error: LoginNeeded) -> Response:
         if not for_people(request):
-            return problem_response(request, 401, "Log in at /login.")
+            return problem_response(request, Trouble(401, "Log in at /login."))
         return RedirectResponse(f"/login{path_after_login(request)}", 303)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
-        return problem_response(request, error.status_code, detail, headers=error.headers)
+        status = error.status_code
+        detail = error.detail if error.detail != HTTPStatus(status).phrase else ""
+        return problem_response(request, Trouble(status, detail, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
@@ -114,7 +120,7 @@ def explain_problems(app: FastAPI) -> None:
             FieldError(where=".".join(str(step) for step in each["loc"]), what=each["msg"])
             for each in error.errors()[:FIELD_ERRORS_MAX]
         ]
-        return problem_response(request, 422, "The input is not right.", errors=errors)
+        return problem_response(request, Trouble(422, "The input is not right."), errors)
 
     @app.exception_handler(LedgerUnavailable)
     @app.exception_handler(HistoryUnavailable)
@@ -122,4 +128,5 @@ def explain_problems(app: FastAPI) -> None:
         what = "ledger" if isinstance(error, LedgerUnavailable) else "history"
         log.warning("request.unavailable", what=what, reason=str(error))
         detail = f"The {what} does not answer now. Try again soon."
-        return problem_response(request, 503, detail, headers={"Retry-After": RETRY_AFTER_S})
+        headers = {"Retry-After": RETRY_AFTER_S}
+        return problem_response(request, Trouble(503, detail, headers=headers))

@@ -56,21 +56,14 @@ def due(connection: sa.Connection, channel: str, now: datetime, limit: int) -> l
 
     The end of an alarm waits until its beginning has been told.
     """
-    row, first = tables.outbox.c, tables.outbox.alias("first")
-    beginning_waits = sa.exists().where(
-        first.c.episode == row.episode,
-        first.c.channel == row.channel,
-        first.c.transition == State.FIRING,
-        first.c.state == OutboxState.WAITING,
-        row.transition != State.FIRING,
-    )
+    row = tables.outbox.c
     question = (
         sa.select(tables.outbox)
         .where(
             row.channel == channel,
             row.state == OutboxState.WAITING,
             row.next_at <= now,
-            ~beginning_waits,
+            ~_beginning_waits(),
         )
         .order_by(row.urgency, row.id)
         .limit(limit)
@@ -90,12 +83,24 @@ def due(connection: sa.Connection, channel: str, now: datetime, limit: int) -> l
     ]
 
 
+def _beginning_waits() -> sa.ColumnElement[bool]:
+    """Say of a row that it is the end of an alarm whose beginning is not told yet."""
+    row, first = tables.outbox.c, tables.outbox.alias("first")
+    return sa.exists().where(
+        first.c.episode == row.episode,
+        first.c.channel == row.channel,
+        first.c.transition == State.FIRING,
+        first.c.state == OutboxState.WAITING,
+        row.transition != State.FIRING,
+    )
+
+
 def next_due_at(connection: sa.Connection, channel: str) -> datetime | None:
     """Return when a channel's next notification is due."""
     row = tables.outbox.c
     question = (
         sa.select(row.next_at)
-        .where(row.channel == channel, row.state == OutboxState.WAITING)
+        .where(row.channel == channel, row.state == OutboxState.WAITING, ~_beginning_waits())
         .order_by(row.next_at)
         .limit(1)
     )

@@ -168,7 +168,7 @@ def find_refused(
 def tallies(connection: sa.Connection) -> dict[str, int]:
     """Return the counts since the ledger began: messages, readings, refused:<reason>, …."""
     rows = connection.execute(sa.select(tables.tallies.c.name, tables.tallies.c["count"]))
-    return dict(iter(rows.tuples()))
+    return {row[0]: row[1] for row in rows}
 
 
 def count_alerts(connection: sa.Connection) -> dict[tuple[str, str], int]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
 from ingest.errors import ChargewatchError
 from ingest.journal import Entry
@@ -116,15 +117,32 @@ def open_ledger(path: Path) -> Ledger:
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(f"sqlite:///{path}")
     sa.event.listen(engine, "connect", _prepare)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
     try:
         with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if _version(connection) != tables.VERSION:
+                _migrate(connection)
     except sa.exc.DatabaseError as error:
+        engine.dispose()
         raise LedgerDamaged(f"{path}: {error.orig}") from error
+    except CommandError as error:  # a revision that this version does not know
+        engine.dispose()
+        raise LedgerDamaged(f"{path} is from a newer chargewatch: {error}") from error
     return Ledger(engine)
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    number = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return None if number is None else str(number)
+
+
+def _migrate(connection: sa.Connection) -> None:
+    """Bring the tables up to date. Alembic takes half a second to import: only if needed."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 @asynccontextmanager

@@ -34,6 +34,9 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
+VERSION = "0001"
+"""The newest migration; a test holds it."""
+
 metadata = sa.MetaData()
 
 journal = sa.Table(

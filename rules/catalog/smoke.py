@@ -1,5 +1,7 @@
 """A smoke detector sees smoke. It never waits: no hold, and its own lane to the ledger."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 
 from rules.policy import SitePolicy
@@ -9,13 +11,18 @@ from rules.rule import (
     CLEAR,
     UNKNOWN,
     Breach,
+    Clear,
     Evidence,
     Moment,
     Severity,
     Timing,
     Verdict,
 )
-from rules.subject import DeviceState
+from rules.subject import DeviceState, Values
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+SELF_TEST_MAX = timedelta(minutes=5)
+"""A test lasts seconds. One whose end got lost must not hide a fire for ever."""
 
 
 class Smoke(msgspec.Struct, frozen=True):
@@ -27,10 +34,22 @@ class Smoke(msgspec.Struct, frozen=True):
     def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002  (no site may slow it down)
         return AT_ONCE
 
-    def judge(self, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
-        smoke = device.whole.smoke_alarm
-        if smoke is None:
+    def judge(self, device: DeviceState, moment: Moment) -> Verdict:
+        parts = [part for part in device.parts if part.smoke_alarm is not None]
+        if not parts:
             return UNKNOWN
-        if not smoke or device.whole.self_test:
-            return CLEAR
-        return Breach(Evidence(since=device.heard_at))
+        tests_end: list[datetime] = []
+        for part in parts:
+            if part.smoke_alarm:
+                ends = max(_test_ends(part), _test_ends(device.whole))
+                if ends <= moment.now:
+                    return Breach(Evidence(since=device.heard_at))
+                tests_end.append(ends)
+        return Clear(recheck_at=min(tests_end)) if tests_end else CLEAR
+
+
+def _test_ends(part: Values) -> datetime:
+    """Return until when a self-test excuses smoke; long ago if there is none."""
+    if not part.self_test or part.self_test_at is None:
+        return NEVER
+    return part.self_test_at + SELF_TEST_MAX
