@@ -4,10 +4,11 @@ Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, or a line in a `
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PLACEHOLDERS = frozenset(
@@ -75,6 +76,12 @@ class WebhookSettings(_Part):
 
     _real = field_validator("secret")(real_secret)
 
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.url is not None and self.secret is None:
+            raise ValueError("a webhook is always signed: set CHARGEWATCH_WEBHOOK__SECRET too")
+        return self
+
 
 class SmtpSettings(_Part):
     host: str | None = Field(default=None, description="mail server; none, no mail")
@@ -112,3 +119,18 @@ class Settings(BaseSettings):
     history: HistorySettings = HistorySettings()
     webhook: WebhookSettings = WebhookSettings()
     smtp: SmtpSettings = SmtpSettings()
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Return every setting as (environment variable, default, what it is)."""
+    return list(_rows(Settings, "CHARGEWATCH_"))
+
+
+def _rows(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for name, field in part.model_fields.items():
+        default = field.default
+        if isinstance(default, _Part):
+            yield from _rows(type(default), f"{prefix}{name.upper()}__")
+            continue
+        shown = "" if default is None else "[]" if default == () else str(default)
+        yield f"{prefix}{name.upper()}", shown, field.description or ""

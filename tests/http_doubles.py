@@ -1,10 +1,12 @@
 """A small world for the tests of the API and the console: real ledger, real engine."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -24,6 +26,10 @@ from rules.policy import SitePolicy
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
 from tests.doubles import MemoryHistory
+
+PAGE = {"Accept": "text/html"}
+"""What a browser asks for."""
+CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 """In Shanghai; at that moment no site of this world is closed."""
@@ -191,3 +197,25 @@ class Client:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """Return the problem document that the response must be."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["title"]
+    return dict(body)
+
+
+def log_in(client: Client, token: str = WRITE_TOKEN, after: str = "/") -> None:
+    response = client.post("/login", data={"token": token, "next": after}, headers=PAGE)
+    assert response.status_code == 303
+    assert response.headers["location"] == after
+
+
+def csrf_on(client: Client, path: str) -> str:
+    found = CSRF.search(client.get(path, headers=PAGE).text)
+    assert found
+    return found[1]

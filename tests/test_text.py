@@ -78,6 +78,7 @@ def test_every_word_of_the_code_has_words_for_people(say: Texts) -> None:
         "outbox": OutboxState,
     }
     wanted = {f"{family}.{word}" for family, words in families.items() for word in words}
+    wanted |= {f"part.{name}" for name in ("broker", "ledger", "history", "delivery")}
     wanted |= {f"title.{state}" for state in State}
     wanted |= {
         f"rule.{rule.name}.{part}"
@@ -176,7 +177,7 @@ def test_lengths_of_time_are_written_in_their_two_largest_units(
 
 def test_how_long_ago_is_told_in_one_unit() -> None:
     assert ZH.ago(NOON, NOON) == "刚刚"
-    assert EN.ago(NOON, NOON + timedelta(seconds=75)) == "1 minute ago"
+    assert EN.ago(NOON, NOON + timedelta(seconds=75)) == "1 min ago"
     assert ZH.ago(NOON, NOON + timedelta(hours=30)) == "1天前"
 
 

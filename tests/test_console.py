@@ -1,0 +1,210 @@
+import asyncio
+import json
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+import sqlalchemy as sa
+
+from api.console import events, rendering
+from api.text import Texts
+from api.watch import Change, Part
+from rules.readings import Reading
+from tests.http_doubles import (
+    ODD,
+    PAGE,
+    READ_TOKEN,
+    SMOKE,
+    TOKENS,
+    Client,
+    World,
+    csrf_on,
+    log_in,
+)
+
+WICKED = '<img src=x onerror="document.title=1">{{7*7}}'
+
+pytest_plugins = ["tests.http_fixtures"]
+
+
+@pytest.mark.parametrize("path", ["/", "/quarantine", f"/stations/{'xuhui/renmin-lu'}"])
+def test_a_page_sends_strangers_to_log_in_and_back(client: Client, path: str) -> None:
+    response = client.get(path, headers=PAGE)
+    assert response.status_code == 303
+    assert response.headers["location"].startswith("/login")
+    log_in(client, after=path)
+    assert client.get(path, headers=PAGE).status_code == 200
+
+
+def test_every_answer_forbids_foreign_scripts_and_frames(client: Client) -> None:
+    log_in(client)
+    for path in ("/", "/login", "/nothing", "/static/console.js", "/api/v1/live"):
+        headers = client.get(path, headers=PAGE).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+class Loads(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in {"src", "href", "action"} and not (value or "").startswith(
+                ("/", "#", "?")
+            ):
+                self.foreign.append(f"{tag} {value}")
+            if name == "style" or name.startswith("on"):
+                self.inline.append(f"{tag} {name}")
+
+
+def test_pages_load_nothing_from_elsewhere_and_hold_no_inline_code(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    runner.run(here.hear(SMOKE, Reading(smoke_alarm=True)))
+    log_in(client)
+    for path in ("/", "/stations/xuhui/renmin-lu", "/alerts/1", "/quarantine", "/login"):
+        found = Loads()
+        found.feed(client.get(path, headers=PAGE).text)
+        assert found.foreign == found.inline == []
+
+
+def test_pages_are_chinese_unless_somebody_chooses_and_then_remember(client: Client) -> None:
+    log_in(client)
+    assert '<html lang="zh-CN">' in client.get("/", headers=PAGE).text
+    assert '<html lang="en">' in client.get("/?lang=en", headers=PAGE).text
+    assert "Open alerts" in client.get("/", headers=PAGE).text
+    assert "当前警报" in client.get("/?lang=zh", headers=PAGE).text
+    assert "当前警报" in client.get("/?lang=tlh", headers=PAGE).text
+
+
+def test_what_devices_and_people_wrote_is_escaped_on_every_page(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    device = here.registry.enter(
+        "native", f"xuhui/renmin-lu/{WICKED.replace('/', '')}", here.at
+    )
+    assert device is not None
+    here.registry.learn(device, [Reading(smoke_alarm=True)])
+    runner.run(here.hear(device.id, Reading(smoke_alarm=True, fault=WICKED)))
+    runner.run(here.refuse(WICKED, WICKED.encode(), "not_json", WICKED))
+    log_in(client)
+    csrf = csrf_on(client, "/")
+    data = {"csrf": csrf, "note": WICKED + "\u202e"}
+    client.post("/alerts/1/acknowledge", data=data, headers=PAGE)
+    for path in ("/", "/stations/xuhui/renmin-lu", "/alerts/1", "/quarantine", f"/{WICKED}"):
+        text = client.get(path, headers=PAGE).text
+        assert "<img src=x" not in text
+        assert "49" not in text
+        assert "\u202e" not in text
+    assert "&lt;img src=x" in client.get("/alerts/1", headers=PAGE).text
+
+
+def test_no_alert_is_no_comfort_while_the_service_is_not_well(
+    here: World, client: Client
+) -> None:
+    log_in(client)
+    assert "当前没有警报，但" not in client.get("/", headers=PAGE).text
+    here.parts = (Part("broker", ok=False, reason="connection refused"),)
+    text = client.get("/", headers=PAGE).text
+    assert "当前没有警报，但监控不完整" in text
+    assert "connection refused" in text
+
+
+def test_alerts_that_somebody_sees_to_push_out_none_that_nobody_has_seen(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    runner.run(here.hear(SMOKE, Reading(smoke_alarm=True)))
+    for number in range(101):
+        device = here.registry.enter("native", f"xuhui/renmin-lu/other-{number}", here.at)
+        assert device is not None
+        here.registry.learn(device, [Reading(smoke_alarm=True)])
+        runner.run(here.hear(device.id, Reading(smoke_alarm=True)))
+    seen = sa.text("UPDATE alerts SET acknowledged_at = 1, acknowledged_by = 'me' WHERE id > 1")
+    runner.run(here.ledger.write(lambda c: c.execute(seen)))
+    log_in(client)
+    text = client.get("/", headers=PAGE).text
+    assert text.index('data-alert="1"') < text.index('data-alert="102"')
+    assert "另有 1 条" in text
+
+
+def test_times_are_on_the_clock_of_the_site_with_its_name(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    runner.run(here.hear(ODD, Reading(channel=1, power_w=2_000.0)))
+    runner.run(here.wait(timedelta(seconds=31)))
+    log_in(client)
+    text = client.get("/alerts/1?lang=en", headers=PAGE).text
+    assert "23 Nov 2026, 05:00:31" in text
+    assert "Times are Central European Standard Time, UTC+01:00" in text
+
+
+def test_errors_are_pages_to_people(here: World, client: Client) -> None:
+    log_in(client)
+    assert "没有找到" in client.get("/alerts/9", headers=PAGE).text
+    assert "没有找到" in client.get("/stations/xuhui/nowhere", headers=PAGE).text
+    assert "页面已过期" in client.post("/logout", headers=PAGE).text
+    here.registry.areas = None  # type: ignore[assignment]
+    response = client.get("/", headers=PAGE)
+    assert response.status_code == 500
+    assert "系统内部错误" in response.text
+    assert "NoneType" not in response.text
+
+
+def test_every_template_speaks_only_words_of_the_catalogue() -> None:
+    known = Texts.of("en").messages.keys()
+    for path in (rendering.FOLDER / "templates").glob("*.html"):
+        used = set(re.findall(r"""say\(\s*["']([\w.]+)["']""", path.read_text()))
+        assert used <= known, path.name
+
+
+# --- events ----------------------------------------------------------------------------------
+
+
+def test_changes_that_come_together_are_told_together() -> None:
+    queue: asyncio.Queue[Change] = asyncio.Queue()
+    queue.put_nowait(Change("a/b", alerts=True))
+    merged = events.merged(Change("a/b", alerts=False), queue)
+    assert events.event_of(merged) == (b'event: change\ndata: {"site":"a/b","alerts":true}\n\n')
+    queue.put_nowait(Change("a/c", alerts=False))
+    assert events.merged(Change("a/b", alerts=False), queue).site is None
+
+
+def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(
+    here: World, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(events, "PAUSE_S", 0.01)
+    context = here.app.state.context
+    session = context.sessions.begin(TOKENS[READ_TOKEN])
+
+    async def listen() -> list[bytes]:
+        heard = []
+        async for said in events.changes(context, session.id):
+            heard.append(said)
+            if said.startswith(b": "):
+                here.changes.tell(Change("a/b", alerts=False))
+            if said.startswith(b"event"):
+                context.sessions.end(session.id)
+        return heard
+
+    assert [said.split(b":")[0] for said in runner.run(listen())] == [b"retry", b"", b"event"]
+    assert here.changes.listeners() == 0
+
+
+def test_strangers_hear_nothing(client: Client) -> None:
+    response = client.get("/events")
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_events_carry_the_site_as_json() -> None:
+    data = events.event_of(events.Event("a/b", alerts=True)).split(b"data: ")[1]
+    assert json.loads(data) == {"site": "a/b", "alerts": True}

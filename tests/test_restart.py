@@ -1,0 +1,35 @@
+"""A scenario that is cut in two by a restart gives exactly the same alerts."""
+
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+
+from rules.alerts import Alert
+from tests.test_scenarios import Player, Scenario, all_scenarios
+
+
+@pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
+def test_a_restart_at_any_moment_changes_nothing(played: Scenario) -> None:
+    whole = episodes(Player(played).play())
+    for cut in cuts(played):
+        assert episodes(Player(played).play([cut])) == whole, f"cut at {cut}"
+    assert episodes(Player(played).play(cuts(played))) == whole
+
+
+@pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
+def test_playing_it_again_gives_the_same(played: Scenario) -> None:
+    assert episodes(Player(played).play()) == episodes(Player(played).play())
+
+
+def cuts(played: Scenario) -> list[datetime]:
+    """Return the moment of each line, and two between each and the next."""
+    found: list[datetime] = []
+    for line, after in pairwise(played.happens):
+        gap = after.at - line.at
+        found += [line.at, line.at + gap / 3, line.at + gap * 0.9]
+    return found
+
+
+def episodes(changes: list[Alert]) -> list[tuple[str, Alert]]:
+    return [(alert.episode, alert) for alert in changes]

@@ -1,0 +1,312 @@
+"""Plays each timeline in scenarios/ and expects exactly the alerts written in it.
+
+A scenario is a title, then lines of the clock on the wall of its first site, which is
+north in Shanghai unless it says otherwise. A time that is earlier than the line above is of
+the next day.
+
+    # fires after 30 s above the limit
+    north closed = ["22:00-05:00"]           keys of the sites file, before the first time
+    day 2026-01-05                           a Monday; without it, that one
+    08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
+    08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
+    08:00:30  smoke-1  smoke                 also: no smoke, self-test, no self-test, fine
+    08:01:00  smoke-1  offline               the last will; online: the birth
+    08:02:00  broker gone                    also: broker back, service stops, service
+                                             starts, restart
+    08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
+    09:00:00  nothing more                   lets the time pass
+"""
+
+import pkgutil
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from api.sites import parsed
+from ingest.ledger.commit import Stored
+from ingest.registry import Registry
+from ingest.timing import timed
+from ingest.wire import Said
+from rules import catalog
+from rules.alerts import Alert
+from rules.engine import Engine
+from rules.readings import DeviceId, Reading, Report
+from rules.rule import Evidence
+
+SCENARIOS = Path(__file__).with_name("scenarios")
+MONDAY = date(2026, 1, 5)
+SITE_KEY = re.compile(r"(\w+) (\w+ = .+)")
+LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
+MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
+
+WORDS = {
+    "smoke": {"smoke_alarm": True},
+    "no smoke": {"smoke_alarm": False},
+    "self-test": {"self_test": True},
+    "no self-test": {"self_test": False},
+    "offline": {"online": False},
+    "online": {"online": True},
+    "fine": {"battery_pct": 90.0},
+}
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Stored).decode
+
+
+class Line(NamedTuple):
+    """What happens, or (beginning with `!`) what is expected, at one moment."""
+
+    at: datetime
+    words: str
+
+
+class Scenario(NamedTuple):
+    name: str
+    registry: Registry
+    zone: ZoneInfo
+    happens: tuple[Line, ...]
+    expected: tuple[Line, ...]
+
+    @property
+    def until(self) -> datetime:
+        return max(line.at for line in (*self.happens, *self.expected))
+
+
+def scenario(name: str, lines: Iterable[str]) -> Scenario:
+    keys: dict[str, list[str]] = {}
+    day, before, timeline = MONDAY, time(0), list[tuple[date, time, str]]()
+    for line in lines:
+        if match := LINE.fullmatch(line):
+            clock = time.fromisoformat(match[1])
+            if clock < before:
+                day += timedelta(days=1)
+            before = clock
+            timeline.append((day, clock, re.sub(r"\s+", " ", match[2])))
+        elif match := SITE_KEY.fullmatch(line):
+            keys.setdefault(match[1], []).append(match[2])
+        else:
+            day, before = date.fromisoformat(line.removeprefix("day ")), time(0)
+    devices = {device_of(words) for _, _, words in timeline if is_message(words)}
+    registry = declared(keys, devices)
+    zone = registry.policy_of(f"town/{next(iter(keys), 'north')}").schedule.zone
+    moments = [
+        Line(datetime.combine(day, clock, zone).astimezone(UTC), words)
+        for day, clock, words in timeline
+    ]
+    return Scenario(
+        name,
+        registry,
+        zone,
+        tuple(line for line in moments if not line.words.startswith("!")),
+        tuple(line for line in moments if line.words.startswith("!")),
+    )
+
+
+def is_message(words: str) -> bool:
+    return not words.startswith(("!", "broker ", "service ", "restart", "nothing more"))
+
+
+def device_of(words: str) -> str:
+    device = words.split()[0]
+    return f"town/{device}" if "/" in device else f"town/north/{device}"
+
+
+def declared(keys: dict[str, list[str]], devices: Iterable[str]) -> Registry:
+    """Say it in a sites file, as an operator would."""
+    text = ['[areas.town]\nname = {zh = "镇", en = "Town"}']
+    for site in sorted({"north", *keys, *(device.split("/")[1] for device in devices)}):
+        text += [f'[sites."town/{site}"]\nname = {{zh = "站", en = "Site"}}']
+        text += keys.get(site, [])
+    for device in sorted(devices):
+        kind = "smoke" if "/smoke-" in device else "charger"
+        text.append(f'[[devices]]\nid = "{device}"\nkind = "{kind}"')
+    said = parsed("\n".join(text).encode(), frozenset({"native"}))
+    registry = Registry([], [], [])
+    registry.declare(said.areas, said.sites, said.devices, datetime(2026, 1, 1, tzinfo=UTC))
+    return registry
+
+
+class Player:
+    """An engine, and what the ledger would hold of it."""
+
+    def __init__(self, played: Scenario) -> None:
+        self._played = played
+        self._engine = self._new_engine()
+        self._kept: dict[DeviceId, bytes] = {}
+        self._deaf_since: datetime | None = None
+        self.changes: list[Alert] = []
+
+    def play(self, restarts_at: Iterable[datetime] = ()) -> list[Alert]:
+        """Play it all, with further restarts that take no time, after what happens then."""
+        restarts = iter(sorted(restarts_at))
+        restart = next(restarts, None)
+        for line in self._played.happens:
+            while restart is not None and restart < line.at:
+                self._pass_time(restart)
+                self._restart(restart)
+                restart = next(restarts, None)
+            self._pass_time(line.at)
+            self._happen(line)
+            self._keep()
+        self._pass_time(self._played.until)
+        return self.changes
+
+    def _pass_time(self, until: datetime) -> None:
+        while (due := self._engine.next_deadline()) and due <= until:
+            self.changes += self._engine.advance(due)
+            self._keep()
+
+    def _happen(self, line: Line) -> None:
+        match line.words:
+            case "nothing more":
+                return
+            case "broker gone":
+                self._deaf_since = line.at
+                self._engine.blind(line.at)
+            case "broker back":
+                self._deaf_since = None
+                self._engine.sighted(line.at)
+            case "restart":
+                self._restart(line.at)
+            case "service stops":
+                self._engine, self._deaf_since = self._new_engine(), line.at
+            case "service starts":
+                self._restart(line.at)
+                self._deaf_since = None
+                self._engine.sighted(line.at)
+            case _:
+                self.changes += self._engine.observe(self._report(line), line.at)
+                return
+        self.changes += self._engine.advance(line.at)
+
+    def _report(self, line: Line) -> Report:
+        device, _, rest = line.words.partition(" ")
+        claim, standing = None, ""
+        if mark := MARK.search(rest):
+            rest, claim, standing = rest[: mark.start()], mark[1], mark[2] or ""
+        wall = line.at.astimezone(self._played.zone)
+        at = claim and datetime.combine(wall, time.fromisoformat(claim), wall.tzinfo)
+        readings = tuple(reading(part) for part in rest.split(", "))
+        said = Said(readings, at or None, buffered=standing == "buffered")
+        before = self._engine.device(DeviceId(device_of(device)))
+        booked = timed(said, line.at, before, retained=standing == "retained")
+        return Report(
+            device=DeviceId(device_of(device)),
+            at=booked.at,
+            received_at=line.at,
+            identity=line.words,
+            readings=said.readings,
+            standing=booked.standing,
+            clock=booked.clock,
+            claimed_at=said.at,
+        )
+
+    def _restart(self, at: datetime) -> None:
+        """Begin anew with what was kept; since it went deaf, nothing has been."""
+        away = at - self._deaf_since if self._deaf_since else timedelta(0)
+        stored = [_unpack(blob) for blob in self._kept.values()]
+        self._engine = self._new_engine()
+        self._engine.restore(
+            (each.state for each in stored),
+            (alert for each in stored for alert in each.alerts),
+            now=at,
+            away=away,
+        )
+        if self._deaf_since:
+            self._deaf_since = at
+            self._engine.blind(at)
+        self._keep()
+
+    def _keep(self) -> None:
+        for device in self._engine.touched:
+            state = self._engine.device(device)
+            assert state is not None
+            self._kept[device] = _pack(Stored(state, self._engine.alerts_of(device)))
+        self._engine.touched.clear()
+
+    def _new_engine(self) -> Engine:
+        registry = self._played.registry
+        return Engine(*catalog.rules_in_force(), registry.profile_of, registry.policy_of)
+
+
+def reading(words: str) -> Reading:
+    channel: int | None = None
+    if match := re.fullmatch(r"(\d+): (.+)", words):
+        channel, words = int(match[1]), match[2]
+    if words.endswith(" W"):
+        return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
+    return msgspec.convert({"channel": channel, **WORDS[words]}, Reading)
+
+
+def written(alert: Alert, zone: ZoneInfo) -> Line:
+    rule, device, channel = alert.key
+    subject = device.removeprefix("town/").removeprefix("north/")
+    if channel is not None:
+        subject += f":{channel}"
+    said = ", ".join(words_of(alert.evidence, zone))
+    return Line(alert.since, f"! {rule} {subject} {alert.state} {alert.severity} {said}")
+
+
+def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
+    if evidence.measured is not None:
+        yield f"{evidence.measured:g} {evidence.unit}"
+    if evidence.limit is not None:
+        yield f"limit {evidence.limit:g} {evidence.unit}"
+    if evidence.since is not None:
+        yield f"since {evidence.since.astimezone(zone):%H:%M:%S}"
+    if evidence.until is not None:
+        yield f"until {evidence.until.astimezone(zone):%H:%M:%S}"
+
+
+def blocks(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for block in path.read_text().strip().split("\n\n"):
+        title, *lines = block.splitlines()
+        yield title.removeprefix("# "), lines
+
+
+def all_scenarios() -> list[Scenario]:
+    return [
+        scenario(f"{path.stem} {title}", lines)
+        for path in sorted(SCENARIOS.glob("*.txt"))
+        for title, lines in blocks(path)
+    ]
+
+
+@pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
+def test_scenario(played: Scenario) -> None:
+    changes = [written(alert, played.zone) for alert in Player(played).play()]
+    assert shown(changes, played.zone) == shown(played.expected, played.zone)
+
+
+def shown(lines: Iterable[Line], zone: ZoneInfo) -> list[str]:
+    return [f"{line.at.astimezone(zone):%d %H:%M:%S} {line.words}" for line in lines]
+
+
+def test_every_rule_is_in_force_and_has_scenarios() -> None:
+    files = {module.name for module in pkgutil.iter_modules(catalog.__path__)}
+    socket_rules, device_rules = catalog.rules_in_force()
+    in_force = {rule.name for rule in (*socket_rules, *device_rules)}
+    assert files == in_force == {path.stem for path in SCENARIOS.glob("*.txt")}
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.txt")), ids=lambda path: path.stem)
+def test_scenarios_begin_with_what_does_not_fire(path: Path) -> None:
+    titles = [title for title, _ in blocks(path)]
+    quiet = [title.startswith("does not fire") for title in titles]
+    assert len(titles) >= 6
+    assert len(titles) == len(set(titles))
+    assert quiet[0]
+    assert quiet == sorted(quiet, reverse=True)
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.txt")), ids=lambda path: path.stem)
+def test_a_scenario_that_does_not_fire_says_so_of_its_own_rule(path: Path) -> None:
+    for title, lines in blocks(path):
+        fires = any(f"! {path.stem} " in line and " firing " in line for line in lines)
+        assert fires is not title.startswith("does not fire"), title
