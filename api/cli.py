@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import typer
+from pydantic_core import ValidationError
 from rich.console import Console
 
 from ingest.clock import utc_now
@@ -82,10 +83,12 @@ def serve_command() -> None:
     """Run the service: broker in, ledger, rules, alarms, console. Settings: README, `.env`."""
 
     def run() -> None:
-        from api.serving import main_loop, serve, set_up_log
         from api.settings import Settings
 
-        settings = Settings()
+        settings = Settings()  # before all else: a mistake in it is said at once
+
+        from api.serving import main_loop, serve, set_up_log
+
         set_up_log(settings.log)
         main_loop(serve(settings, utc_now))
 
@@ -176,8 +179,18 @@ def _run_or_explain(run: Callable[[], object]) -> None:
         run()
     except* (ChargewatchError, ValueError) as errors:
         for error in _leaves(errors):
-            typer.echo(f"chargewatch: {error}", err=True)
+            typer.echo(f"chargewatch: {_in_words(error)}", err=True)
         raise typer.Exit(2) from None
+
+
+def _in_words(error: BaseException) -> str:
+    """Say which setting is wrong and why; everything else says so itself."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(
+        f"CHARGEWATCH_{'__'.join(map(str, each['loc'])).upper()}: {each['msg']}"
+        for each in error.errors(include_url=False)
+    )
 
 
 def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:

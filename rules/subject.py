@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rules.readings import QUANTITIES, ClockState, DeviceId, Kind, Reading, Report, Standing
+from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 
 RECENT_MAX = 16
 RECENT_GAP_MIN = timedelta(seconds=10)
@@ -56,10 +56,8 @@ class Values(msgspec.Struct, omit_defaults=True):
 
     def take(self, reading: Reading, now: datetime) -> None:
         """Keep what `reading` says; what it does not say keeps its old value."""
-        for name in QUANTITIES:
-            value = getattr(reading, name)
-            if value is not None:
-                setattr(self, name, value)
+        for name, value in msgspec.to_builtins(reading).items():  # only what was said
+            setattr(self, name, value)
         if reading.self_test:
             self.self_test_at = now
         if reading.power_w is not None:
