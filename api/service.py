@@ -73,6 +73,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
         seen = await _taken_up(ledger, engine, now)
+        for device in registry.devices.values():
+            if device.declared:
+                engine.expect(device.id, now())
         intake = Intake(codecs, registry, engine, seen, router(channels))
 
         wake = asyncio.Event()

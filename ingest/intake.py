@@ -29,7 +29,7 @@ from rules.alerts import Alert
 from rules.engine import Engine
 from rules.readings import ClockState, Report
 
-ROUTES_MAX = 500_000
+ROUTES_MAX = 200_000
 """Topics remembered; when there are more, all are forgotten and found again."""
 
 DIGEST = "="

@@ -23,6 +23,8 @@ from rules.engine import Engine
 BATCH_MAX = 1_000
 """Messages judged at a time, about 30 ms: what an alarm waits for at most."""
 LEDGER_RETRY_S = 1.0
+FINISH_S = 3.0
+"""How long a commit may take at the end; the broker still has what it does not see."""
 HEARTBEAT_S = 10.0
 """How exactly a restart knows since when nobody listened."""
 
@@ -64,14 +66,19 @@ class Pipeline:
         self._hearing = False
 
     async def run(self) -> None:
-        """Take, judge, keep, acknowledge; for ever."""
-        while True:
-            taken = await self._next_batch()
-            self._notice_hearing()
-            batch = self._intake.digest([each.message for each in taken], self._now())
+        """Take, judge, keep, acknowledge; until cancelled, and then finish what is begun."""
+        try:
+            while True:
+                taken = await self._next_batch()
+                self._notice_hearing()
+                batch = self._intake.digest([each.message for each in taken], self._now())
+                if self._storing is not None:
+                    await asyncio.shield(self._storing)
+                self._storing = asyncio.create_task(self._keep(batch, taken), name="keep")
+        finally:
             if self._storing is not None:
-                await self._storing
-            self._storing = asyncio.create_task(self._keep(batch, taken), name="keep")
+                await asyncio.wait({self._storing}, timeout=FINISH_S)
+                self._storing.cancel()
 
     async def _next_batch(self) -> list[Received]:
         """Wait for messages or the engine's next deadline; return what there is, or nothing."""

@@ -106,6 +106,16 @@ class Engine:
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
 
+    def expect(self, device: DeviceId, now: datetime) -> None:
+        """Wait for a device that ought to be there; it is silent if it is never heard."""
+        if device not in self._devices:
+            profile = self._profile_of(device)
+            self._devices[device] = DeviceState(
+                device, profile.site, profile.kind, waiting_since=now
+            )
+            self.touched.add(device)
+            self._schedule(device, now)
+
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
         self._blind_since = self._blind_since or now
