@@ -32,7 +32,7 @@ def real_secret(value: SecretStr | None) -> SecretStr | None:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class BrokerSettings(_Part):
@@ -102,6 +102,7 @@ class Settings(BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")

@@ -131,15 +131,18 @@ class Intake:
             before is None or before.clock is not ClockState.WRONG
         ):
             shown = f"the device shows {report.claimed_at}; kept under its arrival time"
-            self._refuse(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
+            self._quarantine(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
         batch.reports.append(report)
         _changed(batch, self._engine.observe(report, batch.now), report.received_at)
 
     def _refuse(self, message: Message, rejected: Rejected, batch: Commit) -> None:
-        identity = digest_of(message)
-        if message.again and identity in self._seen:
+        if message.again and digest_of(message) in self._seen:
             batch.repeated += 1
-            return
+        else:
+            self._quarantine(message, rejected, batch)
+
+    def _quarantine(self, message: Message, rejected: Rejected, batch: Commit) -> None:
+        identity = digest_of(message)
         self._seen.add(identity)
         batch.refused.append(
             Refused(

@@ -32,7 +32,8 @@ CONNECT_TIMEOUT_S = 10
 PACKET_BYTES_MAX = 4 * 1024 * 1024
 """Larger than any payload we accept, so that an oversized one is refused with a reason."""
 WAITING_BYTES_MAX = 64 * 1024 * 1024
-BACKOFF_FIRST_S, BACKOFF_LONGEST_S = 0.25, 30.0
+BACKOFF_FIRST_S, BACKOFF_LONGEST_S = 0.25, 5.0
+"""Short: while we are away nobody watches, and a broker can bear the two of us."""
 TAKEN_OVER_PAUSE_S = 30.0
 """Two services with one client id would throw each other out for ever."""
 STEADY_S = 10.0
@@ -138,6 +139,8 @@ class Link:
                 reason = await connection.closed
             except (OSError, TimeoutError, ssl.SSLError, BrokerUnusable) as error:
                 reason, state = str(error) or type(error).__name__, LinkState.REFUSED
+                if isinstance(error, OSError):
+                    cut_off = 0  # it is the broker that is away
             else:
                 state = connection.ended_as
                 if loop.time() - began_s >= STEADY_S:
@@ -148,7 +151,9 @@ class Link:
             finally:
                 self._drop()
             self._change(state, reason)
-            pause_s = _pause_s(failures, taken_over=state is LinkState.TAKEN_OVER)
+            longest_s = TAKEN_OVER_PAUSE_S if cut_off >= CUT_OFF_AGAIN else BACKOFF_LONGEST_S
+            taken_over = state is LinkState.TAKEN_OVER
+            pause_s = _pause_s(failures, longest_s, taken_over=taken_over)
             failures += 1
             log.warning("broker.lost", client=self.client_id, reason=reason, pause_s=pause_s)
             await asyncio.sleep(pause_s)
@@ -207,12 +212,12 @@ class Link:
         self._wake()
 
 
-def _pause_s(failures: int, *, taken_over: bool) -> float:
+def _pause_s(failures: int, longest_s: float, *, taken_over: bool) -> float:
     """Return how long to wait, jittered: a village must not come back in one instant."""
     if taken_over:
         return TAKEN_OVER_PAUSE_S * random.uniform(1, 2)  # noqa: S311  (no secret)
-    longest_s = min(BACKOFF_LONGEST_S, BACKOFF_FIRST_S * (1 << min(failures, 10)))
-    return longest_s * random.uniform(0.5, 1)  # noqa: S311
+    pause_s = min(longest_s, BACKOFF_FIRST_S * (1 << min(failures, 10)))
+    return pause_s * random.uniform(0.5, 1)  # noqa: S311
 
 
 class _Connection(asyncio.Protocol):
