@@ -37,7 +37,8 @@ from ingest.history_writer import feed
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.ledger.store import Ledger, LedgerUnavailable, opened
-from ingest.mqtt import BrokerAddress, Link
+from ingest.mqtt import Link
+from ingest.mqtt_connection import BrokerAddress
 from ingest.pipeline import LEDGER_RETRY_S, Pipeline
 from ingest.registry import Registry
 from ingest.replay import Seen

@@ -31,7 +31,7 @@ PILE = DeviceId("town/north/pile-1")
 WITHIN_S = 10.0
 """Longer than anything here takes; a test that hangs fails then."""
 
-Outcome = str | Exception
+Outcome = str | BaseException
 
 
 class Clock:
@@ -57,7 +57,7 @@ class Listener:
     async def send(self, notice: Notice) -> str:
         self.heard.append(notice)
         outcome = self._script.pop(0) if self._script else "heard"
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
@@ -75,7 +75,7 @@ class Deaf(Listener):
         return "never"
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """Stands for the end of the process, after the message was sent."""
 
 
@@ -285,6 +285,24 @@ def test_a_channel_that_hangs_keeps_no_other_waiting(ledger: Ledger) -> None:
     run(play())
 
 
+def test_a_channel_with_a_fault_of_its_own_is_tried_again_and_stops_no_other(
+    ledger: Ledger,
+) -> None:
+    async def play() -> None:
+        alert, faulty = firing(), Listener("a-robot", [ZeroDivisionError()])
+        quick = Listener("mail")
+        await happen(ledger, [faulty, quick], alert)
+        async with telling(ledger, Clock(), faulty, quick):
+            found = await until(
+                ledger, alert, lambda found: "told" in [row.state for row in found]
+            )
+        [row] = [row for row in found if row.channel == "a-robot"]
+        assert (row.state, row.reason) in {("waiting", "new_alert"), ("waiting", "try_again")}
+        assert len(quick.heard) == 1
+
+    run(play())
+
+
 def test_a_crash_between_telling_and_noting_it_repeats_it_with_the_same_key(
     ledger: Ledger,
 ) -> None:
@@ -292,7 +310,7 @@ def test_a_crash_between_telling_and_noting_it_repeats_it_with_the_same_key(
         alert, crashing, restarted = firing(), Listener("log", [Crash()]), Listener("log")
         await happen(ledger, [crashing], alert)
         compose = composer(registry(), Texts.of("zh"), "http://cw.example")
-        with pytest.raises(ExceptionGroup):
+        with pytest.raises(BaseExceptionGroup):
             await Delivery(ledger, [crashing], compose, Clock(), 1.0).run()
         [row] = await rows(ledger, alert)
         assert row.state == "waiting"

@@ -23,7 +23,7 @@ from ingest.codecs import all_codecs
 from ingest.decode import decode_lines
 from ingest.intake import Intake
 from ingest.ledger.outbox import Reason
-from ingest.mqtt import RECEIVE_MAX
+from ingest.mqtt_connection import RECEIVE_MAX
 from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import PAYLOAD_BYTES_MAX, Message

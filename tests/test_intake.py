@@ -238,6 +238,17 @@ def test_equal_words_without_a_time_count_each_unless_the_broker_says_that_it_re
     assert (batch.repeated, len(batch.reports)) == (1, 0)
 
 
+def test_smoke_that_the_device_does_not_show_any_more_is_never_taken_for_a_repetition() -> None:
+    smoke, none = {"event": "smoke"}, {"event": "smoke", "active": False}
+    topic = TELEMETRY.replace("telemetry", "event")
+    world = World()
+    world.digest(message(topic, smoke), message(topic, none))
+    batch = world.digest(message(topic, smoke, again=True))
+    assert (batch.repeated, len(batch.reports)) == (0, 1)
+    batch = world.digest(message(topic, smoke, again=True))
+    assert (batch.repeated, len(batch.reports)) == (1, 0)
+
+
 def test_a_message_that_the_broker_repeats_counts_if_it_was_never_here() -> None:
     batch = World().digest(message(TELEMETRY, watts(1), again=True))
     assert (batch.repeated, len(batch.reports)) == (0, 1)

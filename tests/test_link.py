@@ -13,7 +13,8 @@ import uvloop
 
 from ingest import mqtt
 from ingest.clock import utc_now
-from ingest.mqtt import RECEIVE_MAX, BrokerAddress, Link, LinkState, Received
+from ingest.mqtt import Link, LinkState, Received
+from ingest.mqtt_connection import KEEP_ALIVE_S, RECEIVE_MAX, BrokerAddress
 from tests.brokers import HOST, Mosquitto, free_port, mosquitto
 from tests.processes import program, publish
 
@@ -58,7 +59,7 @@ async def linked(
     *,
     client_id: str = "link",
     filters: Sequence[str] = (FILTER,),
-    keep_alive_s: int = mqtt.KEEP_ALIVE_S,
+    keep_alive_s: int = KEEP_ALIVE_S,
 ) -> AsyncIterator[Link]:
     """Yield a running link; at the end it is cut off, as in a crash."""
     woken = asyncio.Event()

@@ -35,7 +35,7 @@ from tests.processes import (
     webhook_receiver,
 )
 
-OUTAGE_S = float(os.environ.get("CHARGEWATCH_OUTAGE_S", "5"))
+OUTAGE_S = float(os.environ.get("CHARGEWATCH_TEST_OUTAGE_S", "5"))
 """How long the broker stays away in the test of an outage."""
 
 Messages = list[tuple[str, str]]
