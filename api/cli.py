@@ -161,7 +161,7 @@ def check_sites(
         from api.sites import read_sites
         from ingest.codecs import all_codecs
 
-        declared = read_sites(file, [codec.name for codec in all_codecs()])
+        declared = read_sites(file, [codec.name for codec in all_codecs()], utc_now().year)
         Console().print(
             f"{file}: {len(declared.areas)} areas, {len(declared.sites)} sites,"
             f" {len(declared.devices)} devices"

@@ -67,7 +67,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
     ):
         registry = await asyncio.to_thread(ledger.registry)
         if settings.sites_file is not None:
-            declared = read_sites(settings.sites_file, [codec.name for codec in codecs])
+            declared = read_sites(
+                settings.sites_file, [codec.name for codec in codecs], now().year
+            )
             registry.declare(declared.areas, declared.sites, declared.devices, now())
         engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
         metrics = Metrics(speed)

@@ -6,21 +6,23 @@ would be worse than none.
 """
 
 import re
-from collections.abc import Iterable
-from datetime import time, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from api.calendars import NO_CALENDAR, CalendarUnknown, calendar_of
 from ingest.errors import ChargewatchError
 from ingest.registry import Area, Device, Name, Site
 from ingest.wire import bad_name
 from rules.policy import Band, SitePolicy
 from rules.readings import DeviceId, Kind
-from rules.schedule import EVERY_DAY, Schedule, Window
+from rules.schedule import EVERY_DAY, DatedDay, Days, Schedule, Window
 
+EXCEPTION_DAYS_MAX = 100
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW = re.compile(
     r"(?:(?P<days>[a-z,-]+) )?(?P<h1>\d\d):(?P<m1>\d\d)-(?P<h2>\d\d):(?P<m2>\d\d)"
@@ -39,10 +41,25 @@ class _AreaPart(msgspec.Struct, forbid_unknown_fields=True):
     name: Name
 
 
+class _ExceptionPart(
+    msgspec.Struct,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    rename={"first": "from", "last": "to"},
+):
+    first: date
+    last: date
+    closed: tuple[str, ...]
+
+
 class _SitePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     name: Name
     zone: str = "Asia/Shanghai"
     closed: tuple[str, ...] = ("22:00-05:00",)
+    calendar: str | None = None
+    extra_holidays: tuple[date, ...] = ()
+    extra_workdays: tuple[date, ...] = ()
+    exceptions: tuple[_ExceptionPart, ...] = ()
     grace_min: Annotated[float, msgspec.Meta(ge=0, le=24 * 60)] = 10.0
     charging_w_min: Watts = 15.0
     socket_limit_w: Watts = 1000.0
@@ -78,10 +95,10 @@ class Declared(msgspec.Struct, frozen=True):
     devices: tuple[Device, ...]
 
 
-def read_sites(path: Path, dialects: Iterable[str]) -> Declared:
+def read_sites(path: Path, dialects: Iterable[str], year: int) -> Declared:
     """Read and check a sites file; raises SitesFileWrong with the place and the reason."""
     try:
-        return parsed(path.read_bytes(), frozenset(dialects))
+        return parsed(path.read_bytes(), frozenset(dialects), year)
     except OSError as error:
         raise SitesFileWrong(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -90,8 +107,8 @@ def read_sites(path: Path, dialects: Iterable[str]) -> Declared:
         raise SitesFileWrong(f"{path}: {error}") from error
 
 
-def parsed(text: bytes, dialects: frozenset[str]) -> Declared:
-    """Check the text of a sites file and return what it declares."""
+def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
+    """Check the text of a sites file and return what it declares; `year` is the present one."""
     file = msgspec.toml.decode(text, type=_File)
     for site in file.sites:
         area, slash, name = site.partition("/")
@@ -101,7 +118,9 @@ def parsed(text: bytes, dialects: frozenset[str]) -> Declared:
             raise SitesFileWrong(f'sites."{site}": there is no area {area!r}')
     areas = tuple(Area(id=key, name=part.name) for key, part in file.areas.items())
     sites = tuple(
-        Site(id=key, area=key.partition("/")[0], name=part.name, policy=_policy(key, part))
+        Site(
+            id=key, area=key.partition("/")[0], name=part.name, policy=_policy(key, part, year)
+        )
         for key, part in file.sites.items()
     )
     devices = tuple(_device(part, file.sites, dialects) for part in file.devices)
@@ -114,7 +133,7 @@ def parsed(text: bytes, dialects: frozenset[str]) -> Declared:
     return Declared(areas, sites, devices)
 
 
-def _policy(site: str, part: _SitePart) -> SitePolicy:
+def _policy(site: str, part: _SitePart, year: int) -> SitePolicy:
     where = f'sites."{site}"'
     try:
         ZoneInfo(part.zone)
@@ -128,7 +147,7 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
     except ValueError as error:
         raise SitesFileWrong(f"{where}: {error}") from error
     return SitePolicy(
-        schedule=Schedule(part.zone, tuple(window(text, where) for text in part.closed)),
+        schedule=_schedule(part, where, year),
         after_hours_grace=timedelta(minutes=part.grace_min),
         charging_w_min=part.charging_w_min,
         socket_limit_w=socket_limit,
@@ -138,6 +157,37 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
         charger_silent_after=timedelta(minutes=part.charger_silent_after_min),
         smoke_silent_after=timedelta(minutes=part.smoke_silent_after_min),
     )
+
+
+def _schedule(part: _SitePart, where: str, year: int) -> Schedule:
+    try:
+        calendar = calendar_of(part.calendar, year) if part.calendar else NO_CALENDAR
+    except CalendarUnknown as error:
+        raise SitesFileWrong(f"{where}.calendar: {error}") from error
+    uses_calendar = any(text.startswith(tuple(Days)) for text in part.closed)
+    if uses_calendar and not part.calendar:
+        raise SitesFileWrong(f'{where}.closed: workdays and restdays need calendar = "CN"')
+    return Schedule(
+        part.zone,
+        tuple(window(text, where) for text in part.closed),
+        exceptions=tuple(_dated_days(part.exceptions, where)),
+        holidays=(calendar.holidays | set(part.extra_holidays)) - set(part.extra_workdays),
+        makeup_workdays=(calendar.makeup_workdays | set(part.extra_workdays))
+        - set(part.extra_holidays),
+    )
+
+
+def _dated_days(parts: Iterable[_ExceptionPart], where: str) -> Iterator[DatedDay]:
+    for part in parts:
+        days = (part.last - part.first).days + 1
+        if not 1 <= days <= EXCEPTION_DAYS_MAX:
+            raise SitesFileWrong(
+                f"{where}.exceptions: from {part.first} to {part.last} is not 1 to"
+                f" {EXCEPTION_DAYS_MAX} days"
+            )
+        closed = tuple(window(text, f"{where}.exceptions") for text in part.closed)
+        for number in range(days):
+            yield DatedDay(part.first + timedelta(days=number), closed)
 
 
 def window(text: str, where: str) -> Window:
@@ -150,7 +200,7 @@ def window(text: str, where: str) -> Window:
     return Window(
         _clock(match["h1"], match["m1"], where),
         _clock(match["h2"], match["m2"], where),
-        EVERY_DAY if match["days"] is None else _days(match["days"], where),
+        _days(match["days"], where),
     )
 
 
@@ -163,12 +213,18 @@ def _clock(hour: str, minute: str, where: str) -> time:
         raise SitesFileWrong(f"{where}.closed: {hour}:{minute} is no time of day") from error
 
 
-def _days(text: str, where: str) -> frozenset[int]:
+def _days(text: str | None, where: str) -> frozenset[int] | Days:
+    if text is None:
+        return EVERY_DAY
+    if text in {*Days}:
+        return Days(text)
     days: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.partition("-")
         if first not in DAYS or (dash and last not in DAYS):
-            raise SitesFileWrong(f"{where}.closed: {part!r}: days are {', '.join(DAYS)}")
+            raise SitesFileWrong(
+                f"{where}.closed: {part!r}: days are {', '.join((*DAYS, *Days))}"
+            )
         begin, end = DAYS.index(first), DAYS.index(last or first)
         length = (end - begin) % len(DAYS) + 1
         days |= {(begin + n) % len(DAYS) for n in range(length)}

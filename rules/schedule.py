@@ -1,5 +1,8 @@
 """When charging is not allowed: weekly windows on the wall clock of the site's zone.
 
+Dated exceptions replace a day's windows; holidays and make-up workdays decide which days
+are workdays. They are data here: who makes them from a calendar is the shell's business.
+
 Windows are half-open, [start, end), and one whose end is not after its start runs past
 midnight into the next day. `Schedule.span` finds the present span and its two ends, in
 UTC, so that a caller asks the calendar again only when a span is over.
@@ -7,21 +10,33 @@ UTC, so that a caller asks the calendar again only when a span is over.
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 EVERY_DAY = frozenset(range(7))
+SATURDAY = 5
 LOOK_DAYS = 8
 """A weekly schedule repeats after 7 days; a window may begin the day before."""
 
 
+class Days(StrEnum):
+    """Days that a window may begin on besides weekdays by name, as the holidays have them."""
+
+    WORKDAYS = "workdays"
+    RESTDAYS = "restdays"
+
+
 class Window(msgspec.Struct, frozen=True):
-    """Closed from `start` until `end` on the days it begins (0 is Monday)."""
+    """Closed from `start` until `end` on the days it begins (0 is Monday).
+
+    `days` are weekdays, whatever the calendar says of them, or one of `Days`.
+    """
 
     start: time
     end: time
-    days: frozenset[int] = EVERY_DAY
+    days: frozenset[int] | Days = EVERY_DAY
 
     def on(self, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
         """Return the window that begins on `day`, as UTC instants.
@@ -32,6 +47,13 @@ class Window(msgspec.Struct, frozen=True):
         last = day if self.end > self.start else day + timedelta(days=1)
         begins = datetime.combine(day, self.start, zone).astimezone(UTC)
         return begins, datetime.combine(last, self.end, zone).astimezone(UTC)
+
+
+class DatedDay(msgspec.Struct, frozen=True):
+    """The windows that begin on a dated day, instead of the weekly ones; none: open."""
+
+    day: date
+    closed: tuple[Window, ...]
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -47,6 +69,11 @@ class Schedule(msgspec.Struct, frozen=True):
 
     zone_name: str
     closed: tuple[Window, ...]
+    exceptions: tuple[DatedDay, ...] = ()
+    holidays: frozenset[date] = frozenset()
+    """Days of rest that are not a weekend ..."""
+    makeup_workdays: frozenset[date] = frozenset()
+    """... and days of a weekend that are worked to make up for them."""
 
     @classmethod
     def nightly(cls) -> "Schedule":
@@ -77,11 +104,27 @@ class Schedule(msgspec.Struct, frozen=True):
         today = now.astimezone(self.zone).date()
         days = [today + timedelta(days=n) for n in range(-LOOK_DAYS, LOOK_DAYS + 1)]
         return merged(
-            window.on(day, self.zone)
-            for day in days
-            for window in self.closed
-            if day.weekday() in window.days
+            window.on(day, self.zone) for day in days for window in self.windows_on(day)
         )
+
+    def windows_on(self, day: date) -> tuple[Window, ...]:
+        """Return the windows that begin on a local day."""
+        for exception in self.exceptions:
+            if exception.day == day:
+                return exception.closed
+        kind = Days.WORKDAYS if self.is_workday(day) else Days.RESTDAYS
+        return tuple(
+            window
+            for window in self.closed
+            if window.days is kind
+            or (not isinstance(window.days, Days) and day.weekday() in window.days)
+        )
+
+    def is_workday(self, day: date) -> bool:
+        """Say whether people work on a day: the weekend, but for the holidays' doings."""
+        if day in self.makeup_workdays:
+            return True
+        return day.weekday() < SATURDAY and day not in self.holidays
 
 
 class Calendar:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from api.http.shapes.shape import Names, Shape, Value, shown
 from rules.readings import Kind
+from rules.schedule import Days
 
 
 class Condition(StrEnum):
@@ -104,8 +105,8 @@ class Window(Shape):
 
     start: time
     end: time
-    days: list[int]
-    """The days on which it begins; 0 is Monday."""
+    days: list[int] | Days
+    """The days on which it begins: weekdays (0 is Monday), workdays or restdays."""
 
 
 class Policy(Shape):
