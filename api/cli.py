@@ -83,9 +83,9 @@ def serve_command() -> None:
     """Run the service: broker in, ledger, rules, alarms, console. Settings: README, `.env`."""
 
     def run() -> None:
-        from api.settings import Settings
+        from api.settings import read_settings
 
-        settings = Settings()  # before all else: a mistake in it is said at once
+        settings = read_settings(os.environ)  # first: a mistake in it is said at once
 
         from api.serving import main_loop, serve, set_up_log
 
@@ -134,8 +134,9 @@ def token(
     name: Annotated[str, typer.Argument(help="Who it is for.")] = "admin",
     *,
     scope: Annotated[
-        Literal["read", "write"], typer.Option(help="read, or write (which includes read).")
-    ] = "read",
+        Literal["read", "write"] | None,
+        typer.Option(help="What it allows; if not given: read, and for admin write."),
+    ] = None,
 ) -> None:
     """Print a token for the API and the console, making it if there is none of that name.
 
@@ -143,10 +144,15 @@ def token(
     """
 
     def run() -> None:
-        from api.settings import Settings
+        from api.settings import read_settings
         from api.tokens import add_token
 
-        typer.echo(add_token(Settings().data_dir, name, scope).secret)
+        wanted = scope or ("write" if name == "admin" else "read")
+        made = add_token(read_settings(os.environ).data_dir, name, wanted)
+        if scope is not None and made.scope != scope:
+            typer.echo(f"chargewatch: {name} has scope {made.scope} already", err=True)
+            raise typer.Exit(2)
+        typer.echo(made.secret)
 
     _run_or_explain(run)
 

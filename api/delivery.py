@@ -106,6 +106,11 @@ class Delivery:
         except DeliveryFailed as failure:
             await self._failed(item, failure)
             return
+        except Exception as fault:  # ours: one channel's bug must not silence the others
+            log.exception("channel.broken", channel=item.channel)
+            reason = f"fault in the channel: {type(fault).__name__}"
+            await self._failed(item, DeliveryFailed(reason, permanent=False))
+            return
         self.health.told += 1
         self.health.failing.pop(item.channel, None)
         await self._note(

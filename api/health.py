@@ -24,7 +24,8 @@ class Health:
     def parts(self) -> tuple[Part, ...]:
         """Return the parts in the order of the data path.
 
-        The history is not vital: without it alarms go on, and it catches up by itself.
+        Two are not vital. Without the history alarms go on, and it catches up by itself; a
+        channel that fails is tried again, and taking us out of service would mend nothing.
         """
         lost = next((link for link in self._links if not link.connected), None)
         broker = (
@@ -42,5 +43,5 @@ class Health:
             Part("history", ok=True, vital=False)
             if history is None
             else Part("history", history.ok, history.reason, history.since, vital=False),
-            Part("delivery", ok=not failing, reason=failing),
+            Part("delivery", ok=not failing, reason=failing, vital=False),
         )

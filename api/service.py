@@ -6,9 +6,10 @@ what reads it once. Everything is opened in order and closed in reverse.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -35,9 +36,10 @@ from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
-from ingest.ledger.store import Ledger, opened
-from ingest.mqtt import BrokerAddress, Link
-from ingest.pipeline import Pipeline
+from ingest.ledger.store import Ledger, LedgerUnavailable, opened
+from ingest.mqtt import Link
+from ingest.mqtt_connection import BrokerAddress
+from ingest.pipeline import LEDGER_RETRY_S, Pipeline
 from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import Codec
@@ -74,7 +76,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
-        seen = await _taken_up(ledger, engine, now)
+        seen = await _taken_up(ledger, engine, registry, now)
         for device in registry.devices.values():
             if device.declared:
                 engine.expect(device.id, now())
@@ -116,32 +118,46 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             metrics=metrics.exposition,
         )
         keep = timedelta(days=settings.history.keep_days)
+        feeding = partial(
+            feed, ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
-            tasks.create_task(
-                feed(ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is),
-                name="history",
-            ),
+            tasks.create_task(_through_ledger_trouble(feeding), name="history"),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger)
         for task in reversed(work):
             task.cancel()
 
 
-async def _taken_up(ledger: Ledger, engine: Engine, now: Now) -> Seen:
-    """Give the engine what was stored, and return what will be recognised as repeated."""
+async def _through_ledger_trouble(work: Callable[[], Awaitable[None]]) -> None:
+    """Begin again whenever the ledger could not be asked: the alarms go on without this."""
+    while True:
+        try:
+            await work()
+        except LedgerUnavailable as error:
+            log.warning("history.ledger_unavailable", reason=str(error))
+            await asyncio.sleep(LEDGER_RETRY_S)
+
+
+async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now) -> Seen:
+    """Give the engine what was stored, and return what will be recognised as repeated.
+
+    A device that the sites file has just renamed is known by its new id only.
+    """
     restored = await asyncio.to_thread(ledger.restored)
     at = now()
     away = at - restored.last_commit_at if restored.last_commit_at else timedelta(0)
+    known = [stored for stored in restored.stored if stored.state.id in registry.devices]
     engine.restore(
-        (stored.state for stored in restored.stored),
-        (alert for stored in restored.stored for alert in stored.alerts),
+        (stored.state for stored in known),
+        (alert for stored in known for alert in stored.alerts),
         now=at,
         away=max(away, timedelta(0)),
     )
-    log.info("service.taken_up", devices=len(restored.stored), away_s=away.total_seconds())
+    log.info("service.taken_up", devices=len(known), away_s=away.total_seconds())
     return Seen(restored.seen)
 
 

@@ -83,7 +83,10 @@ async def serving(
                 lifespan="off",
             )
         )
-        yield service, server
+        try:
+            yield service, server
+        finally:
+            gc.unfreeze()  # or DuckDB takes what is frozen for leaks, and says so at length
 
 
 async def serve(settings: Settings, now: Now) -> None:

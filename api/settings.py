@@ -4,12 +4,14 @@ Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, or a line in a `
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.errors import ChargewatchError
 
 PLACEHOLDERS = frozenset(
     {"change-me", "changeme", "change_me", "password", "secret", "admin", "test", "xxx", "todo"}
@@ -17,6 +19,8 @@ PLACEHOLDERS = frozenset(
 SECRET_CHARS_MIN = 12
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
+OwnPort = Annotated[int, Field(ge=0, le=65_535)]
+"""A port to listen on; 0: any that is free."""
 
 
 def real_secret(value: SecretStr | None) -> SecretStr | None:
@@ -32,7 +36,7 @@ def real_secret(value: SecretStr | None) -> SecretStr | None:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class BrokerSettings(_Part):
@@ -53,7 +57,7 @@ class BrokerSettings(_Part):
 
 class HttpSettings(_Part):
     host: str = Field(default="127.0.0.1", description="address of the console and the API")
-    port: Port = Field(default=8000, description="port of the console and the API")
+    port: OwnPort = Field(default=8000, description="port of the console and the API")
     url: str = Field(
         default="http://127.0.0.1:8000",
         description="how people reach the console; used in messages",
@@ -95,6 +99,10 @@ class SmtpSettings(_Part):
     recipients: tuple[str, ...] = Field(default=(), description="JSON list of addresses")
 
 
+class SettingUnknown(ChargewatchError):
+    """There is no setting of that name: a slip of the pen must not be a silent default."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="CHARGEWATCH_",
@@ -102,6 +110,7 @@ class Settings(BaseSettings):
         env_file=".env",
         extra="ignore",
         frozen=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
@@ -119,6 +128,20 @@ class Settings(BaseSettings):
     history: HistorySettings = HistorySettings()
     webhook: WebhookSettings = WebhookSettings()
     smtp: SmtpSettings = SmtpSettings()
+
+
+def read_settings(environment: Iterable[str]) -> Settings:
+    """Read the settings; a variable that looks like one of ours and is none is refused.
+
+    Variables of our tests and of the simulator (CHARGEWATCH_TEST_…, CHARGEWATCH_MQTT_…) are
+    none of the service's.
+    """
+    known = {name for name, _, _ in table()}
+    for name in environment:
+        others = name.startswith(("CHARGEWATCH_TEST_", "CHARGEWATCH_MQTT_"))
+        if name.startswith("CHARGEWATCH_") and not others and name not in known:
+            raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
+    return Settings()
 
 
 def table() -> list[tuple[str, str, str]]:

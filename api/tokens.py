@@ -5,6 +5,7 @@ change.
 """
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from ingest.errors import ChargewatchError
 
 TOKEN_BYTES = 24
 FILE_NAME = "tokens"
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Scope = Literal["read", "write"]
 
 
@@ -51,6 +53,8 @@ def read_tokens(data_dir: Path) -> tuple[Token, ...]:
 
 def add_token(data_dir: Path, name: str, scope: Scope) -> Token:
     """Make a new token and keep it; returns the one there is if the name is known."""
+    if NAME.fullmatch(name) is None:
+        raise TokensFileWrong(f"a token's name is 1 to 64 of A-Z a-z 0-9 _ . -, not {name!r}")
     tokens = read_tokens(data_dir)
     for token in tokens:
         if token.name == name:
@@ -58,9 +62,9 @@ def add_token(data_dir: Path, name: str, scope: Scope) -> Token:
     token = Token(name, scope, secrets.token_urlsafe(TOKEN_BYTES))
     data_dir.mkdir(parents=True, exist_ok=True)
     lines = "".join(f"{each.name} {each.scope} {each.secret}\n" for each in (*tokens, token))
-    descriptor = os.open(
-        data_dir / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=0o600
-    )
+    fresh = data_dir / f"{FILE_NAME}.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(lines)
+    fresh.replace(data_dir / FILE_NAME)  # at once, or not at all
     return token

@@ -1,4 +1,4 @@
-"""How fast messages become durable, and how soon an alarm is told: `python -m benchmarks.ingest`.
+"""How fast messages become durable, how soon an alarm is told: `python -m benchmarks.ingest`.
 
 Throughput: the same queue of messages, waiting at one Mosquitto in two persistent sessions,
 is drained first by `mosquitto_sub` (C, keeps nothing) and then by the service (all rules on,
@@ -164,8 +164,10 @@ def wait_for_session(port: int, folder: Path) -> None:
         if time.monotonic() > until:
             sys.exit(f"the service does not start:\n{(folder / 'service.log').read_text()}")
         subprocess.run(
-            ["mosquitto_pub", "-h", HOST, "-p", str(port), "-q", "1", "-t", topic]
-            + ["-m", '{"readings":[{"channel":1,"power_w":1}]}'],
+            [
+                *("mosquitto_pub", "-h", HOST, "-p", str(port), "-q", "1", "-t", topic),
+                *("-m", '{"readings":[{"channel":1,"power_w":1}]}'),
+            ],
             check=True,
         )
         time.sleep(0.1)
@@ -186,11 +188,12 @@ def messages_kept(folder: Path) -> int:
 
 def subscribe_reference(port: int) -> None:
     """Make the reference's persistent session."""
-    subprocess.run(reference_command(port) + ["-E"], check=True)
+    subprocess.run([*reference_command(port), "-E"], check=True)
 
 
 def reference_command(port: int) -> list[str]:
-    return ["mosquitto_sub", "-h", HOST, "-p", str(port), "-V", "5", "-c", "-q", "1"] + [
+    return [
+        *("mosquitto_sub", "-h", HOST, "-p", str(port), "-V", "5", "-c", "-q", "1"),
         *("-i", "reference", "-x", "3600", "-D", "connect", "receive-maximum", "4000"),
         *("-t", FILTER),
     ]
@@ -232,6 +235,7 @@ def delay(folder: Path, port: int, rate: int, seconds: float) -> dict[str, objec
 
 async def _delay(folder: Path, port: int, rate: int, seconds: float) -> dict[str, object]:
     arrived: dict[str, float] = {}
+    more = asyncio.Event()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one webhook; the device's name in its body says which alarm it is."""
@@ -241,6 +245,7 @@ async def _delay(folder: Path, port: int, rate: int, seconds: float) -> dict[str
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
             body = json.loads(await reader.readexactly(length))
             arrived.setdefault(body["device"].rpartition("/")[2], at)
+            more.set()
             writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
             await writer.drain()
         writer.close()
@@ -260,9 +265,11 @@ async def _delay(folder: Path, port: int, rate: int, seconds: float) -> dict[str
         await publisher.wait()
         published = json.loads(out.read_text())
         left: dict[str, float] = published["left"]
-        until = time.monotonic() + 30
-        while len(arrived.keys() & left.keys()) < len(left) and time.monotonic() < until:
-            await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                while arrived.keys() < left.keys():
+                    more.clear()
+                    await more.wait()
         memory = peak_memory_mib(process.pid)
     server.close()
     delays = [arrived[name] - left[name] for name in left if name in arrived]

@@ -109,9 +109,9 @@ async def fill(port: int, count: int) -> None:
 
 
 async def open_loop(
-    port: int, rate: float, seconds: float, alarms_per_s: float, out: Path
-) -> None:
-    """Publish at a steady rate with alarms among it; write when each alarm left."""
+    port: int, rate: float, seconds: float, alarms_per_s: float
+) -> dict[str, object]:
+    """Publish at a steady rate with alarms among it; return when each alarm left."""
     publisher, messages = await connect(port), telemetry(f"loop-{time.monotonic_ns()}")
     begun, sent, alarms = time.monotonic(), 0, 0
     left: dict[str, float] = {}
@@ -127,9 +127,10 @@ async def open_loop(
             alarms += 1
         await asyncio.sleep(0.001)
     await publisher.settled()
-    out.write_text(json.dumps({"sent": sent, "seconds": time.monotonic() - begun, "left": left}))
+    return {"sent": sent, "seconds": time.monotonic() - begun, "left": left}
 
 
 if __name__ == "__main__":
     port, rate, seconds, alarms, out = sys.argv[1:]
-    asyncio.run(open_loop(int(port), float(rate), float(seconds), float(alarms), Path(out)))
+    said = asyncio.run(open_loop(int(port), float(rate), float(seconds), float(alarms)))
+    Path(out).write_text(json.dumps(said))

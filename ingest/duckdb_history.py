@@ -164,6 +164,7 @@ class _File:
         self.passing = path.absolute().with_name(f".{path.name}.passing")
         """Where rows pass on their way in; the only other file that DuckDB may touch."""
         self._settings: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 1,  # the other cores are for what cannot wait
             "memory_limit": f"{memory_mib}MiB",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

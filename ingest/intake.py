@@ -121,8 +121,7 @@ class Intake:
 
     def _take(self, report: Report, message: Message, batch: Commit) -> None:
         identity = identity_in_all(report.device, report.identity)
-        says_when = report.claimed_at is not None or not report.identity.startswith(DIGEST)
-        if identity in self._seen and (says_when or message.again):
+        if identity in self._seen and self._is_repeated(report, message):
             batch.repeated += 1
             return
         self._seen.add(identity)
@@ -131,15 +130,35 @@ class Intake:
             before is None or before.clock is not ClockState.WRONG
         ):
             shown = f"the device shows {report.claimed_at}; kept under its arrival time"
-            self._refuse(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
+            self._quarantine(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
         batch.reports.append(report)
         _changed(batch, self._engine.observe(report, batch.now), report.received_at)
 
+    def _is_repeated(self, report: Report, message: Message) -> bool:
+        """Say whether a message whose identity is known is the same one again.
+
+        Danger that the device does not show any more is none: "smoke", "no smoke", "smoke"
+        are three messages, even if a lost connection makes the broker mark the last one.
+        """
+        if report.claimed_at is not None or not report.identity.startswith(DIGEST):
+            return True
+        if not message.again:
+            return False
+        state = self._engine.device(report.device)
+        return state is not None and not any(
+            (reading.smoke_alarm and not state.values(reading.channel).smoke_alarm)
+            or (reading.overtemperature and not state.values(reading.channel).overtemperature)
+            for reading in report.readings
+        )
+
     def _refuse(self, message: Message, rejected: Rejected, batch: Commit) -> None:
-        identity = digest_of(message)
-        if message.again and identity in self._seen:
+        if message.again and digest_of(message) in self._seen:
             batch.repeated += 1
-            return
+        else:
+            self._quarantine(message, rejected, batch)
+
+    def _quarantine(self, message: Message, rejected: Rejected, batch: Commit) -> None:
+        identity = digest_of(message)
         self._seen.add(identity)
         batch.refused.append(
             Refused(

@@ -72,6 +72,7 @@ class Pipeline:
                 taken = await self._next_batch()
                 self._notice_hearing()
                 batch = self._intake.digest([each.message for each in taken], self._now())
+                batch.hearing = self._hearing
                 if self._storing is not None:
                     await asyncio.shield(self._storing)
                 self._storing = asyncio.create_task(self._keep(batch, taken), name="keep")
@@ -122,7 +123,7 @@ class Pipeline:
 
     async def _keep(self, batch: Commit, taken: Sequence[Received]) -> None:
         """Commit until it is committed, then acknowledge and pass the word on."""
-        if batch.is_empty and not self._hearing:
+        if batch.is_empty and not batch.hearing:
             return  # no heartbeat: until it hears again, the service is as good as away
         self.health.committing = len(taken)
         while True:

@@ -82,11 +82,16 @@ def _fell_back(at: datetime, clock: ClockState, before: DeviceState) -> bool:
 
 
 def _follows(at: datetime, received_at: datetime, before: DeviceState | None) -> bool:
-    """Say whether as much time passed for the device as for us since its last message."""
+    """Say whether as much time passed for the device as for us since its last message.
+
+    Or none at all: a clock that stands still is wrong, but its device speaks now.
+    """
     if before is None or before.claimed_at is None or before.claim_heard_at is None:
         return False
     gap, here = at - before.claimed_at, received_at - before.claim_heard_at
-    return here >= PACE_GAP_MIN and abs(gap - here) <= max(PACE_SLACK, here * PACE_SLACK_SHARE)
+    if here < PACE_GAP_MIN:
+        return False
+    return not gap or abs(gap - here) <= max(PACE_SLACK, here * PACE_SLACK_SHARE)
 
 
 def _is_danger(said: Said) -> bool:

@@ -5,7 +5,7 @@ told what was said and what time it is, and returns which alerts changed. What i
 since it was last asked is in `touched`, so that the caller can write down exactly that.
 
 Time is our own clock, at arrival: a device's clock may be minutes off (docs/decisions/
-0003), and a hold measured on it would be too long or no hold at all.
+003), and a hold measured on it would be too long or no hold at all.
 """
 
 import heapq

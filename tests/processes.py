@@ -190,7 +190,7 @@ class ServiceProcess:
             self._settings["WEBHOOK__SECRET"] = receiver.secret
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
-        self._http = httpx.Client(
+        self._http = httpx.Client(  # without TLS, so no authorities need be loaded
             base_url=f"http://{HOST}:{self.port}", timeout=10, trust_env=False, verify=False
         )
 

@@ -13,6 +13,7 @@ the next day.
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
+    08:02:30  expect pile-2                  it is declared and ought to be there
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
 """
@@ -45,7 +46,7 @@ SITE_KEY = re.compile(r"(\w+) (\w+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
-WORDS = {
+WORDS: dict[str, dict[str, object]] = {
     "smoke": {"smoke_alarm": True},
     "no smoke": {"smoke_alarm": False},
     "self-test": {"self_test": True},
@@ -92,7 +93,11 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
             keys.setdefault(match[1], []).append(match[2])
         else:
             day, before = date.fromisoformat(line.removeprefix("day ")), time(0)
-    devices = {device_of(words) for _, _, words in timeline if is_message(words)}
+    devices = {
+        device_of(words.removeprefix("expect "))
+        for _, _, words in timeline
+        if is_message(words)
+    }
     registry = declared(keys, devices)
     zone = registry.policy_of(f"town/{next(iter(keys), 'north')}").schedule.zone
     moments = [
@@ -113,7 +118,7 @@ def is_message(words: str) -> bool:
 
 
 def device_of(words: str) -> str:
-    device = words.split()[0]
+    device, _, _ = words.partition(" ")
     return f"town/{device}" if "/" in device else f"town/north/{device}"
 
 
@@ -166,6 +171,9 @@ class Player:
         match line.words:
             case "nothing more":
                 return
+            case words if words.startswith("expect "):
+                device = device_of(words.removeprefix("expect "))
+                self._engine.expect(DeviceId(device), line.at)
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)

@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import re
 import resource
 import secrets
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -33,7 +35,7 @@ from tests.processes import (
     webhook_receiver,
 )
 
-OUTAGE_S = float(os.environ.get("CHARGEWATCH_OUTAGE_S", "5"))
+OUTAGE_S = float(os.environ.get("CHARGEWATCH_TEST_OUTAGE_S", "5"))
 """How long the broker stays away in the test of an outage."""
 
 Messages = list[tuple[str, str]]
@@ -96,6 +98,15 @@ def all_is_carried(watch: ServiceProcess, broker: Mosquitto) -> None:
     )
 
 
+def told_of_smoke(watch: ServiceProcess, receiver: WebhookReceiver, sensor: str) -> None:
+    """Return when the webhook has heard of a sensor's smoke."""
+    eventually(
+        "somebody is told of the smoke",
+        lambda: ("smoke", sensor, "firing") in receiver.heard(),
+        shown=lambda: (watch.ready(), watch.log_text()),
+    )
+
+
 def in_history(watch: ServiceProcess, like: str) -> Counter[tuple[str, float | None]]:
     """Count the rows of devices whose id begins so, by device and energy counter.
 
@@ -123,45 +134,77 @@ def told_is_in_order(receiver: WebhookReceiver) -> None:
 # --- the main path --------------------------------------------------------------------
 
 
-def test_three_dialects_raise_their_alerts_in_the_api_and_at_the_webhook(
+def by_hand(readme: str) -> list[list[str]]:
+    """Return the mosquitto_pub commands of a README, block by block."""
+    text = (ROOT / readme).read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    commands = [
+        [line for line in block.splitlines() if line.startswith("mosquitto_pub ")]
+        for block in blocks
+    ]
+    return [block for block in commands if block]
+
+
+def test_what_the_readme_says_to_type_raises_its_alarms_and_ends_them(
     broker: Mosquitto, watch: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
     tool = program("mosquitto_pub", "mosquitto-clients")
-    pile, plug, sensor = (
-        f"trial/always-closed/{name}" for name in ("pile-1", "plug-1", "smoke-1")
-    )
-    meter = {"Total": 3.2, "Power": 120, "Voltage": 229, "Current": 0.55}
-    said = {
-        f"chargewatch/v1/{pile}/telemetry": {"readings": [{"channel": 1, "power_w": 1250}]},
-        "tele/trial-plug/SENSOR": {"ENERGY": meter},
-        "zigbee2mqtt/trial-smoke": {"smoke": True, "battery": 97, "linkquality": 120},
-    }
+
+    def typed(commands: list[str]) -> None:
+        for command in commands:
+            words = [tool, "-h", broker.host, "-p", str(broker.port), *shlex.split(command)[1:]]
+            subprocess.run(words, check=True)
+
+    raising, ending = by_hand("README.md")
+    assert by_hand("README.zh-CN.md") == [raising, ending]
+    site = "trial/always-closed"
     expected = {
-        ("overload", pile, 1),
-        ("after_hours", pile, 1),
-        ("after_hours", plug, 1),
-        ("smoke", sensor, None),
+        ("overload", f"{site}/pile-1", 1),
+        ("after_hours", f"{site}/pile-1", 1),
+        ("after_hours", f"{site}/plug-1", 1),
+        ("smoke", f"{site}/smoke-1", None),
     }
+    firing = {(rule, device, "firing") for rule, device, _ in expected}
+    resolved = {(rule, device, "resolved") for rule, device, _ in expected}
     watch.begin()
-    for topic, payload in said.items():
-        subprocess.run(
-            [
-                *(tool, "-h", broker.host, "-p", str(broker.port), "-q", "1"),
-                *("-t", topic, "-m", json.dumps(payload)),
-            ],
-            check=True,
-        )
+    typed(raising)
     eventually(
-        "every alert is told",
-        lambda: len(receiver.heard()) >= len(expected),
+        "every alarm is told",
+        lambda: receiver.heard() >= firing,
         shown=lambda: (receiver.heard(), watch.alerts(), watch.log_text()),
     )
     alerts = watch.alerts(state="firing")
     assert {(each["rule"], each["device"], each["channel"]) for each in alerts} == expected
     assert len(alerts) == len(expected)
-    assert receiver.heard() == {(rule, device, "firing") for rule, device, _ in expected}
+    assert receiver.heard() == firing
+    typed(ending)
+    eventually(
+        "the end of every alarm is told",
+        lambda: receiver.heard() >= resolved,
+        shown=lambda: (receiver.heard(), watch.alerts(), watch.log_text()),
+    )
+    assert receiver.heard() == firing | resolved
+    assert watch.alerts(state="firing") == []
     told_is_in_order(receiver)
     assert watch.refused() == []
+    watch.stop()
+
+
+def test_a_receiver_that_is_down_is_told_later_with_the_same_key(
+    broker: Mosquitto, watch: ServiceProcess, receiver: WebhookReceiver
+) -> None:
+    sensor = "later/site/smoke-1"
+    receiver.failing = True
+    watch.begin()
+    publish(broker, [smoke(sensor)])
+    eventually("it is tried", lambda: receiver.requests, shown=watch.log_text)
+    eventually("it is shown", lambda: "503" in watch.ready()[1]["delivery"]["reason"])
+    watch.kill()
+    receiver.failing = False
+    watch.begin()
+    told_of_smoke(watch, receiver, sensor)
+    told_is_in_order(receiver)
+    assert len({told.key for told in receiver.requests}) == 1
     watch.stop()
 
 
@@ -175,7 +218,7 @@ def test_smoke_overtakes_a_backlog_of_telemetry(
     publish(broker, backlog)
     publish(broker, [smoke(sensor)])
     watch.begin()
-    eventually("told", lambda: ("smoke", sensor, "firing") in receiver.heard())
+    told_of_smoke(watch, receiver, sensor)
     eventually("all is judged", lambda: watch.messages() == count + 1, 30)
     watch.stop()
     with closing(sqlite3.connect(watch.data / "ledger.sqlite")) as ledger:
@@ -240,7 +283,8 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(
     note(f"CHARGEWATCH_TEST_SEED={seed}")
     chance = random.Random(seed)
     messages = crowd(chance)
-    watch.begin()  # once, for the broker to know the sessions
+    note(f"ready after {watch.begin():.1f} s; now the broker knows the sessions")
+    watch.kill()
     with publisher_process(broker, messages, rate=RATE) as publisher:
         lives = [killed_at_random(watch, chance) for _ in range(KILLS)]
         note(f"lives: {', '.join(f'{life:.1f}' for life in lives)} s")
@@ -365,7 +409,7 @@ def test_without_history_alarms_go_on_and_it_catches_up(
             path.mkdir()
         watch.begin()
         publish(broker, [telemetry(pile, seq) for seq in range(count)] + [smoke(sensor)])
-        eventually("told", lambda: ("smoke", sensor, "firing") in receiver.heard())
+        told_of_smoke(watch, receiver, sensor)
         eventually("all is judged", lambda: watch.messages() == count + 1)
 
         def behind() -> bool:
@@ -418,7 +462,7 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(
     else:
         resource.prlimit(watch.pid, resource.RLIMIT_FSIZE, (hard, hard))
         watch.wait_ready()
-    eventually("told", lambda: ("smoke", sensor, "firing") in receiver.heard())
+    told_of_smoke(watch, receiver, sensor)
     eventually("all is judged", lambda: watch.messages() == count + 2)
     all_is_carried(watch, broker)
     assert len(watch.alerts()) == 1
@@ -427,6 +471,54 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(
     assert in_history(watch, "full/") == Counter(dict.fromkeys(expected, 1))
     told_is_in_order(receiver)
     assert "Traceback" not in "".join(watch.log)
+
+
+def test_a_ledger_that_somebody_locks_is_waited_for(
+    broker: Mosquitto, watch: ServiceProcess, receiver: WebhookReceiver
+) -> None:
+    """The history is well meanwhile, and its feeder wants to prune the journal."""
+    sensor, pile = "locked/site/smoke-1", "locked/site/pile-1"
+    watch.begin()
+    publish(broker, [telemetry(pile, 0)])
+    eventually("the first is kept", lambda: watch.messages() == 1)
+    with closing(sqlite3.connect(watch.data / "ledger.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        publish(broker, [telemetry(pile, 1), smoke(sensor)])
+        eventually("not ready", lambda: watch.ready()[0] == 503, shown=watch.log_text)
+        assert "locked" in watch.ready()[1]["ledger"]["reason"]
+        time.sleep(6)  # longer than anything waits for a lock
+        assert watch.runs, watch.log_text()
+        assert watch.messages() == 1
+        other.execute("ROLLBACK")
+    told_of_smoke(watch, receiver, sensor)
+    all_is_carried(watch, broker)
+    assert watch.ready()[0] == 200
+    watch.stop()
+    expected = {(pile, 0.0), (pile, 1.0), (sensor, None)}
+    assert in_history(watch, "locked/") == Counter(dict.fromkeys(expected, 1))
+    assert "Traceback" not in "".join(watch.log)
+
+
+def test_a_sensor_that_flaps_within_one_batch_stops_nothing(
+    broker: Mosquitto, watch: ServiceProcess, receiver: WebhookReceiver
+) -> None:
+    sensor, count = "flapping/site/smoke-1", 1_001
+    topic, _ = smoke(sensor)
+    watch.begin()
+    watch.stop()  # the broker keeps its sessions: all arrives in one go
+    publish(
+        broker,
+        [
+            (topic, json.dumps({"event": "smoke", "active": n % 2 == 0, "boot": "b", "seq": n}))
+            for n in range(count)
+        ],
+    )
+    watch.begin()
+    told_of_smoke(watch, receiver, sensor)
+    eventually("all is judged", lambda: watch.messages() == count, shown=watch.log_text)
+    assert len(watch.alerts(state="firing")) == 1
+    told_is_in_order(receiver)
+    watch.stop()
 
 
 # --- rubbish --------------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Commit(msgspec.Struct, kw_only=True):
     to_tell: list[ToTell] = []
     refused: list[Refused] = []
     registered: list[Entry] = []
+    hearing: bool = True
+    """False while the broker is out of reach: then the service counts as away."""
     ignored: int = 0
     repeated: int = 0
 

@@ -26,6 +26,8 @@ from ingest.registry import Registry
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5_000
+CHECKPOINT_PAGES = 20_000
+"""80 MB of write-ahead log: a checkpoint delays a commit, and is rare this way."""
 
 T = TypeVar("T")
 
@@ -157,5 +159,6 @@ async def opened(path: Path) -> AsyncIterator[Ledger]:
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

@@ -28,7 +28,7 @@ _evidence_json = msgspec.json.Encoder().encode
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
     """Write, in this order: who is who, the journal, the state, the alerts, the worklist."""
     for entry in batch.registered:
-        write_registered(connection, entry)
+        write_registered(connection, entry, batch.now)
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
@@ -149,6 +149,8 @@ def _write_tallies(connection: sa.Connection, batch: Commit) -> None:
         " ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
         list(counts.items()),
     )
+    if not batch.hearing:
+        return
     connection.exec_driver_sql(
         "INSERT INTO watermarks (name, value) VALUES ('committed_at', ?)"
         " ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
@@ -156,11 +158,11 @@ def _write_tallies(connection: sa.Connection, batch: Commit) -> None:
     )
 
 
-def write_registered(connection: sa.Connection, entry: Entry) -> None:
+def write_registered(connection: sa.Connection, entry: Entry, now: datetime) -> None:
     """Insert or update one entry of the registry."""
     match entry:
         case Gone():
-            _forget(connection, entry.id)
+            _forget(connection, entry.id, now)
         case Area():
             row: dict[str, object] = {
                 "id": entry.id,
@@ -198,8 +200,22 @@ def write_registered(connection: sa.Connection, entry: Entry) -> None:
                 )
 
 
-def _forget(connection: sa.Connection, device: str) -> None:
-    """Take a device out of the registry; its past stays in alerts and history."""
+def _forget(connection: sa.Connection, device: str, now: datetime) -> None:
+    """Take a device out of the registry; its past stays in alerts and history.
+
+    Nobody will judge its open alerts any more: they end here, or they would never.
+    """
+    alert = tables.alerts.c
+    left_open = sa.select(alert.episode).where(
+        alert.device == device, alert.state == State.FIRING
+    )
+    for episode in connection.scalars(left_open).all():
+        connection.execute(
+            sa.update(tables.alerts)
+            .where(alert.episode == episode)
+            .values(state=State.RESOLVED, resolved_at=now)
+        )
+        append_event(connection, episode, now, State.RESOLVED, "chargewatch", "device gone")
     connection.execute(sa.delete(tables.sockets).where(tables.sockets.c.device == device))
     connection.execute(sa.delete(tables.devices).where(tables.devices.c.id == device))
     connection.execute(sa.delete(tables.rule_state).where(tables.rule_state.c.device == device))

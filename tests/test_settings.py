@@ -1,0 +1,152 @@
+"""Settings: every name works, mistakes are said, and nothing changes afterwards."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from api.settings import PLACEHOLDERS, Settings
+
+PREFIX = "CHARGEWATCH_"
+VALUES: dict[str, tuple[str, Any]] = {
+    "DATA_DIR": ("/srv/cw", Path("/srv/cw")),
+    "SITES_FILE": ("/etc/sites.toml", Path("/etc/sites.toml")),
+    "LOG": ("json", "json"),
+    "LANGUAGE": ("en", "en"),
+    "BROKER__HOST": ("broker.example", "broker.example"),
+    "BROKER__PORT": ("8883", 8883),
+    "BROKER__TLS": ("true", True),
+    "BROKER__CA_FILE": ("/etc/ca.pem", Path("/etc/ca.pem")),
+    "BROKER__USERNAME": ("watch", "watch"),
+    "BROKER__PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
+    "BROKER__CLIENT_ID": ("watch-2", "watch-2"),
+    "HTTP__HOST": ("::", "::"),
+    "HTTP__PORT": ("80", 80),
+    "HTTP__URL": ("https://cw.example", "https://cw.example"),
+    "HISTORY__KEEP_DAYS": ("7", 7),
+    "WEBHOOK__URL": ("https://hook.example/x", "https://hook.example/x"),
+    "WEBHOOK__SECRET": ("0123456789abcdef", SecretStr("0123456789abcdef")),
+    "SMTP__HOST": ("mail.example", "mail.example"),
+    "SMTP__PORT": ("465", 465),
+    "SMTP__SECURITY": ("tls", "tls"),
+    "SMTP__USERNAME": ("watch", "watch"),
+    "SMTP__PASSWORD": ("correct horse battery", SecretStr("correct horse battery")),
+    "SMTP__SENDER": ("cw@example.com", "cw@example.com"),
+    "SMTP__RECIPIENTS": (
+        '["a@example.com", "b@example.com"]',
+        ("a@example.com", "b@example.com"),
+    ),
+}
+REFUSED = {
+    "BROKER__PORT": ["0", "65536", "mqtt"],
+    "BROKER__CLIENT_ID": ["", "two words", "x" * 65, "a/b"],
+    "HTTP__PORT": ["-1"],
+    "HISTORY__KEEP_DAYS": ["0", "forever"],
+    "WEBHOOK__URL": ["hook.example", "ftp://hook.example", "http://"],
+    "WEBHOOK__SECRET": [*sorted(PLACEHOLDERS), "CHANGE-ME", "eleven-char", ""],
+    "SMTP__SECURITY": ["ssl"],
+    "LOG": ["xml"],
+    "LANGUAGE": ["de"],
+    "BROKER__PASWORD": ["a typing mistake"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in VALUES:
+        monkeypatch.delenv(PREFIX + name, raising=False)
+
+
+def names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from names(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield prefix + name.upper()
+
+
+def looked_up(settings: Settings, name: str) -> object:
+    found: object = settings
+    for part in name.lower().split("__"):
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in REFUSED.items() for value in values]
+)
+def test_refuses(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert name.lower().replace("__", ".") in str(caught.value).replace("\n", " ")
+
+
+def test_a_refused_secret_is_not_quoted_and_a_way_to_a_real_one_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHARGEWATCH_WEBHOOK__SECRET", "hunter2-x")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    [mistake] = caught.value.errors()
+    assert "openssl rand" in mistake["msg"]
+    assert "hunter2" not in mistake["msg"]
+
+
+def test_a_webhook_without_a_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARGEWATCH_WEBHOOK__URL", "https://hook.example/x")
+    with pytest.raises(ValidationError, match="CHARGEWATCH_WEBHOOK__SECRET"):
+        Settings()
+
+
+def test_the_tests_know_every_setting() -> None:
+    assert set(VALUES) == set(names(Settings))
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_setting_has_a_name_in_the_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, value = VALUES[name]
+    assert looked_up(Settings(), name) != value
+    if name == "WEBHOOK__URL":
+        monkeypatch.setenv("CHARGEWATCH_WEBHOOK__SECRET", "0123456789abcdef")
+    monkeypatch.setenv(PREFIX + name, text)
+    assert looked_up(Settings(), name) == value
+
+
+def test_a_file_may_hold_them_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("CHARGEWATCH_HTTP__PORT=81\nCHARGEWATCH_LOG=json\nOTHER=1\n")
+    monkeypatch.setenv("CHARGEWATCH_HTTP__PORT", "82")
+    settings = Settings()
+    assert (settings.http.port, settings.log) == (82, "json")
+
+
+def test_nothing_changes_afterwards() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.log = "json"
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.broker.port = 1
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BROKER__PASSWORD", "WEBHOOK__SECRET", "SMTP__PASSWORD"):
+        monkeypatch.setenv(PREFIX + name, "correct horse battery")
+    assert "horse" not in repr(Settings())
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    def described(model: type[BaseModel]) -> Iterator[bool]:
+        for field in model.model_fields.values():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from described(field.annotation)
+            else:
+                yield bool(field.description)
+
+    assert all(described(Settings))
