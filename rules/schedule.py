@@ -19,6 +19,8 @@ EVERY_DAY = frozenset(range(7))
 SATURDAY = 5
 LOOK_DAYS = 8
 """A weekly schedule repeats after 7 days; a window may begin the day before."""
+FORESEEN = timedelta(days=1)
+"""Where the look ahead ends in an open time, nothing closes for this long after it."""
 
 
 class Days(StrEnum):
@@ -62,6 +64,8 @@ class Span(msgspec.Struct, frozen=True):
     closed: bool
     since: datetime
     until: datetime
+    turns: bool = True
+    """False: at `until` nothing changes that is known of; it is only how far was looked."""
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -87,8 +91,9 @@ class Schedule(msgspec.Struct, frozen=True):
     def span(self, now: datetime) -> Span:
         """Return the span that holds `now`; windows that touch or overlap are one.
 
-        The far end is looked for at most eight days away; a schedule that is closed (or
-        open) for longer returns a span that ends there and is simply asked again.
+        The far end is looked for some eight days away; a schedule that is closed (or open)
+        for longer returns a span that ends there, does not turn, and is asked again. An
+        open one promises that nothing closes within `FORESEEN` after it either.
         """
         horizon = (now - timedelta(days=LOOK_DAYS), now + timedelta(days=LOOK_DAYS))
         since = horizon[0]
@@ -96,13 +101,15 @@ class Schedule(msgspec.Struct, frozen=True):
             if now < begins:
                 return Span(closed=False, since=since, until=begins)
             if now < ends:
-                return Span(closed=True, since=begins, until=min(ends, horizon[1]))
+                until = min(ends, horizon[1])
+                return Span(closed=True, since=begins, until=until, turns=until == ends)
             since = ends
-        return Span(closed=False, since=since, until=horizon[1])
+        return Span(closed=False, since=since, until=horizon[1], turns=False)
 
     def _merged(self, now: datetime) -> Iterator[tuple[datetime, datetime]]:
         today = now.astimezone(self.zone).date()
-        days = [today + timedelta(days=n) for n in range(-LOOK_DAYS, LOOK_DAYS + 1)]
+        ahead = LOOK_DAYS + FORESEEN.days
+        days = [today + timedelta(days=n) for n in range(-LOOK_DAYS, ahead + 1)]
         return merged(
             window.on(day, self.zone) for day in days for window in self.windows_on(day)
         )

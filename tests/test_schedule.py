@@ -162,7 +162,7 @@ def test_a_window_is_half_open_and_runs_past_midnight(now: str, closed: bool) ->
 def test_a_station_without_windows_is_open_and_asks_again_within_eight_days() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     span = Schedule("Asia/Shanghai", ()).span(now)
-    assert span == Span(closed=False, since=now - 8 * DAY, until=now + 8 * DAY)
+    assert span == Span(closed=False, since=now - 8 * DAY, until=now + 8 * DAY, turns=False)
 
 
 def test_a_station_that_is_always_closed_asks_again_within_eight_days() -> None:

@@ -12,6 +12,7 @@ from rules.readings import Kind
 from rules.schedule import EVERY_DAY, Schedule, Window
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "sites.toml"
+YEAR = 2026
 DIALECTS = frozenset(codec.name for codec in all_codecs())
 AREA = '[areas.town]\nname = {zh = "镇", en = "Town"}\n'
 SITE = AREA + '[sites."town/north"]\nname = {zh = "北", en = "North"}\n'
@@ -122,7 +123,7 @@ def test_refuses(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "sites.toml"
     path.write_text(text)
     with pytest.raises(SitesFileWrong) as caught:
-        read_sites(path, DIALECTS)
+        read_sites(path, DIALECTS, YEAR)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert [word for word in words if word not in message] == [], message
@@ -130,23 +131,23 @@ def test_refuses(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
 
 def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SitesFileWrong, match=r"sites\.toml: No such file"):
-        read_sites(tmp_path / "sites.toml", DIALECTS)
+        read_sites(tmp_path / "sites.toml", DIALECTS, YEAR)
 
 
 def test_refuses_a_file_in_another_encoding_and_says_which_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "sites.toml"
     path.write_bytes(AREA.encode("gbk"))
     with pytest.raises(SitesFileWrong, match="save it as UTF-8"):
-        read_sites(path, DIALECTS)
+        read_sites(path, DIALECTS, YEAR)
 
 
 def test_an_empty_file_declares_nothing() -> None:
-    declared = parsed(b"", DIALECTS)
+    declared = parsed(b"", DIALECTS, YEAR)
     assert (declared.areas, declared.sites, declared.devices) == ((), (), ())
 
 
 def test_what_is_not_said_is_the_default_of_the_rules() -> None:
-    [site] = parsed(SITE.encode(), DIALECTS).sites
+    [site] = parsed(SITE.encode(), DIALECTS, YEAR).sites
     assert site.policy == SitePolicy()
     assert (site.id, site.area, site.name.zh, site.declared) == (
         "town/north",
@@ -174,7 +175,7 @@ smoke_silent_after_min = 90
 
 def test_every_key_of_a_site_reaches_its_policy() -> None:
     text = f"{SITE}{EVERY_KEY}"
-    [site] = parsed(text.encode(), DIALECTS).sites
+    [site] = parsed(text.encode(), DIALECTS, YEAR).sites
     assert site.policy == SitePolicy(
         schedule=Schedule(
             "Europe/Berlin",
@@ -197,14 +198,14 @@ def test_every_key_of_a_site_reaches_its_policy() -> None:
 
 def test_days_may_run_over_the_end_of_the_week() -> None:
     text = SITE + 'closed = ["fri-mon,wed 22:00-05:00"]\n'
-    [site] = parsed(text.encode(), DIALECTS).sites
-    assert site.policy.schedule.closed[0].days == {4, 5, 6, 0, 2}
+    [site] = parsed(text.encode(), DIALECTS, YEAR).sites
+    assert site.policy.schedule.closed[0].days == frozenset({4, 5, 6, 0, 2})
 
 
 def test_a_device_has_its_kind_its_sockets_and_a_name_in_its_dialect() -> None:
     text = DEVICE + 'sockets = 3\nsilent_after_min = 1.5\n[[devices]]\nid = "town/north/hall"\n'
     text += 'kind = "smoke"\ndialect = "zigbee2mqtt"\n'
-    pile, hall = parsed(text.encode(), DIALECTS).devices
+    pile, hall = parsed(text.encode(), DIALECTS, YEAR).devices
     assert (pile.name, pile.dialect, pile.kind) == (pile.id, "native", Kind.CHARGER)
     assert (pile.sockets, pile.silent_after) == (frozenset({1, 2, 3}), timedelta(seconds=90))
     assert (hall.name, hall.dialect, hall.kind) == ("hall", "zigbee2mqtt", Kind.SMOKE)
@@ -213,7 +214,7 @@ def test_a_device_has_its_kind_its_sockets_and_a_name_in_its_dialect() -> None:
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="there is no example yet")
 def test_the_example_is_right() -> None:
-    declared = read_sites(EXAMPLE, DIALECTS)
+    declared = read_sites(EXAMPLE, DIALECTS, YEAR)
     assert declared.areas
     assert declared.sites
     assert declared.devices

@@ -116,6 +116,7 @@ def _policy(policy: SitePolicy) -> Policy:
         pile_limit_w=policy.pile_limit_w.trigger,
         overload_hold_s=policy.overload_hold.total_seconds(),
         after_hours_grace_s=policy.after_hours_grace.total_seconds(),
+        warn_before_s=policy.warn_before.total_seconds(),
     )
 
 

@@ -118,6 +118,8 @@ class Policy(Shape):
     pile_limit_w: float
     overload_hold_s: float
     after_hours_grace_s: float
+    warn_before_s: float
+    """How long before closing time `closing_soon` speaks; 0: it does not."""
 
 
 class Site(Shape):
@@ -192,6 +194,7 @@ class SiteInFull(Shape):
                 "pile_limit_w": 8700.0,
                 "overload_hold_s": 30.0,
                 "after_hours_grace_s": 600.0,
+                "warn_before_s": 0.0,
             },
         }
     )
