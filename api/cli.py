@@ -165,13 +165,17 @@ def check_sites(
 
     def run() -> None:
         from api.sites import read_sites
+        from api.sites_schedule import calendars_ending
         from ingest.codecs import all_codecs
 
-        declared = read_sites(file, [codec.name for codec in all_codecs()])
+        today = utc_now().date()
+        declared = read_sites(file, [codec.name for codec in all_codecs()], today.year)
         Console().print(
             f"{file}: {len(declared.areas)} areas, {len(declared.sites)} sites,"
             f" {len(declared.devices)} devices"
         )
+        for words in calendars_ending(declared.calendars, today):
+            Console().print(f"warning: {words}", soft_wrap=True, markup=False)
 
     _run_or_explain(run)
 

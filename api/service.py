@@ -27,6 +27,7 @@ from api.http.app import create_app
 from api.metrics import Metrics
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
+from api.sites_schedule import calendars_ending
 from api.text import Texts
 from api.tokens import add_token, read_tokens
 from api.watch import Change, Changes, Watch
@@ -69,7 +70,11 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
     ):
         registry = await asyncio.to_thread(ledger.registry)
         if settings.sites_file is not None:
-            declared = read_sites(settings.sites_file, [codec.name for codec in codecs])
+            declared = read_sites(
+                settings.sites_file, [codec.name for codec in codecs], now().year
+            )
+            for words in calendars_ending(declared.calendars, now().date()):
+                log.warning("calendar.ends", reason=words)
             registry.declare(declared.areas, declared.sites, declared.devices, now())
         engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
         metrics = Metrics(speed)

@@ -5,69 +5,23 @@ A mistake in it stops the start, with the key and what is allowed there: half a 
 would be worse than none.
 """
 
-import re
 from collections.abc import Iterable
-from datetime import time, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from api.sites_file import DevicePart, SitePart, SitesFile
+from api.sites_schedule import ScheduleWrong, SiteCalendar, schedule_of, site_calendar
 from ingest.errors import ChargewatchError
-from ingest.registry import Area, Device, Name, Site
+from ingest.registry import Area, Device, Site
 from ingest.wire import bad_name
 from rules.policy import Band, SitePolicy
-from rules.readings import DeviceId, Kind
-from rules.schedule import EVERY_DAY, Schedule, Window
-
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WINDOW = re.compile(
-    r"(?:(?P<days>[a-z,-]+) )?(?P<h1>\d\d):(?P<m1>\d\d)-(?P<h2>\d\d):(?P<m2>\d\d)"
-)
-
-Watts = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
-Minutes = Annotated[float, msgspec.Meta(gt=0, le=14 * 24 * 60)]
+from rules.readings import DeviceId
 
 
 class SitesFileWrong(ChargewatchError):
     """The sites file cannot be used; the message names the place and what is allowed."""
-
-
-class _AreaPart(msgspec.Struct, forbid_unknown_fields=True):
-    name: Name
-
-
-class _SitePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    name: Name
-    zone: str = "Asia/Shanghai"
-    closed: tuple[str, ...] = ("22:00-05:00",)
-    grace_min: Annotated[float, msgspec.Meta(ge=0, le=24 * 60)] = 10.0
-    charging_w_min: Watts = 15.0
-    socket_limit_w: Watts = 1000.0
-    socket_clear_w: Watts = 700.0
-    pile_limit_w: Watts = 8700.0
-    pile_clear_w: Watts = 7800.0
-    overload_hold_s: Seconds = 30.0
-    overload_keep_firing_s: Seconds = 60.0
-    charger_silent_after_min: Minutes = 8.0
-    smoke_silent_after_min: Minutes = 25 * 60.0
-
-
-class _DevicePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    id: str
-    kind: Kind
-    dialect: str = "native"
-    name: str | None = None
-    sockets: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
-    silent_after_min: Minutes | None = None
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    areas: dict[str, _AreaPart] = {}
-    sites: dict[str, _SitePart] = {}
-    devices: list[_DevicePart] = []
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -76,12 +30,14 @@ class Declared(msgspec.Struct, frozen=True):
     areas: tuple[Area, ...]
     sites: tuple[Site, ...]
     devices: tuple[Device, ...]
+    calendars: tuple[SiteCalendar, ...] = ()
+    """The calendars on which windows depend; `api.calendars` says when one ends."""
 
 
-def read_sites(path: Path, dialects: Iterable[str]) -> Declared:
+def read_sites(path: Path, dialects: Iterable[str], year: int) -> Declared:
     """Read and check a sites file; raises SitesFileWrong with the place and the reason."""
     try:
-        return parsed(path.read_bytes(), frozenset(dialects))
+        return parsed(path.read_bytes(), frozenset(dialects), year)
     except OSError as error:
         raise SitesFileWrong(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -90,9 +46,9 @@ def read_sites(path: Path, dialects: Iterable[str]) -> Declared:
         raise SitesFileWrong(f"{path}: {error}") from error
 
 
-def parsed(text: bytes, dialects: frozenset[str]) -> Declared:
-    """Check the text of a sites file and return what it declares."""
-    file = msgspec.toml.decode(text, type=_File)
+def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
+    """Check the text of a sites file and return what it declares; `year` is the present one."""
+    file = msgspec.toml.decode(text, type=SitesFile)
     for site in file.sites:
         area, slash, name = site.partition("/")
         if not slash or not name or "/" in name:
@@ -101,7 +57,9 @@ def parsed(text: bytes, dialects: frozenset[str]) -> Declared:
             raise SitesFileWrong(f'sites."{site}": there is no area {area!r}')
     areas = tuple(Area(id=key, name=part.name) for key, part in file.areas.items())
     sites = tuple(
-        Site(id=key, area=key.partition("/")[0], name=part.name, policy=_policy(key, part))
+        Site(
+            id=key, area=key.partition("/")[0], name=part.name, policy=_policy(key, part, year)
+        )
         for key, part in file.sites.items()
     )
     devices = tuple(_device(part, file.sites, dialects) for part in file.devices)
@@ -111,25 +69,24 @@ def parsed(text: bytes, dialects: frozenset[str]) -> Declared:
         if device.id in seen or called in seen:
             raise SitesFileWrong(f"devices: {device.id!r} ({called}) is there twice")
         seen |= {device.id, called}
-    return Declared(areas, sites, devices)
+    calendars = (site_calendar(key, part, year) for key, part in file.sites.items())
+    return Declared(areas, sites, devices, tuple(each for each in calendars if each))
 
 
-def _policy(site: str, part: _SitePart) -> SitePolicy:
+def _policy(site: str, part: SitePart, year: int) -> SitePolicy:
     where = f'sites."{site}"'
     try:
-        ZoneInfo(part.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # "Asia" is a folder
-        raise SitesFileWrong(
-            f"{where}.zone: no IANA time zone is called {part.zone!r}"
-        ) from error
-    try:
+        schedule = schedule_of(part, year)
         socket_limit = Band(part.socket_limit_w, part.socket_clear_w)
         pile_limit = Band(part.pile_limit_w, part.pile_clear_w)
+    except ScheduleWrong as error:
+        raise SitesFileWrong(f"{where}.{error}") from error
     except ValueError as error:
         raise SitesFileWrong(f"{where}: {error}") from error
     return SitePolicy(
-        schedule=Schedule(part.zone, tuple(window(text, where) for text in part.closed)),
+        schedule=schedule,
         after_hours_grace=timedelta(minutes=part.grace_min),
+        warn_before=timedelta(minutes=part.warn_before_min),
         charging_w_min=part.charging_w_min,
         socket_limit_w=socket_limit,
         pile_limit_w=pile_limit,
@@ -140,42 +97,7 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
     )
 
 
-def window(text: str, where: str) -> Window:
-    """Read "22:00-05:00", "mon-fri 22:00-05:00" or "sat,sun 00:00-24:00"."""
-    match = _WINDOW.fullmatch(text)
-    if match is None:
-        raise SitesFileWrong(
-            f'{where}.closed: {text!r} is not like "22:00-05:00" or "mon-fri 22:00-05:00"'
-        )
-    return Window(
-        _clock(match["h1"], match["m1"], where),
-        _clock(match["h2"], match["m2"], where),
-        EVERY_DAY if match["days"] is None else _days(match["days"], where),
-    )
-
-
-def _clock(hour: str, minute: str, where: str) -> time:
-    if (hour, minute) == ("24", "00"):
-        return time(0)
-    try:
-        return time(int(hour), int(minute))
-    except ValueError as error:
-        raise SitesFileWrong(f"{where}.closed: {hour}:{minute} is no time of day") from error
-
-
-def _days(text: str, where: str) -> frozenset[int]:
-    days: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if first not in DAYS or (dash and last not in DAYS):
-            raise SitesFileWrong(f"{where}.closed: {part!r}: days are {', '.join(DAYS)}")
-        begin, end = DAYS.index(first), DAYS.index(last or first)
-        length = (end - begin) % len(DAYS) + 1
-        days |= {(begin + n) % len(DAYS) for n in range(length)}
-    return frozenset(days)
-
-
-def _device(part: _DevicePart, sites: Iterable[str], dialects: frozenset[str]) -> Device:
+def _device(part: DevicePart, sites: Iterable[str], dialects: frozenset[str]) -> Device:
     where = f"devices: {part.id!r}"
     site = "/".join(part.id.split("/")[:2])
     if part.id.count("/") < 2:  # noqa: PLR2004

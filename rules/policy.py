@@ -24,6 +24,8 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     schedule: Schedule = Schedule.nightly()
     after_hours_grace: timedelta = timedelta(minutes=10)
+    warn_before: timedelta = timedelta(0)
+    """How long before closing time it is said that bikes still charge; 0: it is not."""
     charging_w_min: float = 15.0
     """An idle charger draws a few watts, and meters see their neighbours."""
     socket_limit_w: Band = Band(trigger=1000.0, clear=700.0)

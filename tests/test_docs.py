@@ -17,7 +17,8 @@ from api.channels.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from api.cli import app
 from api.demo import Summary
 from api.settings import table
-from api.sites import _AreaPart, _DevicePart, _SitePart, read_sites
+from api.sites import read_sites
+from api.sites_file import AreaPart, DevicePart, SitePart
 from ingest.clock import utc_now
 from ingest.codecs import all_codecs
 from ingest.decode import decode_lines
@@ -144,7 +145,7 @@ def test_the_messages_sent_by_hand_raise_and_end_what_the_readme_says() -> None:
 
 
 def intake_of(sites: str) -> Intake:
-    declared = read_sites(ROOT / sites, [codec.name for codec in all_codecs()])
+    declared = read_sites(ROOT / sites, [codec.name for codec in all_codecs()], NOW.year)
     registry = Registry((), (), ())
     registry.declare(declared.areas, declared.sites, declared.devices, NOW)
     engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
@@ -198,11 +199,11 @@ def test_the_receivers_that_are_shown_know_a_genuine_message(
 # --- the other pages ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", [_AreaPart, _SitePart, _DevicePart])
+@pytest.mark.parametrize("part", [AreaPart, SitePart, DevicePart])
 def test_every_key_of_the_sites_file_is_explained_with_its_default(
     part: type[msgspec.Struct],
 ) -> None:
-    chapter = {_AreaPart: "areas.", _SitePart: "sites.", _DevicePart: "[devices"}[part]
+    chapter = {AreaPart: "areas.", SitePart: "sites.", DevicePart: "[devices"}[part]
     page = text_of("docs/sites.md")
     [section] = [each for each in page.split("\n## ") if each.startswith(f"`[{chapter}")]
     explained = {row[0].strip("`"): row[2] for row in rows(section) if row[0].startswith("`")}

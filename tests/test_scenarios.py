@@ -98,7 +98,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
         for _, _, words in timeline
         if is_message(words)
     }
-    registry = declared(keys, devices)
+    registry = declared(keys, devices, day.year)
     zone = registry.policy_of(f"town/{next(iter(keys), 'north')}").schedule.zone
     moments = [
         Line(datetime.combine(day, clock, zone).astimezone(UTC), words)
@@ -122,7 +122,7 @@ def device_of(words: str) -> str:
     return f"town/{device}" if "/" in device else f"town/north/{device}"
 
 
-def declared(keys: dict[str, list[str]], devices: Iterable[str]) -> Registry:
+def declared(keys: dict[str, list[str]], devices: Iterable[str], year: int) -> Registry:
     """Say it in a sites file, as an operator would."""
     text = ['[areas.town]\nname = {zh = "镇", en = "Town"}']
     for site in sorted({"north", *keys, *(device.split("/")[1] for device in devices)}):
@@ -131,7 +131,7 @@ def declared(keys: dict[str, list[str]], devices: Iterable[str]) -> Registry:
     for device in sorted(devices):
         kind = "smoke" if "/smoke-" in device else "charger"
         text.append(f'[[devices]]\nid = "{device}"\nkind = "{kind}"')
-    said = parsed("\n".join(text).encode(), frozenset({"native"}))
+    said = parsed("\n".join(text).encode(), frozenset({"native"}), year)
     registry = Registry([], [], [])
     registry.declare(said.areas, said.sites, said.devices, datetime(2026, 1, 1, tzinfo=UTC))
     return registry

@@ -1,14 +1,31 @@
-"""The schedule against an oracle that looks at the clock on the wall minute by minute."""
+"""The schedule against an oracle that looks at the clock on the wall minute by minute.
+
+The oracle knows the words of docs/sites.md and nothing of spans: a moment is closed if the
+wall clock has shown the start of a window of some day, and not yet its end.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from rules.schedule import EVERY_DAY, LOOK_DAYS, Calendar, Schedule, Span, Window, merged
+from rules.schedule import (
+    EVERY_DAY,
+    FORESEEN,
+    LOOK_DAYS,
+    Calendar,
+    DatedDay,
+    Days,
+    Schedule,
+    Span,
+    Window,
+    merged,
+)
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -29,8 +46,13 @@ windows = st.builds(
     Window,
     clock_times,
     clock_times,
-    st.one_of(st.just(EVERY_DAY), st.frozensets(st.integers(0, 6), min_size=1)),
+    st.one_of(
+        st.just(EVERY_DAY),
+        st.frozensets(st.integers(0, 6), min_size=1),
+        st.sampled_from(Days),
+    ),
 )
+dated_windows = st.lists(st.builds(Window, clock_times, clock_times), max_size=2).map(tuple)
 schedules = st.builds(
     Schedule,
     st.sampled_from(ZONES),
@@ -41,10 +63,30 @@ near_a_change = st.builds(
     st.sampled_from(CHANGES),
     st.integers(-2 * 1440, 3 * 1440),
 )
-any_minute = st.integers(0, 366 * 1440).map(
-    lambda minutes: datetime(2026, 1, 1, tzinfo=UTC) + minutes * MINUTE
+any_minute = st.integers(0, 8 * 365 * 1440).map(
+    lambda minutes: datetime(2023, 1, 1, tzinfo=UTC) + minutes * MINUTE
 )
 minutes = st.one_of(any_minute, near_a_change)
+NEAR = range(-3, LOOK_DAYS + 3)
+"""The days around a moment that may be holidays, worked, or exceptions."""
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Schedule, datetime]:
+    """Draw a moment and a schedule whose special days are near it, where they matter."""
+    schedule, now = draw(schedules), draw(minutes)
+    near = st.sampled_from([now.date() + n * DAY for n in NEAR])
+    exceptions = draw(st.dictionaries(near, dated_windows, max_size=4))
+    holidays = draw(st.frozensets(near, max_size=5))
+    return (
+        replace(
+            schedule,
+            exceptions=tuple(DatedDay(day, closed) for day, closed in exceptions.items()),
+            holidays=holidays,
+            makeup_workdays=draw(st.frozensets(near, max_size=3)) - holidays,
+        ),
+        now,
+    )
 
 
 @cache
@@ -69,12 +111,31 @@ def instants(zone_name: str, day: date) -> dict[time, datetime]:
     return shown
 
 
+def begins_on(schedule: Schedule, window: Window, day: date) -> bool:
+    """Say whether one of the weekly windows begins on a day, if that is no exception."""
+    worked = day in schedule.makeup_workdays or (
+        day.weekday() not in {5, 6} and day not in schedule.holidays
+    )
+    match window.days:
+        case Days.WORKDAYS:
+            return worked
+        case Days.RESTDAYS:
+            return not worked
+        case weekdays:
+            return day.weekday() in weekdays
+
+
+def of_day(schedule: Schedule, day: date) -> list[Window]:
+    dated = {each.day: each.closed for each in schedule.exceptions}
+    if day in dated:
+        return list(dated[day])
+    return [window for window in schedule.closed if begins_on(schedule, window, day)]
+
+
 def is_closed(schedule: Schedule, now: datetime) -> bool:
     today = now.astimezone(schedule.zone).date()
-    for window in schedule.closed:
-        for day in (today - 2 * DAY, today - DAY, today, today + DAY):
-            if day.weekday() not in window.days:
-                continue
+    for day in (today - 2 * DAY, today - DAY, today, today + DAY):
+        for window in of_day(schedule, day):
             last = day + DAY if window.end <= window.start else day
             begins = instants(schedule.zone_name, day)[window.start]
             ends = instants(schedule.zone_name, last)[window.end]
@@ -84,20 +145,18 @@ def is_closed(schedule: Schedule, now: datetime) -> bool:
 
 
 @settings(max_examples=400, deadline=None)
-@given(schedules, minutes)
-def test_a_moment_is_closed_if_the_wall_clock_says_so(
-    schedule: Schedule, now: datetime
-) -> None:
+@given(cases())
+def test_a_moment_is_closed_if_the_wall_clock_says_so(case: tuple[Schedule, datetime]) -> None:
+    schedule, now = case
     span = schedule.span(now)
     assert span.closed is is_closed(schedule, now)
     assert span.since <= now < span.until
 
 
 @settings(max_examples=100, deadline=None)
-@given(schedules, minutes)
-def test_all_of_a_span_is_alike_and_its_ends_are_exact(
-    schedule: Schedule, now: datetime
-) -> None:
+@given(cases())
+def test_all_of_a_span_is_alike_and_its_ends_are_exact(case: tuple[Schedule, datetime]) -> None:
+    schedule, now = case
     span = schedule.span(now)
     inside = {span.since, span.until - MINUTE, span.since + (span.until - span.since) / 2}
     near = {moment for moment in inside if abs(moment - now) < 2 * DAY}
@@ -109,10 +168,11 @@ def test_all_of_a_span_is_alike_and_its_ends_are_exact(
 
 
 @settings(max_examples=200, deadline=None)
-@given(schedules, minutes)
+@given(cases())
 def test_spans_follow_each_other_without_a_gap_and_take_turns(
-    schedule: Schedule, now: datetime
+    case: tuple[Schedule, datetime],
 ) -> None:
+    schedule, now = case
     span = schedule.span(now)
     after = schedule.span(span.until)
     last_of_it = schedule.span(span.until - TICK)
@@ -120,6 +180,36 @@ def test_spans_follow_each_other_without_a_gap_and_take_turns(
     if span.until - now < LOOK_DAYS * DAY:
         assert after.closed is not span.closed
         assert after.since == span.until
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_a_span_that_does_not_turn_says_so_and_nothing_closes_soon_after_it(
+    case: tuple[Schedule, datetime],
+) -> None:
+    schedule, now = case
+    span = schedule.span(now)
+    after = schedule.span(span.until)
+    assert span.turns is (after.closed is not span.closed)
+    if not span.turns:
+        assert after.closed or after.until >= span.until + FORESEEN
+
+
+@settings(max_examples=10, deadline=None)
+@given(cases())
+def test_the_spans_of_two_days_are_those_of_every_minute(
+    case: tuple[Schedule, datetime],
+) -> None:
+    schedule, now = case
+    wall = [is_closed(schedule, now + n * MINUTE) for n in range(2 * 1440)]
+    spans = [schedule.span(now + n * MINUTE).closed for n in range(0, 2 * 1440, 7)]
+    assert spans == wall[::7]
+    turns = [n for n, (before, after) in enumerate(pairwise(wall), 1) if before is not after]
+    found, at = list[int](), schedule.span(now)
+    while at.until < now + 2 * DAY:
+        found.append((at.until - now) // MINUTE)
+        at = schedule.span(at.until)
+    assert found == turns
 
 
 @given(schedules, st.lists(minutes, min_size=1, max_size=20))
@@ -162,7 +252,7 @@ def test_a_window_is_half_open_and_runs_past_midnight(now: str, closed: bool) ->
 def test_a_station_without_windows_is_open_and_asks_again_within_eight_days() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     span = Schedule("Asia/Shanghai", ()).span(now)
-    assert span == Span(closed=False, since=now - 8 * DAY, until=now + 8 * DAY)
+    assert span == Span(closed=False, since=now - 8 * DAY, until=now + 8 * DAY, turns=False)
 
 
 def test_a_station_that_is_always_closed_asks_again_within_eight_days() -> None:

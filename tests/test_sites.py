@@ -1,6 +1,6 @@
 """The sites file: what it may say, and what is said about each mistake in it."""
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,10 @@ from api.sites import SitesFileWrong, parsed, read_sites
 from ingest.codecs import all_codecs
 from rules.policy import Band, SitePolicy
 from rules.readings import Kind
-from rules.schedule import EVERY_DAY, Schedule, Window
+from rules.schedule import EVERY_DAY, DatedDay, Schedule, Window
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "sites.toml"
+YEAR = 2026
 DIALECTS = frozenset(codec.name for codec in all_codecs())
 AREA = '[areas.town]\nname = {zh = "镇", en = "Town"}\n'
 SITE = AREA + '[sites."town/north"]\nname = {zh = "北", en = "North"}\n'
@@ -57,6 +58,44 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
         (".closed", "'mon-'", "mon, tue"),
     ),
     "an empty day": (SITE + 'closed = ["mon,, 22:00-05:00"]\n', (".closed", "days are")),
+    "workdays without a calendar": (
+        SITE + 'closed = ["workdays 22:00-05:00"]\n',
+        ('sites."town/north".closed', 'calendar = "CN"'),
+    ),
+    "a calendar that is none": (
+        SITE + 'calendar = "Atlantis"\n',
+        ('sites."town/north".calendar', "'Atlantis'"),
+    ),
+    "a day that is both rest and work": (
+        SITE + "extra_holidays = [2026-05-04]\nextra_workdays = [2026-05-04]\n",
+        ('sites."town/north".extra_holidays', "2026-05-04", "extra_workdays"),
+    ),
+    "an exception that ends before it begins": (
+        SITE + "exceptions = [{from = 2026-02-20, to = 2026-02-16, closed = []}]\n",
+        ('sites."town/north".exceptions', "2026-02-20", "1 to 100 days"),
+    ),
+    "an exception without end": (
+        SITE + "exceptions = [{from = 2026-02-20, to = 2027-02-16, closed = []}]\n",
+        (".exceptions", "2027-02-16", "1 to 100 days"),
+    ),
+    "a day in two exceptions": (
+        SITE + "exceptions = [{from = 2026-02-16, to = 2026-02-20, closed = []},"
+        " {from = 2026-02-20, to = 2026-02-22, closed = []}]\n",
+        ('sites."town/north".exceptions', "2026-02-20", "two"),
+    ),
+    "an exception with days": (
+        SITE
+        + "exceptions = [{from = 2026-02-16, to = 2026-02-20, closed = ['sat 22:00-05:00']}]\n",
+        ('sites."town/north".exceptions.closed', "'sat 22:00-05:00'", "from and to"),
+    ),
+    "an exception whose window is none": (
+        SITE + "exceptions = [{from = 2026-02-16, to = 2026-02-20, closed = ['22-5']}]\n",
+        ('sites."town/north".exceptions.closed', "'22-5'"),
+    ),
+    "a warning more than a day before": (
+        SITE + "warn_before_min = 1441\n",
+        ("<= 1440", "warn_before_min"),
+    ),
     "a clear threshold above its trigger": (
         SITE + "socket_limit_w = 500\n",
         ('sites."town/north"', "700", "500"),
@@ -122,7 +161,7 @@ def test_refuses(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "sites.toml"
     path.write_text(text)
     with pytest.raises(SitesFileWrong) as caught:
-        read_sites(path, DIALECTS)
+        read_sites(path, DIALECTS, YEAR)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert [word for word in words if word not in message] == [], message
@@ -130,23 +169,23 @@ def test_refuses(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
 
 def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SitesFileWrong, match=r"sites\.toml: No such file"):
-        read_sites(tmp_path / "sites.toml", DIALECTS)
+        read_sites(tmp_path / "sites.toml", DIALECTS, YEAR)
 
 
 def test_refuses_a_file_in_another_encoding_and_says_which_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "sites.toml"
     path.write_bytes(AREA.encode("gbk"))
     with pytest.raises(SitesFileWrong, match="save it as UTF-8"):
-        read_sites(path, DIALECTS)
+        read_sites(path, DIALECTS, YEAR)
 
 
 def test_an_empty_file_declares_nothing() -> None:
-    declared = parsed(b"", DIALECTS)
+    declared = parsed(b"", DIALECTS, YEAR)
     assert (declared.areas, declared.sites, declared.devices) == ((), (), ())
 
 
 def test_what_is_not_said_is_the_default_of_the_rules() -> None:
-    [site] = parsed(SITE.encode(), DIALECTS).sites
+    [site] = parsed(SITE.encode(), DIALECTS, YEAR).sites
     assert site.policy == SitePolicy()
     assert (site.id, site.area, site.name.zh, site.declared) == (
         "town/north",
@@ -159,7 +198,11 @@ def test_what_is_not_said_is_the_default_of_the_rules() -> None:
 EVERY_KEY = """
 zone = "Europe/Berlin"
 closed = ["11:30-13:30", "mon-fri 22:00-05:00", "sat,sun 00:00-24:00"]
+extra_holidays = [2026-12-24]
+extra_workdays = [2026-12-27]
+exceptions = [{from = 2026-12-31, to = 2027-01-01, closed = ["02:00-06:00"]}]
 grace_min = 2.5
+warn_before_min = 20
 charging_w_min = 20
 socket_limit_w = 900
 socket_clear_w = 600
@@ -174,7 +217,7 @@ smoke_silent_after_min = 90
 
 def test_every_key_of_a_site_reaches_its_policy() -> None:
     text = f"{SITE}{EVERY_KEY}"
-    [site] = parsed(text.encode(), DIALECTS).sites
+    [site] = parsed(text.encode(), DIALECTS, YEAR).sites
     assert site.policy == SitePolicy(
         schedule=Schedule(
             "Europe/Berlin",
@@ -183,8 +226,15 @@ def test_every_key_of_a_site_reaches_its_policy() -> None:
                 Window(time(22), time(5), frozenset(range(5))),
                 Window(time(0), time(0), frozenset({5, 6})),
             ),
+            exceptions=(
+                DatedDay(date(2026, 12, 31), (Window(time(2), time(6)),)),
+                DatedDay(date(2027, 1, 1), (Window(time(2), time(6)),)),
+            ),
+            holidays=frozenset({date(2026, 12, 24)}),
+            makeup_workdays=frozenset({date(2026, 12, 27)}),
         ),
         after_hours_grace=timedelta(minutes=2.5),
+        warn_before=timedelta(minutes=20),
         charging_w_min=20.0,
         socket_limit_w=Band(900.0, 600.0),
         pile_limit_w=Band(5000.0, 4000.0),
@@ -197,14 +247,14 @@ def test_every_key_of_a_site_reaches_its_policy() -> None:
 
 def test_days_may_run_over_the_end_of_the_week() -> None:
     text = SITE + 'closed = ["fri-mon,wed 22:00-05:00"]\n'
-    [site] = parsed(text.encode(), DIALECTS).sites
-    assert site.policy.schedule.closed[0].days == {4, 5, 6, 0, 2}
+    [site] = parsed(text.encode(), DIALECTS, YEAR).sites
+    assert site.policy.schedule.closed[0].days == frozenset({4, 5, 6, 0, 2})
 
 
 def test_a_device_has_its_kind_its_sockets_and_a_name_in_its_dialect() -> None:
     text = DEVICE + 'sockets = 3\nsilent_after_min = 1.5\n[[devices]]\nid = "town/north/hall"\n'
     text += 'kind = "smoke"\ndialect = "zigbee2mqtt"\n'
-    pile, hall = parsed(text.encode(), DIALECTS).devices
+    pile, hall = parsed(text.encode(), DIALECTS, YEAR).devices
     assert (pile.name, pile.dialect, pile.kind) == (pile.id, "native", Kind.CHARGER)
     assert (pile.sockets, pile.silent_after) == (frozenset({1, 2, 3}), timedelta(seconds=90))
     assert (hall.name, hall.dialect, hall.kind) == ("hall", "zigbee2mqtt", Kind.SMOKE)
@@ -213,7 +263,7 @@ def test_a_device_has_its_kind_its_sockets_and_a_name_in_its_dialect() -> None:
 
 @pytest.mark.skipif(not EXAMPLE.exists(), reason="there is no example yet")
 def test_the_example_is_right() -> None:
-    declared = read_sites(EXAMPLE, DIALECTS)
+    declared = read_sites(EXAMPLE, DIALECTS, YEAR)
     assert declared.areas
     assert declared.sites
     assert declared.devices

@@ -7,6 +7,7 @@ in api/text/. A test holds the four together.
 from typing import NamedTuple
 
 from rules.catalog.after_hours import AfterHours
+from rules.catalog.closing_soon import ClosingSoon
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
 from rules.catalog.silence import Silence
@@ -24,6 +25,7 @@ def rules_in_force() -> Catalogue:
         socket_rules=(
             Overload(),
             AfterHours(),
+            ClosingSoon(),
         ),
         device_rules=(
             Smoke(),

@@ -25,6 +25,7 @@ from api.http.shapes.shape import Names
 from ingest.registry import Device as Entry
 from rules.policy import SitePolicy
 from rules.readings import DeviceId, Kind
+from rules.schedule import Days
 
 places = APIRouter(tags=["places"], dependencies=[Depends(reader)])
 
@@ -108,11 +109,16 @@ def _policy(policy: SitePolicy) -> Policy:
     return Policy(
         zone=policy.schedule.zone_name,
         closed=[
-            Window(start=window.start, end=window.end, days=sorted(window.days))
+            Window(start=window.start, end=window.end, days=_days(window.days))
             for window in policy.schedule.closed
         ],
         socket_limit_w=policy.socket_limit_w.trigger,
         pile_limit_w=policy.pile_limit_w.trigger,
         overload_hold_s=policy.overload_hold.total_seconds(),
         after_hours_grace_s=policy.after_hours_grace.total_seconds(),
+        warn_before_s=policy.warn_before.total_seconds(),
     )
+
+
+def _days(days: frozenset[int] | Days) -> list[int] | Days:
+    return days if isinstance(days, Days) else sorted(days)

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from api.http.shapes.shape import Names, Shape, Value, shown
 from rules.readings import Kind
+from rules.schedule import Days
 
 
 class Condition(StrEnum):
@@ -104,8 +105,8 @@ class Window(Shape):
 
     start: time
     end: time
-    days: list[int]
-    """The days on which it begins; 0 is Monday."""
+    days: list[int] | Days
+    """The days on which it begins: weekdays (0 is Monday), workdays or restdays."""
 
 
 class Policy(Shape):
@@ -117,6 +118,8 @@ class Policy(Shape):
     pile_limit_w: float
     overload_hold_s: float
     after_hours_grace_s: float
+    warn_before_s: float
+    """How long before closing time `closing_soon` speaks; 0: it does not."""
 
 
 class Site(Shape):
@@ -191,6 +194,7 @@ class SiteInFull(Shape):
                 "pile_limit_w": 8700.0,
                 "overload_hold_s": 30.0,
                 "after_hours_grace_s": 600.0,
+                "warn_before_s": 0.0,
             },
         }
     )
