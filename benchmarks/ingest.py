@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
+
 from benchmarks.machine import (
     cpu_seconds,
     description,
@@ -186,6 +188,19 @@ def messages_kept(folder: Path) -> int:
     return 0
 
 
+def wait_until_ready(http_port: str) -> None:
+    """Wait until the service says that it is: before that, alarms wait at the broker."""
+    until = time.monotonic() + START_S
+    while True:
+        with suppress(httpx.HTTPError):
+            answer = httpx.get(f"http://{HOST}:{http_port}/health/ready")
+            if answer.status_code == httpx.codes.OK:
+                return
+        if time.monotonic() > until:
+            sys.exit("the service does not become ready")
+        time.sleep(0.1)
+
+
 def subscribe_reference(port: int) -> None:
     """Make the reference's persistent session."""
     subprocess.run([*reference_command(port), "-E"], check=True)
@@ -255,8 +270,9 @@ async def _delay(folder: Path, port: int, rate: int, seconds: float) -> dict[str
     out = folder / f"left-{rate}.json"
     hook = {"CHARGEWATCH_WEBHOOK__URL": address}
     hook["CHARGEWATCH_WEBHOOK__SECRET"] = secrets.token_hex(24)
+    hook["CHARGEWATCH_HTTP__PORT"] = str(free_port())
     with service(folder, port, **hook) as process:
-        await asyncio.sleep(4)
+        await asyncio.to_thread(wait_until_ready, hook["CHARGEWATCH_HTTP__PORT"])
         publisher = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.publishing"),
             *(str(port), str(rate), str(seconds), "10", str(out)),
