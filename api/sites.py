@@ -28,6 +28,7 @@ _WINDOW = re.compile(
 
 Watts = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=14 * 24 * 60)]
 
 
@@ -51,6 +52,12 @@ class _SitePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pile_clear_w: Watts = 7800.0
     overload_hold_s: Seconds = 30.0
     overload_keep_firing_s: Seconds = 60.0
+    heat_c: Celsius = 80.0
+    heat_clear_c: Celsius = 65.0
+    heat_hold_s: Seconds = 30.0
+    heat_keep_firing_s: Seconds = 60.0
+    relay_off_w: Watts = 30.0
+    relay_off_hold_s: Seconds = 60.0
     charger_silent_after_min: Minutes = 8.0
     smoke_silent_after_min: Minutes = 25 * 60.0
 
@@ -125,6 +132,7 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
     try:
         socket_limit = Band(part.socket_limit_w, part.socket_clear_w)
         pile_limit = Band(part.pile_limit_w, part.pile_clear_w)
+        heat = Band(part.heat_c, part.heat_clear_c)
     except ValueError as error:
         raise SitesFileWrong(f"{where}: {error}") from error
     return SitePolicy(
@@ -135,6 +143,11 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
         pile_limit_w=pile_limit,
         overload_hold=timedelta(seconds=part.overload_hold_s),
         overload_keep_firing=timedelta(seconds=part.overload_keep_firing_s),
+        heat_c=heat,
+        heat_hold=timedelta(seconds=part.heat_hold_s),
+        heat_keep_firing=timedelta(seconds=part.heat_keep_firing_s),
+        relay_off_w=part.relay_off_w,
+        relay_off_hold=timedelta(seconds=part.relay_off_hold_s),
         charger_silent_after=timedelta(minutes=part.charger_silent_after_min),
         smoke_silent_after=timedelta(minutes=part.smoke_silent_after_min),
     )

@@ -10,6 +10,8 @@ the next day.
     08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
     08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
     08:00:30  smoke-1  smoke                 also: no smoke, self-test, no self-test, fine
+    08:00:40  pile-1  81.5 C, 2: fault E7, 3: port idle    also: no fault, hot, not hot,
+                                             relay off, relay on, tamper, no tamper
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
@@ -53,6 +55,13 @@ WORDS: dict[str, dict[str, object]] = {
     "no self-test": {"self_test": False},
     "offline": {"online": False},
     "online": {"online": True},
+    "hot": {"overtemperature": True},
+    "not hot": {"overtemperature": False},
+    "relay on": {"relay_on": True},
+    "relay off": {"relay_on": False},
+    "tamper": {"tamper": True},
+    "no tamper": {"tamper": False},
+    "no fault": {"fault": ""},
     "fine": {"battery_pct": 90.0},
 }
 
@@ -249,6 +258,12 @@ def reading(words: str) -> Reading:
         channel, words = int(match[1]), match[2]
     if words.endswith(" W"):
         return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
+    if words.endswith(" C"):
+        return Reading(channel=channel, device_temperature_c=float(words.removesuffix(" C")))
+    if words.startswith("fault "):
+        return Reading(channel=channel, fault=words.removeprefix("fault "))
+    if words.startswith("port "):
+        return Reading(channel=channel, port_state=words.removeprefix("port "))
     return msgspec.convert({"channel": channel, **WORDS[words]}, Reading)
 
 

@@ -7,10 +7,14 @@ in api/text/. A test holds the four together.
 from typing import NamedTuple
 
 from rules.catalog.after_hours import AfterHours
+from rules.catalog.device_fault import DeviceFault
+from rules.catalog.heat import Heat
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
+from rules.catalog.relay_welded import RelayWelded
 from rules.catalog.silence import Silence
 from rules.catalog.smoke import Smoke
+from rules.catalog.tamper import Tamper
 from rules.rule import DeviceRule, SocketRule
 
 
@@ -23,11 +27,15 @@ def rules_in_force() -> Catalogue:
     return Catalogue(
         socket_rules=(
             Overload(),
+            RelayWelded(),
             AfterHours(),
         ),
         device_rules=(
             Smoke(),
+            Heat(),
             PileOverload(),
             Silence(),
+            Tamper(),
+            DeviceFault(),
         ),
     )
