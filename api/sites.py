@@ -29,6 +29,7 @@ _WINDOW = re.compile(
 Watts = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=14 * 24 * 60)]
 
 
@@ -58,6 +59,10 @@ class _SitePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     heat_keep_firing_s: Seconds = 60.0
     relay_off_w: Watts = 30.0
     relay_off_hold_s: Seconds = 60.0
+    battery_low_pct: Percent = 10.0
+    battery_clear_pct: Percent = 20.0
+    clock_wrong_after_min: Minutes = 60.0
+    undeclared_after_min: Minutes = 10.0
     charger_silent_after_min: Minutes = 8.0
     smoke_silent_after_min: Minutes = 25 * 60.0
 
@@ -135,6 +140,8 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
         heat = Band(part.heat_c, part.heat_clear_c)
     except ValueError as error:
         raise SitesFileWrong(f"{where}: {error}") from error
+    if part.battery_clear_pct < part.battery_low_pct:
+        raise SitesFileWrong(f"{where}.battery_clear_pct: at least battery_low_pct")
     return SitePolicy(
         schedule=Schedule(part.zone, tuple(window(text, where) for text in part.closed)),
         after_hours_grace=timedelta(minutes=part.grace_min),
@@ -148,6 +155,10 @@ def _policy(site: str, part: _SitePart) -> SitePolicy:
         heat_keep_firing=timedelta(seconds=part.heat_keep_firing_s),
         relay_off_w=part.relay_off_w,
         relay_off_hold=timedelta(seconds=part.relay_off_hold_s),
+        battery_low_pct=part.battery_low_pct,
+        battery_clear_pct=part.battery_clear_pct,
+        clock_wrong_after=timedelta(minutes=part.clock_wrong_after_min),
+        undeclared_after=timedelta(minutes=part.undeclared_after_min),
         charger_silent_after=timedelta(minutes=part.charger_silent_after_min),
         smoke_silent_after=timedelta(minutes=part.smoke_silent_after_min),
     )

@@ -40,6 +40,12 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
     relay_off_w: float = 30.0
     """An X10P's meter shows 1 W for 100 W next door; 30 W is no crosstalk (ours)."""
     relay_off_hold: timedelta = timedelta(seconds=60)
+    battery_low_pct: float = 10.0
+    battery_clear_pct: float = 20.0
+    """Ours: low enough to be no noise, early enough to buy a new one."""
+    clock_wrong_after: timedelta = timedelta(hours=1)
+    """An AP3000 shows 1970 after each start, until it is set."""
+    undeclared_after: timedelta = timedelta(minutes=10)
     charger_silent_after: timedelta = timedelta(minutes=8)
     """Two and a half beats of an AP3000, which beats every 3 minutes."""
     smoke_silent_after: timedelta = timedelta(hours=25)

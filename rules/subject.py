@@ -120,6 +120,10 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     waiting_since: datetime | None = None
     """`heard_at`, moved on by the time in which we ourselves could not hear."""
     clock: ClockState = ClockState.ARRIVAL
+    clock_wrong_since: datetime | None = None
+    """The first of the live messages in which it has been wrong; None once it was right."""
+    first_heard_at: datetime | None = None
+    """The first live message, on our clock."""
 
     def values(self, channel: int | None) -> Values:
         """Return what is kept for a socket (made when first asked for) or the device."""
@@ -149,6 +153,11 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
             return
         self.heard_at = self.waiting_since = report.received_at
         self.live_claim, self.clock = report.claimed_at, report.clock
+        self.first_heard_at = self.first_heard_at or report.received_at
+        if report.clock is ClockState.WRONG:
+            self.clock_wrong_since = self.clock_wrong_since or report.received_at
+        elif report.clock is ClockState.DEVICE:
+            self.clock_wrong_since = None
         self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)
