@@ -79,10 +79,13 @@ def _policy(site: str, part: SitePart, year: int) -> SitePolicy:
         schedule = schedule_of(part, year)
         socket_limit = Band(part.socket_limit_w, part.socket_clear_w)
         pile_limit = Band(part.pile_limit_w, part.pile_clear_w)
+        heat = Band(part.heat_c, part.heat_clear_c)
     except ScheduleWrong as error:
         raise SitesFileWrong(f"{where}.{error}") from error
     except ValueError as error:
         raise SitesFileWrong(f"{where}: {error}") from error
+    if part.battery_clear_pct < part.battery_low_pct:
+        raise SitesFileWrong(f"{where}.battery_clear_pct: at least battery_low_pct")
     return SitePolicy(
         schedule=schedule,
         after_hours_grace=timedelta(minutes=part.grace_min),
@@ -92,6 +95,15 @@ def _policy(site: str, part: SitePart, year: int) -> SitePolicy:
         pile_limit_w=pile_limit,
         overload_hold=timedelta(seconds=part.overload_hold_s),
         overload_keep_firing=timedelta(seconds=part.overload_keep_firing_s),
+        heat_c=heat,
+        heat_hold=timedelta(seconds=part.heat_hold_s),
+        heat_keep_firing=timedelta(seconds=part.heat_keep_firing_s),
+        relay_off_w=part.relay_off_w,
+        relay_off_hold=timedelta(seconds=part.relay_off_hold_s),
+        battery_low_pct=part.battery_low_pct,
+        battery_clear_pct=part.battery_clear_pct,
+        clock_wrong_after=timedelta(minutes=part.clock_wrong_after_min),
+        undeclared_after=timedelta(minutes=part.undeclared_after_min),
         charger_silent_after=timedelta(minutes=part.charger_silent_after_min),
         smoke_silent_after=timedelta(minutes=part.smoke_silent_after_min),
     )

@@ -5,7 +5,8 @@ Every transition is in `next_alert`, and nowhere else:
 | state   | Breach                 | Between | Clear                           | Unknown |
 |---------|------------------------|---------|---------------------------------|---------|
 | none    | pending, or firing if  | none    | none                            | none    |
-|         | there is no hold       |         |                                 |         |
+|         | there is no hold, or   |         |                                 |         |
+|         | it is said `at_once`   |         |                                 |         |
 | pending | firing once held       | none    | none                            | stays   |
 | firing  | stays                  | stays   | resolved once clear long enough | stays   |
 
@@ -86,8 +87,8 @@ def opened(
 def next_alert(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) -> Alert | None:
     """Return what the open `alert` becomes at `now` (None: as if it had never been)."""
     match alert, verdict:
-        case Alert(state=State.PENDING), Breach(evidence):
-            if now - alert.since >= timing.hold:
+        case Alert(state=State.PENDING), Breach(evidence, at_once=at_once):
+            if at_once or now - alert.since >= timing.hold:
                 return replace(alert, state=State.FIRING, since=now, evidence=evidence)
             return replace(alert, evidence=evidence)
         case Alert(state=State.PENDING), Unknown():

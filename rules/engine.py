@@ -166,10 +166,11 @@ class Engine:
         moment = Moment(now, policy, profile, fresh_for, self._calendar, hearing)
         changes: list[Alert] = []
         parts, wake = state.metered_parts, None
+        alerted = state.id in self._alerts
         for rule in self._socket_rules[state.kind]:
             for part in parts:
                 verdict = rule.judge(part, state, moment)
-                if type(verdict) is Breach or state.id in self._alerts:
+                if alerted or type(verdict) is Breach:
                     due = self._apply(rule, part.channel, state, moment, verdict, changes)
                 else:
                     due = verdict.recheck_at
@@ -177,7 +178,7 @@ class Engine:
                     wake = due
         for device_rule in self._device_rules[state.kind]:
             verdict = device_rule.judge(state, moment)
-            if type(verdict) is Breach or state.id in self._alerts:
+            if alerted or type(verdict) is Breach:
                 due = self._apply(device_rule, None, state, moment, verdict, changes)
             else:
                 due = verdict.recheck_at

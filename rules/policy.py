@@ -35,6 +35,19 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
     overload_hold: timedelta = timedelta(seconds=30)
     """AP3000 averages over 30 s; plugging in draws an inrush, and that is no fault."""
     overload_keep_firing: timedelta = timedelta(seconds=60)
+    heat_c: Band = Band(trigger=80.0, clear=65.0)
+    """The AP3000's own alarm is at 80 C over 30 s; X10P firmware warned at 65 C."""
+    heat_hold: timedelta = timedelta(seconds=30)
+    heat_keep_firing: timedelta = timedelta(seconds=60)
+    relay_off_w: float = 30.0
+    """An X10P's meter shows 1 W for 100 W next door; 30 W is no crosstalk (ours)."""
+    relay_off_hold: timedelta = timedelta(seconds=60)
+    battery_low_pct: float = 10.0
+    battery_clear_pct: float = 20.0
+    """Ours: low enough to be no noise, early enough to buy a new one."""
+    clock_wrong_after: timedelta = timedelta(hours=1)
+    """An AP3000 shows 1970 after each start, until it is set."""
+    undeclared_after: timedelta = timedelta(minutes=10)
     charger_silent_after: timedelta = timedelta(minutes=8)
     """Two and a half beats of an AP3000, which beats every 3 minutes."""
     smoke_silent_after: timedelta = timedelta(hours=25)

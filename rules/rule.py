@@ -51,6 +51,8 @@ class Breach(msgspec.Struct, frozen=True):
 
     evidence: Evidence
     recheck_at: datetime | None = None
+    at_once: bool = False
+    """It fires without the rule's hold: the device itself has waited already."""
 
 
 Verdict = Clear | Between | Unknown | Breach

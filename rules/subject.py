@@ -15,6 +15,9 @@ RECENT_GAP_MIN = timedelta(seconds=10)
 """Points of power kept per socket, and how far they are apart at least: eight minutes at
 one every 30 s, and no more memory for a socket that reports every second."""
 
+COLDEST_C, HOTTEST_C = -40.0, 250.0
+"""Ours: what is beyond is a broken sensor or a lost bit, not a temperature."""
+
 
 class Point(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Active power at a moment of our own clock."""
@@ -52,6 +55,10 @@ class Values(msgspec.Struct, omit_defaults=True):
     """When the device last said that it tests itself."""
     power_at: datetime | None = None
     """When `power_w` arrived here: freshness and holds are measured on our own clock."""
+    temperature_at: datetime | None = None
+    """When `device_temperature_c` arrived here."""
+    relay_at: datetime | None = None
+    """When `relay_on` arrived here."""
     recent: list[Point] = []
 
     def take(self, reading: Reading, now: datetime) -> None:
@@ -60,6 +67,10 @@ class Values(msgspec.Struct, omit_defaults=True):
             setattr(self, name, value)
         if reading.self_test:
             self.self_test_at = now
+        if reading.relay_on is not None:
+            self.relay_at = now
+        if reading.device_temperature_c is not None:
+            self.temperature_at = now
         if reading.power_w is not None:
             self.power_at = now
             recent = self.recent
@@ -73,6 +84,19 @@ class Values(msgspec.Struct, omit_defaults=True):
         if self.power_at is None or now - self.power_at > within:
             return None
         return self.power_w
+
+    def temperature_c_since(self, oldest: datetime) -> float | None:
+        """Return the temperature; None if it was heard before `oldest`, or is impossible."""
+        if self.temperature_at is None or self.temperature_at < oldest:
+            return None
+        found = self.device_temperature_c
+        return found if found is not None and COLDEST_C <= found <= HOTTEST_C else None
+
+    def fresh_relay_on(self, now: datetime, within: timedelta) -> bool | None:
+        """Return what the relay is said to be, unless that is old or was never said."""
+        if self.relay_at is None or now - self.relay_at > within:
+            return None
+        return self.relay_on
 
 
 class DeviceState(msgspec.Struct, omit_defaults=True):
@@ -96,6 +120,10 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     waiting_since: datetime | None = None
     """`heard_at`, moved on by the time in which we ourselves could not hear."""
     clock: ClockState = ClockState.ARRIVAL
+    clock_wrong_since: datetime | None = None
+    """The first of the live messages in which it has been wrong; None once it was right."""
+    first_heard_at: datetime | None = None
+    """The first live message, on our clock."""
 
     def values(self, channel: int | None) -> Values:
         """Return what is kept for a socket (made when first asked for) or the device."""
@@ -125,6 +153,11 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
             return
         self.heard_at = self.waiting_since = report.received_at
         self.live_claim, self.clock = report.claimed_at, report.clock
+        self.first_heard_at = self.first_heard_at or report.received_at
+        if report.clock is ClockState.WRONG:
+            self.clock_wrong_since = self.clock_wrong_since or report.received_at
+        elif report.clock is ClockState.DEVICE:
+            self.clock_wrong_since = None
         self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)

@@ -154,14 +154,14 @@ def test_a_value_that_a_message_does_not_mention_keeps_its_old_one() -> None:
 # --- strangers, kinds, policies -------------------------------------------------------
 
 
-def test_a_stranger_of_unknown_kind_is_watched_for_smoke_only() -> None:
+def test_a_stranger_of_unknown_kind_is_watched_for_smoke_and_named_as_a_stranger() -> None:
     world = World()
     stranger = world.registry.enter("native", "else/where/x", NOON)
     assert stranger is not None
     assert world.hear(stranger.id, NOON, Reading(battery_pct=3)) == []
     assert list(world.until(NOON + 48 * HOUR)) == []
     smoke = world.hear(stranger.id, NOON + 48 * HOUR, Reading(smoke_alarm=True))
-    assert states(smoke) == [("smoke", "firing")]
+    assert states(smoke) == [("smoke", "firing"), ("undeclared_device", "firing")]
 
 
 def test_a_stranger_is_watched_by_its_kind_once_that_is_plain() -> None:

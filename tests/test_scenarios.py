@@ -10,6 +10,11 @@ the next day.
     08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
     08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
     08:00:30  smoke-1  smoke                 also: no smoke, self-test, no self-test, fine
+    08:00:40  pile-1  81.5 C, 2: fault E7, 3: port idle    also: no fault, hot, not hot,
+                                             relay off, relay on, tamper, no tamper,
+                                             10 %, battery low, battery good
+    08:00:50  stranger-1  900 W              a device that nobody declared, until
+    08:00:55  declared stranger-1            the service is started anew with it
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
@@ -37,6 +42,7 @@ from ingest.wire import Said
 from rules import catalog
 from rules.alerts import Alert
 from rules.engine import Engine
+from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
 from rules.rule import Evidence
 
@@ -53,6 +59,15 @@ WORDS: dict[str, dict[str, object]] = {
     "no self-test": {"self_test": False},
     "offline": {"online": False},
     "online": {"online": True},
+    "hot": {"overtemperature": True},
+    "not hot": {"overtemperature": False},
+    "relay on": {"relay_on": True},
+    "relay off": {"relay_on": False},
+    "tamper": {"tamper": True},
+    "no tamper": {"tamper": False},
+    "no fault": {"fault": ""},
+    "battery low": {"battery_low": True},
+    "battery good": {"battery_low": False},
     "fine": {"battery_pct": 90.0},
 }
 
@@ -114,7 +129,9 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 
 def is_message(words: str) -> bool:
-    return not words.startswith(("!", "broker ", "service ", "restart", "nothing more"))
+    return not words.startswith(
+        ("!", "broker ", "service ", "restart", "nothing more", "declared ")
+    )
 
 
 def device_of(words: str) -> str:
@@ -145,6 +162,7 @@ class Player:
         self._engine = self._new_engine()
         self._kept: dict[DeviceId, bytes] = {}
         self._deaf_since: datetime | None = None
+        self._declared: set[str] = set()
         self.changes: list[Alert] = []
 
     def play(self, restarts_at: Iterable[datetime] = ()) -> list[Alert]:
@@ -174,6 +192,9 @@ class Player:
             case words if words.startswith("expect "):
                 device = device_of(words.removeprefix("expect "))
                 self._engine.expect(DeviceId(device), line.at)
+            case words if words.startswith("declared "):
+                self._declared.add(device_of(words.removeprefix("declared ")))
+                self._restart(line.at)
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
@@ -240,7 +261,12 @@ class Player:
 
     def _new_engine(self) -> Engine:
         registry = self._played.registry
-        return Engine(*catalog.rules_in_force(), registry.profile_of, registry.policy_of)
+        return Engine(*catalog.rules_in_force(), self._profile_of, registry.policy_of)
+
+    def _profile_of(self, device: DeviceId) -> DeviceProfile:
+        known = self._played.registry.profile_of(device)
+        stranger = "/stranger-" in device and device not in self._declared
+        return msgspec.structs.replace(known, declared=not stranger)
 
 
 def reading(words: str) -> Reading:
@@ -249,6 +275,14 @@ def reading(words: str) -> Reading:
         channel, words = int(match[1]), match[2]
     if words.endswith(" W"):
         return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
+    if words.endswith(" C"):
+        return Reading(channel=channel, device_temperature_c=float(words.removesuffix(" C")))
+    if words.endswith(" %"):
+        return Reading(channel=channel, battery_pct=float(words.removesuffix(" %")))
+    if words.startswith("fault "):
+        return Reading(channel=channel, fault=words.removeprefix("fault "))
+    if words.startswith("port "):
+        return Reading(channel=channel, port_state=words.removeprefix("port "))
     return msgspec.convert({"channel": channel, **WORDS[words]}, Reading)
 
 

@@ -7,11 +7,18 @@ in api/text/. A test holds the four together.
 from typing import NamedTuple
 
 from rules.catalog.after_hours import AfterHours
+from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
+from rules.catalog.device_fault import DeviceFault
+from rules.catalog.heat import Heat
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
+from rules.catalog.relay_welded import RelayWelded
+from rules.catalog.sensor_battery import SensorBattery
 from rules.catalog.silence import Silence
 from rules.catalog.smoke import Smoke
+from rules.catalog.tamper import Tamper
+from rules.catalog.undeclared_device import UndeclaredDevice
 from rules.rule import DeviceRule, SocketRule
 
 
@@ -24,12 +31,19 @@ def rules_in_force() -> Catalogue:
     return Catalogue(
         socket_rules=(
             Overload(),
+            RelayWelded(),
             AfterHours(),
             ClosingSoon(),
         ),
         device_rules=(
             Smoke(),
+            Heat(),
             PileOverload(),
             Silence(),
+            Tamper(),
+            DeviceFault(),
+            SensorBattery(),
+            ClockWrong(),
+            UndeclaredDevice(),
         ),
     )

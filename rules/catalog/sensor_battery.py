@@ -1,0 +1,42 @@
+"""A smoke detector will soon be silent because its battery is empty."""
+
+import msgspec
+
+from rules.policy import SitePolicy
+from rules.readings import Kind
+from rules.rule import (
+    AT_ONCE,
+    BETWEEN,
+    CLEAR,
+    UNKNOWN,
+    Breach,
+    Evidence,
+    Moment,
+    Severity,
+    Timing,
+    Verdict,
+)
+from rules.subject import DeviceState
+
+
+class SensorBattery(msgspec.Struct, frozen=True):
+    name: str = "sensor_battery"
+    severity: Severity = Severity.WARNING
+    kinds: frozenset[Kind] = frozenset({Kind.SMOKE})
+    basis: str = "ours: 10 % is time enough to bring a new one"
+
+    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+        return AT_ONCE
+
+    def judge(self, device: DeviceState, moment: Moment) -> Verdict:
+        policy = moment.policy
+        known, between = False, False
+        for part in device.parts:
+            pct = part.battery_pct
+            if part.battery_low or (pct is not None and pct <= policy.battery_low_pct):
+                return Breach(Evidence(pct, policy.battery_low_pct, "%", device.heard_at))
+            known = known or pct is not None or part.battery_low is not None
+            between = between or (pct is not None and pct < policy.battery_clear_pct)
+        if not known:
+            return UNKNOWN
+        return BETWEEN if between else CLEAR
