@@ -427,7 +427,7 @@ def test_without_history_alarms_go_on_and_it_catches_up(
     if path.is_dir():
         path.rmdir()
     all_is_carried(watch, broker)
-    assert watch.ready()[1]["history"]["ok"]
+    eventually("the history is well again", lambda: bool(watch.ready()[1]["history"]["ok"]))
     watch.stop()
     expected = {(pile, float(seq)) for seq in range(count)} | {(sensor, None)}
     assert in_history(watch, "trouble/") == Counter(dict.fromkeys(expected, 1))
