@@ -22,8 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from api.embedded_broker import HOST, embedded_broker
+from api.ports import check_free, free_port
 from api.service import Running
-from api.serving import check_free, check_http, free_port, serving
+from api.serving import check_http, serving
 from api.settings import BrokerSettings, HttpSettings, Settings
 from api.text import Texts, alert_title
 from api.tokens import add_token

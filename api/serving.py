@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,37 +13,14 @@ import structlog
 import uvicorn
 import uvloop
 
+from api.ports import check_free
 from api.service import Running, running
 from api.settings import HttpSettings, Settings
 from ingest.clock import Now
-from ingest.errors import ChargewatchError
 
 SHUTDOWN_S = 3
 
 T = TypeVar("T")
-
-
-class PortBusy(ChargewatchError):
-    """Somebody else listens where we want to."""
-
-
-def check_free(host: str, port: int, what: str, way_out: str) -> None:
-    """Raise PortBusy, with a way out, if a port is taken."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortBusy(
-                f"{what}: {host}:{port} cannot be used ({error.strerror}). {way_out}"
-            ) from error
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 class _Pages(uvicorn.Server):

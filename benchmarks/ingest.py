@@ -21,14 +21,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 
 import httpx
 
+from api.ports import free_port
 from benchmarks.machine import (
     cpu_seconds,
     description,
-    free_port,
-    median,
     peak_memory_mib,
     percentiles_ms,
 )

@@ -2,8 +2,6 @@
 
 import os
 import platform
-import socket
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,12 +41,6 @@ def peak_memory_mib(pid: int) -> float:
     raise ValueError(f"no peak memory for process {pid}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def percentiles_ms(delays_s: Sequence[float]) -> dict[str, float]:
     """Return p50, p99, p99.9 and the maximum, in milliseconds."""
     ordered = sorted(delays_s)
@@ -57,7 +49,3 @@ def percentiles_ms(delays_s: Sequence[float]) -> dict[str, float]:
         name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 2)
         for name, share in pick.items()
     }
-
-
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from api.ports import free_port
+
 HOST = "127.0.0.1"
 ANSWERS_WITHIN_S = 10.0
 STOPS_WITHIN_S = 10.0
@@ -104,13 +106,6 @@ def mosquitto(
         yield broker
     finally:
         broker.stop()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -12,7 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.brokers import HOST, free_port
+from api.ports import free_port
+from tests.brokers import HOST
 
 STARTS_WITHIN_S = 15.0
 CHROMIUM = "/usr/bin/chromium"

@@ -26,9 +26,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from api.channels import webhook
+from api.ports import free_port
 from api.tokens import read_tokens
 from ingest.clock import utc_now
-from tests.brokers import HOST, Mosquitto, free_port
+from tests.brokers import HOST, Mosquitto
 
 ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 30.0

@@ -11,11 +11,12 @@ import mqtt5
 import pytest
 import uvloop
 
+from api.ports import free_port
 from ingest import mqtt
 from ingest.clock import utc_now
 from ingest.mqtt import Link, LinkState, Received
 from ingest.mqtt_connection import KEEP_ALIVE_S, RECEIVE_MAX, BrokerAddress
-from tests.brokers import HOST, Mosquitto, free_port, mosquitto
+from tests.brokers import HOST, Mosquitto, mosquitto
 from tests.processes import program, publish
 
 PATIENCE_S = 15.0
