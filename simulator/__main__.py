@@ -2,7 +2,8 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +16,17 @@ from rich.table import Table
 
 from ingest.clock import Now, utc_now, warped
 from simulator import village_evening
+from simulator.devices import Emission
 from simulator.player import Player, recorded
 from simulator.publisher import Broker, Publisher
-from simulator.village import Village, ledger
+from simulator.village import Village, incidents, ledger
 from simulator.village import sites_toml as register
 
 SCENARIOS: dict[str, Callable[[int, dt.date], Village]] = {
     village_evening.NAME: village_evening.village_evening,
 }
 ZONE = ZoneInfo(village_evening.ZONE)
+STANDARD_OUTPUT = Path("-")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -75,10 +78,12 @@ Minutes = Annotated[
     typer.Option(min=0, help="Virtual minutes to play; if not given: the whole scenario."),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Write JSON lines here at once; nothing is published.")
+    Path | None,
+    typer.Option(help="Write a recording here at once (-: standard output); publish nothing."),
 ]
 TruthFile = Annotated[
-    Path | None, typer.Option(help="Write the alerts that a good service raises (JSON).")
+    Path | None,
+    typer.Option(help="Write the alerts that a good service raises (JSON; .jsonl: lines)."),
 ]
 SitesFile = Annotated[
     Path | None, typer.Option(help="Write the register of its areas, sites and devices.")
@@ -119,16 +124,23 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     player, lasts = Player(village.devices()), timedelta(minutes=duration or 0)
     until = village.ends if duration is None else village.starts + lasts
     if truth:
-        truth.write_bytes(ledger(village))
+        lines = truth.suffix == ".jsonl"
+        truth.write_bytes(incidents(village) if lines else ledger(village))
     if sites_toml:
         sites_toml.write_text(register(village), encoding="utf-8")
     if out:
-        out.write_bytes(b"".join(map(recorded, player.play(until))))
+        write(player.play(until), out)
         return
     where = address(broker, username, password, ca_file)
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))
     asyncio.run(perform(player, where, now, speed, until))
+
+
+def write(emissions: Iterable[Emission], out: Path) -> None:
+    """Write a recording, line by line: a month need not fit into memory."""
+    with sys.stdout.buffer if out == STANDARD_OUTPUT else out.open("wb") as file:
+        file.writelines(map(recorded, emissions))
 
 
 def chosen(scenario: str) -> Callable[[int, dt.date], Village]:

@@ -115,6 +115,36 @@ def ledger(village: Village) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entries), indent=2) + b"\n"
 
 
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """A truth as a line for the scorer (docs/backtest.md)."""
+
+    kind: str = msgspec.field(name="class")
+    device: str
+    channel: int | None
+    begins: datetime
+    ends: datetime | None
+    earliest: datetime
+    latest: datetime
+    expected_rules: tuple[str, ...]
+
+
+def incidents(village: Village) -> bytes:
+    """Return the truth as JSON lines."""
+    return msgspec.json.Encoder().encode_lines(
+        Incident(
+            kind=truth.rule,
+            device=truth.device,
+            channel=truth.channel,
+            begins=truth.begins,
+            ends=truth.ends,
+            earliest=truth.earliest,
+            latest=truth.latest,
+            expected_rules=(truth.rule,),
+        )
+        for truth in village.truths
+    )
+
+
 def sites_toml(village: Village) -> str:
     """Return the village as the service's register of areas, sites and devices.
 
