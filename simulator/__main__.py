@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,15 +15,24 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.clock import Now, utc_now, warped
-from simulator import village_evening
+from simulator import quiet_month, village_evening
 from simulator.devices import Emission
 from simulator.player import Player, recorded
 from simulator.publisher import Broker, Publisher
 from simulator.village import Village, incidents, ledger
 from simulator.village import sites_toml as register
 
-SCENARIOS: dict[str, Callable[[int, dt.date], Village]] = {
-    village_evening.NAME: village_evening.village_evening,
+
+class Size(NamedTuple):
+    """How much of a scenario that comes in sizes."""
+
+    days: int
+    sites: int
+
+
+SCENARIOS: dict[str, Callable[[int, dt.date, Size], Village]] = {
+    village_evening.NAME: lambda seed, day, _: village_evening.village_evening(seed, day),
+    quiet_month.NAME: lambda seed, day, size: quiet_month.quiet_month(seed, day, *size),
 }
 ZONE = ZoneInfo(village_evening.ZONE)
 STANDARD_OUTPUT = Path("-")
@@ -73,6 +82,8 @@ Shows = Annotated[
         help="Virtual instant shown at --started; if not given: the scenario's start.",
     ),
 ]
+Days = Annotated[int, typer.Option(min=1, max=366, help="Of quiet-month.")]
+Sites = Annotated[int, typer.Option(min=1, max=999, help="Of quiet-month.")]
 Minutes = Annotated[
     float | None,
     typer.Option(min=0, help="Virtual minutes to play; if not given: the whole scenario."),
@@ -107,6 +118,8 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     started: Started = None,
     shows: Shows = None,
     duration: Minutes = None,
+    days: Days = 30,
+    sites: Sites = 50,
     out: Out = None,
     truth: TruthFile = None,
     sites_toml: SitesFile = None,
@@ -118,9 +131,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     """  # fmt: skip
     day = (date or (shows or utc_now()).astimezone(ZONE)).date()
     if listing:
-        Console().print(*(timetable(build(seed, day)) for build in SCENARIOS.values()))
+        listed = (build(seed, day, Size(1, 1)) for build in SCENARIOS.values())
+        Console().print(*map(timetable, listed))
         return
-    village = chosen(scenario)(seed, day)
+    village = chosen(scenario)(seed, day, Size(days, sites))
     player, lasts = Player(village.devices()), timedelta(minutes=duration or 0)
     until = village.ends if duration is None else village.starts + lasts
     if truth:
@@ -143,7 +157,7 @@ def write(emissions: Iterable[Emission], out: Path) -> None:
         file.writelines(map(recorded, emissions))
 
 
-def chosen(scenario: str) -> Callable[[int, dt.date], Village]:
+def chosen(scenario: str) -> Callable[[int, dt.date, Size], Village]:
     if scenario not in SCENARIOS:
         raise typer.BadParameter(f"no scenario {scenario!r}; there is {', '.join(SCENARIOS)}")
     return SCENARIOS[scenario]

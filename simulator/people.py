@@ -31,12 +31,12 @@ def evening(
         elif taken < AFTER_WORK + LATE:
             plugged_at = starts + timedelta(minutes=chance.uniform(1, 13))
             fetched_at = closes + timedelta(minutes=chance.uniform(-5, 6))
-            yield Use(channel, plugged_at, fetched_at, _bike(chance))
+            yield Use(channel, plugged_at, fetched_at, bike(chance))
 
 
 def _after_work(chance: Random, channel: int, starts: datetime, closes: datetime) -> Use:
     before = timedelta(hours=chance.triangular(0.1, 4.5, 2.5))
-    curve = _bike(chance)
+    curve = bike(chance)
     fetched_at = closes + FETCHED_FROM + (FETCHED_UNTIL - FETCHED_FROM) * chance.random()
     stays = chance.random() < STAYS_IF_FULL
     plugged_at = starts - before
@@ -45,6 +45,7 @@ def _after_work(chance: Random, channel: int, starts: datetime, closes: datetime
     return Use(channel, plugged_at, fetched_at, curve)
 
 
-def _bike(chance: Random) -> Curve:
+def bike(chance: Random) -> Curve:
+    """Return what a bike from the street draws: any battery, more or less empty."""
     battery = chance.choices(BATTERIES, [battery.share for battery in BATTERIES])[0]
     return charge(battery, chance.uniform(0.15, 0.85))

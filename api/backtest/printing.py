@@ -19,7 +19,7 @@ SITES_MAX = 20
 def show(result: Result, console: Console) -> None:
     """Print all of it, the least important first: the end stays on the screen."""
     for part in _parts(result):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(result: Result) -> Iterator[RenderableType]:
@@ -29,9 +29,16 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     yield _per_name("rules", {name: each.per_rule for name, each in sides.items()})
     for name, outcome in sides.items():
         if outcome.score is not None:
-            yield _marks(f"{name}: by class of incident", outcome.score.per_class)
-            yield _marks(f"{name}: by rule", outcome.score.per_rule)
+            for how, marks in _score_tables(outcome.score):
+                yield _marks(f"{name}: by {how}", marks)
     yield Text("\n".join(_words(result)))
+
+
+def _score_tables(score: Score) -> Iterator[tuple[str, dict[str, Mark]]]:
+    if score.per_class:
+        yield "class of incident", score.per_class
+    if score.per_rule:
+        yield "rule", score.per_rule
 
 
 def _sides(result: Result) -> dict[str, Outcome]:

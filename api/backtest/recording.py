@@ -54,7 +54,9 @@ class Recording:
 
     def share_read(self) -> float | None:
         """Return how much of the file has been read, 0 to 1; None: nobody knows."""
-        return min(1.0, self._raw.tell() / self._size) if self._size else None
+        if not self._size or self._raw.closed:
+            return None
+        return min(1.0, self._raw.tell() / self._size)
 
     def _opened(self) -> BinaryIO:
         if self.path == STANDARD_INPUT:
@@ -62,7 +64,7 @@ class Recording:
         self._raw = self.path.open("rb")
         self._size = self.path.stat().st_size
         if self.path.suffix == ".gz":
-            return io.BufferedReader(gzip.GzipFile(fileobj=self._raw))
+            return io.BufferedReader(_Unpacked(fileobj=self._raw))
         return self._raw
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
@@ -80,6 +82,18 @@ class Recording:
         self.bad_lines += 1
         if len(self.bad_shown) < SHOWN_MAX:
             self.bad_shown.append(f"line {self.lines}: {reason}")
+
+
+class _Unpacked(gzip.GzipFile):
+    """What is packed in a file. Closing it closes the file too."""
+
+    def __init__(self, fileobj: BinaryIO) -> None:
+        super().__init__(fileobj=fileobj)
+        self._packed = fileobj
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
 
 
 def _reason(error: OSError | EOFError) -> str:

@@ -45,10 +45,10 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """None of them may fire. Those in neither list may."""
 
     def __post_init__(self) -> None:
-        if self.device is None and (self.site is None or self.channel is not None):
-            raise ValueError("whose? there is neither a site nor a device")
         if self.ends is not None and self.ends < self.begins:
             raise ValueError("it ends before it begins")
+        if self.device is None and (self.site is None or self.channel is not None):
+            raise ValueError("whose? there is neither a site nor a device")
 
     @property
     def place(self) -> str:
