@@ -223,7 +223,12 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
         if (recording is None) is not history or (bool(since and until)) is not history:
             raise typer.BadParameter("either --recording FILE, or --history --from … --to …")
         settings = read_settings(os.environ)
-        asked = Asked(policy=policy, sites=sites or settings.sites_file, truth=truth)
+        asked = Asked(
+            policy=policy,
+            in_force=settings.policy_file,
+            sites=sites or settings.sites_file,
+            truth=truth,
+        )
         with progress(shown=not json and sys.stderr.isatty()) as tell:
             if recording is not None:
                 result = on_recording(asked, recording, tell)

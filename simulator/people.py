@@ -31,12 +31,12 @@ def evening(
         elif taken < AFTER_WORK + LATE:
             plugged_at = starts + timedelta(minutes=chance.uniform(1, 13))
             fetched_at = closes + timedelta(minutes=chance.uniform(-5, 6))
-            yield Use(channel, plugged_at, fetched_at, bike(chance))
+            yield Use(channel, plugged_at, fetched_at, _bike(chance))
 
 
 def _after_work(chance: Random, channel: int, starts: datetime, closes: datetime) -> Use:
     before = timedelta(hours=chance.triangular(0.1, 4.5, 2.5))
-    curve = bike(chance)
+    curve = _bike(chance)
     fetched_at = closes + FETCHED_FROM + (FETCHED_UNTIL - FETCHED_FROM) * chance.random()
     stays = chance.random() < STAYS_IF_FULL
     plugged_at = starts - before
@@ -45,7 +45,6 @@ def _after_work(chance: Random, channel: int, starts: datetime, closes: datetime
     return Use(channel, plugged_at, fetched_at, curve)
 
 
-def bike(chance: Random) -> Curve:
-    """Return what a bike from the street draws: any battery, more or less empty."""
+def _bike(chance: Random) -> Curve:
     battery = chance.choices(BATTERIES, [battery.share for battery in BATTERIES])[0]
     return charge(battery, chance.uniform(0.15, 0.85))

@@ -49,18 +49,20 @@ def an_hour(*loads: tuple[float, float]) -> list[Message]:
     return messages
 
 
-def run(
+def run(  # noqa: PLR0913  (a run has this many files)
     folder: Path,
     recording: Iterable[bytes],
     *,
     sites: str = SITES,
     policy: str | None = None,
+    in_force: str | None = None,
     truth: Iterable[object] | None = None,
 ) -> Result:
     """Play a recording as the command does, without its words."""
     asked = Asked(
         sites=written(folder / "sites.toml", sites),
         policy=None if policy is None else written(folder / "policy.toml", policy),
+        in_force=None if in_force is None else written(folder / "in-force.toml", in_force),
         truth=None
         if truth is None
         else written(folder / "truth.jsonl", "\n".join(map(json.dumps, truth))),
@@ -86,6 +88,7 @@ def episode(
         device=PILE,
         channel=channel,
         fired_at=NOON + begins * MINUTE,
+        told_at=NOON + begins * MINUTE,
         resolved_at=None if ends is None else NOON + ends * MINUTE,
     )
 

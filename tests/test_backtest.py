@@ -21,7 +21,7 @@ from api.backtest.recording import LINE_BYTES_MAX, Recording, RecordingUnreadabl
 from api.backtest.result import Result
 from api.backtest.running import Asked, NoHistory, on_history
 from api.backtest.truth import TruthUnreadable, read_truth
-from api.sites import SitesFileWrong
+from api.policy_file import PolicyFileWrong
 from ingest.codecs import all_codecs
 from ingest.duckdb_history import open_duckdb
 from ingest.intake import Intake
@@ -201,7 +201,7 @@ def test_what_fires_without_a_message_fires_between_two(tmp_path: Path) -> None:
     result = run(tmp_path, lines(watts(0, 0.0), watts(3600, 0.0)))
     [found] = result.in_force.episodes
     assert found.rule == "silence"
-    assert found.fired_at == NOON + 8 * MINUTE
+    assert found.fired_at == NOON + 10 * MINUTE
     assert found.resolved_at == NOON + 60 * MINUTE
 
 
@@ -210,7 +210,7 @@ def test_a_declared_device_that_says_nothing_is_silent(tmp_path: Path) -> None:
     result = run(tmp_path, lines(*an_hour((0, 0))), sites=SITES + other)
     [found] = result.in_force.episodes
     assert (found.rule, found.device) == ("silence", "town/north/pile-2")
-    assert found.fired_at == NOON + 8 * MINUTE
+    assert found.fired_at == NOON + 10 * MINUTE
 
 
 def test_what_is_not_judged_is_counted(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_playing_it_again_gives_the_same(tmp_path: Path) -> None:
     village = village_evening(7, DAY)
     said = [recorded_line(message) for message in played(village, village.ends)]
     truth = [msgspec.json.decode(line) for line in incidents(village).splitlines()]
-    policy = sites_toml(village).replace("closed =", "socket_limit_w = 1200\nclosed =")
+    policy = "[default.overload]\nact_w = 1200"
     one, other = (
         run(tmp_path, said, sites=sites_toml(village), policy=policy, truth=truth)
         for _ in range(2)
@@ -262,8 +262,8 @@ def test_the_alerts_are_those_of_the_live_path(tmp_path: Path) -> None:
 def live_alerts(path: Path, sites: Path, messages: list[Message]) -> set[Told]:
     """Do with messages what the pipeline does, and ask the ledger what came of it."""
     begins = messages[0].received_at
-    registry = registry_of(sites, begins)
-    engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
+    registry = registry_of(sites, None, begins)
+    engine = Engine(*rules_in_force(), registry)
     for device in registry.devices:
         engine.expect(device, begins)
     intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
@@ -287,7 +287,7 @@ def live_alerts(path: Path, sites: Path, messages: list[Message]) -> set[Told]:
 
 
 def test_the_same_policy_makes_no_difference(tmp_path: Path) -> None:
-    result = run(tmp_path, lines(*an_hour((0, 200), (10, 1500), (20, 200))), policy=SITES)
+    result = run(tmp_path, lines(*an_hour((0, 200), (10, 1500), (20, 200))), policy="")
     assert result.difference is not None
     assert rules_of(result.difference.same) == ["overload"]
     assert result.difference.only_in_force == result.difference.only_proposed == []
@@ -299,9 +299,8 @@ def test_the_same_policy_makes_no_difference(tmp_path: Path) -> None:
 def test_a_higher_limit_leaves_out_what_is_below_it(
     tmp_path: Path, limit_w: int, only_in_force: list[str]
 ) -> None:
-    policy = SITES.replace("[[devices]]", f"socket_limit_w = {limit_w}\n[[devices]]")
     said = lines(*an_hour((0, 200), (10, 1500), (20, 200)))
-    found = run(tmp_path, said, policy=policy).difference
+    found = run(tmp_path, said, policy=limit(limit_w)).difference
     assert found is not None
     assert rules_of(found.only_in_force) == only_in_force
     assert len(found.same) == 1 - len(only_in_force)
@@ -309,22 +308,29 @@ def test_a_higher_limit_leaves_out_what_is_below_it(
 
 
 def test_a_lower_limit_adds_what_is_above_it(tmp_path: Path) -> None:
-    policy = SITES.replace(
-        "[[devices]]", "socket_limit_w = 600\nsocket_clear_w = 500\n[[devices]]"
-    )
-    result = run(tmp_path, lines(*an_hour((0, 200), (10, 650), (20, 200))), policy=policy)
+    said = lines(*an_hour((0, 200), (10, 750), (20, 200)))
+    result = run(tmp_path, said, policy=limit(730))
     assert result.difference is not None
     assert rules_of(result.difference.only_proposed) == ["overload"]
     assert result.in_force.alerts == 0
 
 
+def test_the_policy_in_force_may_be_a_file_too(tmp_path: Path) -> None:
+    said = lines(*an_hour((0, 200), (10, 1500), (20, 200)))
+    result = run(tmp_path, said, in_force=limit(2000), policy="")
+    assert result.in_force.alerts == 0
+    assert result.proposed is not None
+    assert rules_of(result.proposed.episodes) == ["overload"]
+
+
+def limit(watts: int) -> str:
+    """Return a policy of one site that warns and acts above so many watts."""
+    return f'[site."town/north".overload]\nwarn_w = {watts}\nact_w = {watts}\n'
+
+
 def test_a_policy_that_is_wrong_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SitesFileWrong, match=r"policy\.toml: .*socket_limit_w"):
-        run(
-            tmp_path,
-            [GOOD],
-            policy=SITES.replace("[[devices]]", "socket_limit_w = -1\n[[devices]]"),
-        )
+    with pytest.raises(PolicyFileWrong, match=r"policy\.toml: .*warn_w"):
+        run(tmp_path, [GOOD], policy=limit(-1))
 
 
 # --- the truth --------------------------------------------------------------------------
@@ -356,12 +362,16 @@ def test_an_evening_is_scored_against_what_the_simulator_knows(tmp_path: Path) -
     village = village_evening(7, DAY)
     truth = [msgspec.json.decode(line) for line in incidents(village).splitlines()]
     said = lines(*played(village, village.starts + 36 * MINUTE))
-    score = run(tmp_path, said, sites=sites_toml(village), truth=truth).in_force.score
+    chargers_to_900_w = "[default.overload]\nwarn_w = 900"
+    played_once = run(
+        tmp_path, said, sites=sites_toml(village), in_force=chargers_to_900_w, truth=truth
+    )
+    score = played_once.in_force.score
     assert score is not None
     assert (score.incidents, score.found, score.recall) == (5, 5, 1.0)
     assert score.false_alarms == 0
     assert score.delay_s is not None
-    assert score.delay_s.max <= 120
+    assert score.delay_s.max <= 240
     assert score.per_class["silence"].found == score.per_rule["silence"].found == 2
 
 
@@ -383,8 +393,8 @@ def test_a_history_raises_what_its_recording_raises(tmp_path: Path) -> None:
 
 def kept(folder: Path, messages: list[Message]) -> None:
     """Keep messages as the service does: in the ledger, then in the history."""
-    registry = registry_of(folder / "sites.toml", messages[0].received_at)
-    engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
+    registry = registry_of(folder / "sites.toml", None, messages[0].received_at)
+    engine = Engine(*rules_in_force(), registry)
     intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
     ledger = open_ledger(folder / "ledger.sqlite")
 
@@ -411,7 +421,6 @@ def test_a_history_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_people_are_shown_rules_sites_differences_and_scores(tmp_path: Path) -> None:
-    policy = SITES.replace("[[devices]]", "socket_limit_w = 2000\n[[devices]]")
     happened = {
         "class": "two_bikes",
         "site": "town/north",
@@ -419,7 +428,7 @@ def test_people_are_shown_rules_sites_differences_and_scores(tmp_path: Path) -> 
         "expected_rules": ["overload"],
     }
     said = [*lines(*an_hour((0, 200), (10, 1500), (20, 200))), b"?\n"]
-    result = run(tmp_path, said, policy=policy, truth=[happened])
+    result = run(tmp_path, said, policy=limit(2000), truth=[happened])
     console = Console(width=100, record=True, file=io.StringIO())
     show(result, console)
     text = console.export_text()

@@ -81,7 +81,7 @@ def test_it_prints_one_json_object_and_nothing_else(folder: Path) -> None:
 
 
 def test_it_compares_and_scores_in_words(folder: Path) -> None:
-    written(folder / "new.toml", SITES.replace("[[dev", "socket_limit_w = 2000\n[[dev"))
+    written(folder / "new.toml", "[default.overload]\nwarn_w = 2000\nact_w = 2000\n")
     truth = {
         "class": "two_bikes",
         "site": "town/north",

@@ -7,7 +7,7 @@ import msgspec
 
 from api.backtest.episodes import Episode
 
-Subject = tuple[str, str, str | None, int | None]
+Subject = tuple[str, str, int | None]
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ def _over_before(episode: Episode, moment: datetime) -> bool:
 def _by_subject(episodes: Iterable[Episode]) -> dict[Subject, list[Episode]]:
     found: dict[Subject, list[Episode]] = {}
     for each in episodes:
-        subject = (each.rule, each.site, each.device, each.channel)
+        subject = (each.rule, each.device or each.scope, each.channel)
         found.setdefault(subject, []).append(each)
     return found
 

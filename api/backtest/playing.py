@@ -5,7 +5,6 @@ for each policy. Between two messages every engine wakes at each of its deadline
 what fires without a message does so at its very moment.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -18,7 +17,7 @@ from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import Message
 from rules.catalog import rules_in_force
-from rules.engine import Engine, PolicyOf
+from rules.engine import Engine, Places
 from rules.readings import Report
 
 
@@ -38,18 +37,18 @@ class Tally(msgspec.Struct, kw_only=True):
 class Side:
     """One policy: its engine, and what it would have raised."""
 
-    def __init__(self, registry: Registry, policy_of: PolicyOf) -> None:
-        self.engine = Engine(*rules_in_force(), registry.profile_of, policy_of)
+    def __init__(self, places: Places) -> None:
+        self.engine = Engine(*rules_in_force(), places)
         self.episodes = Episodes()
 
     def pass_time(self, until: datetime) -> None:
         """Wake at every deadline up to and at `until`."""
         engine = self.engine
         while (due := engine.next_deadline()) is not None and due <= until:
-            self.episodes.note(engine.advance(due))
+            self.episodes.note(engine.advance(due), due)
 
     def observe(self, report: Report, now: datetime) -> None:
-        self.episodes.note(self.engine.observe(report, now))
+        self.episodes.note(self.engine.observe(report, now), now)
 
 
 class Playing:
@@ -58,19 +57,17 @@ class Playing:
     As at the start of a service, every declared device is expected to report.
     """
 
-    def __init__(
-        self, registry: Registry, policies: Iterable[PolicyOf], begins: datetime
-    ) -> None:
+    def __init__(self, registry: Registry, others: Iterable[Places], begins: datetime) -> None:
+        """The policy in force is the registry's own; `others` are tried beside it."""
         self.registry = registry
         self.tally = Tally()
         self.begins = self.now = begins
         self.heard: set[str] = set()
         """Sites of which something was heard."""
-        self.sides = tuple(Side(registry, policy_of) for policy_of in policies)
+        self.sides = tuple(map(Side, (registry, *others)))
         self._first, self._others = self.sides[0], self.sides[1:]
         engine = self._first.engine
         self._intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
-        self._refused: Counter[str] = Counter()
         for device in registry.devices.values():
             for side in self.sides:
                 if device.declared:
@@ -82,7 +79,7 @@ class Playing:
         if now != message.received_at:
             message = msgspec.structs.replace(message, received_at=now)
         batch = self._intake.judged((message,), now)
-        self._first.episodes.note(batch.changes)
+        self._first.episodes.note(batch.changes, now)
         for report in batch.reports:
             self._count(report)
             for side in self._others:

@@ -19,16 +19,16 @@ from rich.progress import (
 )
 
 from api.backtest.past import messages_of, report_of
-from api.backtest.places import declare, enter, proposed, registry_of
+from api.backtest.places import Under, declare, enter, registry_of
 from api.backtest.playing import Playing
 from api.backtest.recording import Recording
 from api.backtest.result import Lines, Result, result_of
 from api.backtest.truth import Incident, read_truth
+from api.policy_file import read_policies
 from ingest.duckdb_history import open_duckdb
 from ingest.errors import ChargewatchError
 from ingest.ledger.store import opened
 from ingest.registry import Registry
-from rules.engine import PolicyOf
 
 TOLD_EVERY = 1_000
 """Messages between two looks at the progress bar."""
@@ -45,6 +45,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What is held against what, besides the traffic itself."""
 
     policy: Path | None = None
+    """The policy to try."""
+    in_force: Path | None = None
+    """The policy file in force; None: the built-in limits are."""
     sites: Path | None = None
     truth: Path | None = None
 
@@ -52,10 +55,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.truth is None else read_truth(self.truth)
 
     def playing(self, registry: Registry, at: datetime) -> Playing:
-        policies: list[PolicyOf] = [registry.policy_of]
-        if self.policy is not None:
-            policies.append(proposed(self.policy, registry, at))
-        return Playing(registry, policies, at)
+        if self.policy is None:
+            return Playing(registry, (), at)
+        return Playing(registry, (Under(read_policies(self.policy), registry),), at)
 
 
 def on_recording(asked: Asked, path: Path, tell: Tell) -> Result:
@@ -65,7 +67,7 @@ def on_recording(asked: Asked, path: Path, tell: Tell) -> Result:
     messages = recording.messages()
     first = next(messages)
     at = first.received_at
-    playing = asked.playing(registry_of(asked.sites, at), at)
+    playing = asked.playing(registry_of(asked.sites, asked.in_force, at), at)
     started_s = time.perf_counter()
     with _sparing_the_collector():
         for count, message in enumerate(chain((first,), messages)):
@@ -105,11 +107,10 @@ async def _registry(asked: Asked, data_dir: Path, at: datetime) -> Registry:
     if not (data_dir / "history.duckdb").exists():
         raise NoHistory(f"{data_dir}: there is no history (CHARGEWATCH_DATA_DIR names it)")
     if not (data_dir / "ledger.sqlite").exists():
-        return registry_of(asked.sites, at)
+        return registry_of(asked.sites, asked.in_force, at)
     async with opened(data_dir / "ledger.sqlite") as ledger:
         registry = ledger.registry()
-    if asked.sites is not None:
-        declare(registry, asked.sites, at)
+    declare(registry, asked.sites, asked.in_force, at)
     return registry
 
 

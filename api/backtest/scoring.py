@@ -74,8 +74,12 @@ class _Tally:
 def score(
     episodes: Sequence[Episode], truth: Iterable[Incident], *, sites: int, lasts: timedelta
 ) -> Score:
-    """Hold episodes against the truth; `sites` were watched for as long as `lasts`."""
+    """Hold episodes against the truth; `sites` were watched for as long as `lasts`.
+
+    What people are not told of neither finds an incident nor is a false alarm.
+    """
     incidents = tuple(truth)
+    episodes = [each for each in episodes if each.told_at is not None]
     rules, classes = _Tally(), _Tally()
     delays: list[float] = []
     missed: list[Incident] = []
@@ -127,7 +131,7 @@ def _delays_of(incident: Incident, episodes: Iterable[Episode]) -> dict[str, flo
     found: dict[str, float] = {}
     for episode in episodes:  # in the order in which they fired
         if incident.is_found_by(episode):
-            delay = episode.fired_at - incident.knowable_at
+            delay = (episode.told_at or episode.fired_at) - incident.knowable_at
             found.setdefault(episode.rule, delay.total_seconds())
     return found
 

@@ -74,9 +74,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_found_by(self, episode: Episode) -> bool:
         """Say whether this is the alarm that was expected, and in time."""
-        late = self.latest is not None and episode.fired_at > self.latest
-        in_time = episode.fired_at >= self.begins and not late
-        return in_time and self.concerns(episode) and episode.rule in self.expected_rules
+        told_at = episode.told_at
+        if told_at is None or told_at < self.begins:
+            return False
+        late = self.latest is not None and told_at > self.latest
+        return not late and self.concerns(episode) and episode.rule in self.expected_rules
 
 
 def read_truth(path: Path) -> tuple[Incident, ...]:
