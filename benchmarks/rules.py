@@ -43,7 +43,7 @@ SOME, MANY = 1_000, 1_000_000
 MESSAGES = 300_000
 """Measured in each part: three reports of every pile of the million."""
 CHUNK = 1_000
-PAYLOADS = 500
+PAYLOADS = 100
 CHARGING, ALARMED = 0.33, 0.01
 OPEN = Schedule("Asia/Shanghai", ())
 
