@@ -90,25 +90,23 @@ def _pile(seed: int, site: Site, name: str, dates: tuple[date, ...]) -> PilePlan
         for day in dates
         for use in _uses(habits, channel, day)
     )
-    return PilePlan(
-        id=name, sockets=SOCKETS, uses=tuple(uses), faults=_ordinary(habits, dates), beat=beat
+    plugs = tuple(uses)
+    repeats = (
+        _at(day, habits.uniform(1, 24)) for day in dates if habits.random() < REPEATS_A_DAY
     )
+    ordinary = Faults(clock_behind=_clock_off(habits), repeats_at=tuple(repeats))
+    return PilePlan(id=name, sockets=SOCKETS, uses=plugs, faults=ordinary, beat=beat)
 
 
 def _sensor(seed: int, name: str, dates: tuple[date, ...]) -> SensorPlan:
     chance = stream(seed, name, "people")
     tested_at = _at(chance.choice(dates), chance.uniform(9, 17))
-    faults = _ordinary(chance, dates)
+    faults = Faults(clock_behind=_clock_off(chance))
     return SensorPlan(id=name, tests_at=(tested_at,), faults=faults, beat=SENSOR_BEAT)
 
 
-def _ordinary(chance: Random, dates: tuple[date, ...]) -> Faults:
-    """Return what is wrong with every device, and no fault."""
-    off = timedelta(seconds=chance.uniform(-CLOCK_OFF_S, CLOCK_OFF_S))
-    repeats = (
-        _at(day, chance.uniform(1, 24)) for day in dates if chance.random() < REPEATS_A_DAY
-    )
-    return Faults(clock_behind=off, repeats_at=tuple(repeats))
+def _clock_off(chance: Random) -> timedelta:
+    return timedelta(seconds=chance.uniform(-CLOCK_OFF_S, CLOCK_OFF_S))
 
 
 def _uses(chance: Random, channel: int, day: date) -> Iterator[Use]:
