@@ -69,6 +69,12 @@ class Intake:
 
     def digest(self, messages: Sequence[Message], now: datetime) -> Commit:
         """Take a batch; return everything it causes, deadlines that have passed included."""
+        batch = self.judged(messages, now)
+        self._sum_up(batch)
+        return batch
+
+    def judged(self, messages: Sequence[Message], now: datetime) -> Commit:
+        """Do the same, but pack nothing to be written down, and ask nobody who is told."""
         batch = Commit(now=now)
         _changed(batch, self._engine.advance(now), now)
         for message in messages:
@@ -79,7 +85,6 @@ class Intake:
                     self._refuse(message, rejected, batch)
                 case Ignored():
                     batch.ignored += 1
-        self._sum_up(batch)
         return batch
 
     def _understood(self, message: Message, now: datetime) -> Report | Rejected | Ignored:
