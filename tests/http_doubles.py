@@ -14,7 +14,9 @@ from fastapi import FastAPI
 
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
+from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
+from ingest.intake import Order
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
@@ -97,6 +99,9 @@ class World:
         self.ledger = open_ledger(path / "ledger.sqlite")
         self.engine = Engine(*rules_in_force(), self.registry)
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
+        self.policy_file = path / "policy.toml"
+        self.policy_file.touch()
+        start = policy_at_start(self.policy_file, None)
         self.watch = Watch(
             ledger=self.ledger,
             history=self.history,
@@ -106,6 +111,7 @@ class World:
             health=lambda: self.parts,
             changes=self.changes,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
+            policy=PolicyKeeper(start, self.registry, self.engine, self.order, lambda: self.at),
         )
         self.app = self.app_for(TOKENS)
 
@@ -132,6 +138,13 @@ class World:
             self.at = max(self.at, due)
             await self._commit([], self.engine.advance(self.at))
         self.at = end
+
+    async def order(self, order: Order) -> None:
+        """Carry out an order, as the pipeline does."""
+        batch = Commit(now=self.at)
+        order(batch)
+        await self.ledger.commit(batch)
+        await self._commit([], self.engine.advance(self.at))
 
     async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
         self.serial += 1

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
 from rules.readings import Report
@@ -56,6 +57,7 @@ class Commit(msgspec.Struct, kw_only=True):
     to_tell: list[ToTell] = []
     refused: list[Refused] = []
     registered: list[Entry] = []
+    policy_changes: list[PolicyChange] = []
     hearing: bool = True
     """False while the broker is out of reach: then the service counts as away."""
     ignored: int = 0
@@ -70,6 +72,7 @@ class Commit(msgspec.Struct, kw_only=True):
             or self.changes
             or self.refused
             or self.registered
+            or self.policy_changes
             or self.ignored
             or self.repeated
         )

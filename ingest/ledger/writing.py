@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
 from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -33,9 +34,13 @@ _evidence_json = msgspec.json.Encoder().encode
 
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
-    """Write, in this order: who is who, the journal, the state, the alerts, the worklist."""
+    """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
+    the worklist.
+    """
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
+    for changed in batch.policy_changes:
+        append_policy_change(connection, changed)
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
