@@ -83,7 +83,7 @@ class Pipeline:
 
     async def _next_batch(self) -> list[Received]:
         """Wait for messages or the engine's next deadline; return what there is, or nothing."""
-        while not (taken := self._taken()):
+        while not ((taken := self._taken()) or self._intake.waits):
             self._wake.clear()
             if self._storing is not None and self._storing.done():
                 await self._storing  # raises what must not be overlooked
@@ -104,7 +104,7 @@ class Pipeline:
         return []
 
     def _wait_s(self) -> float:
-        deadline = self._engine.next_deadline()
+        deadline = self._intake.next_deadline()
         if deadline is None:
             return HEARTBEAT_S
         wait_s = (deadline - self._now()).total_seconds() / self._speed

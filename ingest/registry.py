@@ -183,6 +183,9 @@ class Registry:
     def policy_of(self, site: str) -> SitePolicy:
         return self.sites[site].policy
 
+    def policy_of_device(self, device: DeviceId) -> SitePolicy:
+        return self.policy_of(self.devices[device].site)
+
     def codec_profile(self, device: Device) -> Profile:
         """Return what a codec may know of a device."""
         return Profile(device.kind, ZoneInfo(self.policy_of(device.site).schedule.zone_name))

@@ -16,6 +16,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from rules.alerts import Alert, AlertKey, State, next_alert, opened
+from rules.cutting import Cut
 from rules.policy import DeviceProfile, SitePolicy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import Breach, DeviceRule, Moment, Rule, SocketRule, Verdict
@@ -115,6 +116,18 @@ class Engine:
             )
             self.touched.add(device)
             self._schedule(device, now)
+
+    def note_cut(
+        self, device: DeviceId, channel: int | None, cut: Cut, now: datetime
+    ) -> list[Alert]:
+        """Be told what became of a socket's switching; return the alerts that changed."""
+        profile = self._profile_of(device)
+        state = self._devices.get(device)
+        if state is None:
+            state = self._devices[device] = DeviceState(device, profile.site, profile.kind)
+        state.values(channel).cut = cut
+        self.touched.add(device)
+        return self._judge(state, profile, now)
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""

@@ -19,6 +19,22 @@ class Band(msgspec.Struct, frozen=True):
             raise ValueError(f"clears at {self.clear}, above its trigger {self.trigger}")
 
 
+class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Switching off for safety: whether it happens by itself, and how long each step has."""
+
+    automatic: bool = False
+    """Vendors withdrew their own cuts because of mistaken ones: a site asks for it."""
+    attempts: int = 3
+    retry_after: timedelta = timedelta(seconds=5)
+    """GB/T 26875.3 sends three times and waits 10 s for an answer; a fire waits for nobody."""
+    expires_after: timedelta = timedelta(seconds=60)
+    """A command that was kept from its device for longer is ordered anew, or not at all."""
+    verify_within: timedelta = timedelta(seconds=20)
+    """From the device's yes to no power: a pile reports at once, its meter averages."""
+    spacing: timedelta = timedelta(milliseconds=500)
+    """AP3000: half a second between two commands to one device."""
+
+
 class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters in force at one site. Powers are active watts."""
 
@@ -45,6 +61,7 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
     battery_low_pct: float = 10.0
     battery_clear_pct: float = 20.0
     """Ours: low enough to be no noise, early enough to buy a new one."""
+    cut: CutLimits = CutLimits()
     clock_wrong_after: timedelta = timedelta(hours=1)
     """An AP3000 shows 1970 after each start, until it is set."""
     undeclared_after: timedelta = timedelta(minutes=10)
@@ -52,6 +69,11 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Two and a half beats of an AP3000, which beats every 3 minutes."""
     smoke_silent_after: timedelta = timedelta(hours=25)
     """A battery sensor reports once in 24 h."""
+
+    @property
+    def dark_below_w(self) -> float:
+        """The power below which a socket is off: its meter sees its neighbours."""
+        return max(self.relay_off_w, self.charging_w_min)
 
     def silent_after(self, kind: Kind) -> timedelta:
         """Return how long a device of this kind may say nothing."""

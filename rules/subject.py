@@ -5,9 +5,12 @@ The engine alone changes these; to rules and to people they are read-only.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median_low
 
 import msgspec
 
+from rules.cutting import Cut, Seen
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 
 RECENT_MAX = 16
@@ -60,6 +63,8 @@ class Values(msgspec.Struct, omit_defaults=True):
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
     recent: list[Point] = []
+    cut: Cut | None = None
+    """Its last command and its latch; None for a socket that was never switched by us."""
 
     def take(self, reading: Reading, now: datetime) -> None:
         """Keep what `reading` says; what it does not say keeps its old value."""
@@ -84,6 +89,17 @@ class Values(msgspec.Struct, omit_defaults=True):
         if self.power_at is None or now - self.power_at > within:
             return None
         return self.power_w
+
+    def seen(self) -> Seen:
+        """Return the facts by which a command is judged."""
+        pauses = [later.at - before.at for before, later in pairwise(self.recent)]
+        return Seen(
+            self.power_w,
+            self.power_at,
+            self.relay_on,
+            self.relay_at,
+            median_low(pauses) if pauses else timedelta(0),
+        )
 
     def temperature_c_since(self, oldest: datetime) -> float | None:
         """Return the temperature; None if it was heard before `oldest`, or is impossible."""
@@ -169,9 +185,14 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
 
     @property
     def metered_parts(self) -> Sequence[Values]:
-        """The sockets in the order heard; the whole device where only it has a meter."""
+        """The sockets in the order heard; the whole device where only it has a meter.
+
+        A socket that was cut is always one of them: somebody must ask what became of it.
+        """
         sockets = tuple(self.sockets.values())
         for socket in sockets:
             if socket.power_w is not None:
                 return sockets
-        return (self.whole,)
+        if not sockets:
+            return (self.whole,)
+        return (self.whole, *(socket for socket in sockets if socket.cut is not None))
