@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 from ingest.clock import Now
+from ingest.desk import Desk
 from ingest.history import History
 from ingest.ledger.store import Ledger
 from ingest.registry import Registry
@@ -71,5 +72,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     now: Now
     health: Callable[[], tuple[Part, ...]]
     changes: Changes
+    desk: Desk
+    """Where orders to devices are handed in."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""

@@ -15,10 +15,12 @@ from fastapi import FastAPI
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.watch import Change, Changes, Part, Watch
+from ingest.desk import Desk
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
 from ingest.registry import Area, Device, Name, Registry, Site
+from ingest.switching import Switching
 from rules.alerts import Alert
 from rules.catalog import rules_in_force
 from rules.engine import Engine
@@ -99,6 +101,9 @@ class World:
         self.engine = Engine(
             socket_rules, device_rules, self.registry.profile_of, self.registry.policy_of
         )
+        self.desk = Desk(self._soon)
+        self.switching = Switching(self.engine, self.registry, self.desk)
+        self._tasks: set[asyncio.Task[None]] = set()
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
         self.watch = Watch(
             ledger=self.ledger,
@@ -108,6 +113,7 @@ class World:
             now=lambda: self.at,
             health=lambda: self.parts,
             changes=self.changes,
+            desk=self.desk,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
         )
         self.app = self.app_for(TOKENS)
@@ -138,7 +144,15 @@ class World:
         refused = Refused(self.at, topic, payload, reason, detail, str(self.serial))
         await self.ledger.commit(Commit(now=self.at, refused=[refused]))
 
+    def _soon(self) -> None:
+        """Take up what is on the desk, as the pipeline does when it is woken."""
+        task = asyncio.ensure_future(self._commit([], []))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _commit(self, reports: list[Report], changes: list[Alert]) -> None:
+        batch = Commit(now=self.at, reports=reports, journal=packed(reports))
+        changes = changes + self.switching.settle(tuple(self.engine.touched), batch)
         touched = sorted(self.engine.touched)
         self.engine.touched.clear()
         states = []
@@ -147,16 +161,12 @@ class World:
             assert state is not None
             stored = Stored(state, self.engine.alerts_of(device))
             states.append((device, msgspec.msgpack.encode(stored)))
-        batch = Commit(
-            now=self.at,
-            reports=reports,
-            journal=packed(reports),
-            states=states,
-            changes=changes,
-            to_tell=[_to_tell(alert) for alert in changes],
-            registered=list(self.registry.take_news()),
-        )
+        batch.states, batch.changes = states, changes
+        batch.to_tell = [_to_tell(alert) for alert in changes]
+        batch.registered = list(self.registry.take_news())
         await self.ledger.commit(batch)
+        for answer in batch.answers:
+            answer()
         await self.history.append([Entry(self.serial, self.at, tuple(reports))])
         sites = {self.registry.devices[report.device].site: False for report in reports}
         for site, alerts in (sites | {alert.site: True for alert in changes}).items():

@@ -129,8 +129,8 @@ def end_all_of(connection: sa.Connection, device: str, now: datetime) -> None:
 
 
 def _command(row: sa.Row[tuple[object, ...]]) -> Command:
-    return msgspec.convert(dict(row._mapping), Command)  # noqa: SLF001  (its public name)
+    return msgspec.convert(row, Command, from_attributes=True)
 
 
 def _latch(row: sa.Row[tuple[object, ...]]) -> Latch:
-    return msgspec.convert(dict(row._mapping), Latch)  # noqa: SLF001
+    return msgspec.convert(row, Latch, from_attributes=True)
