@@ -163,7 +163,7 @@ class Commands:
     def _spacing_of(self, device: DeviceId) -> timedelta:
         if device not in self._registry.devices:
             return timedelta(0)
-        return self._registry.policy_of_device(device).cut.spacing
+        return self._registry.policy_of(device).cut.spacing
 
     def _client(self) -> aiomqtt.Client:
         broker = self._broker

@@ -138,6 +138,8 @@ class Pipeline:
         self.health.committing = 0
         for link in self._links:
             link.acknowledge(taken)
+        for answer in batch.answers:
+            answer()
         self._committed(batch)
 
     def _unwell(self, reason: str) -> None:

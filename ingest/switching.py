@@ -9,7 +9,7 @@ from ingest.desk import Answer, CannotBeSent, ClearWanted, CutWanted, Desk, Requ
 from ingest.ledger.commit import Commit
 from ingest.registry import Registry
 from ingest.wire import Reply
-from rules.alerts import Alert
+from rules.alerts import Change, Subject
 from rules.cutter import Cutter
 from rules.engine import Engine
 from rules.readings import DeviceId
@@ -20,7 +20,7 @@ class Switching:
 
     def __init__(self, engine: Engine, registry: Registry, desk: Desk) -> None:
         self._desk = desk
-        self._cutter = Cutter(engine, registry.policy_of_device)
+        self._cutter = Cutter(engine, registry.policy_of)
 
     @property
     def waits(self) -> bool:
@@ -34,8 +34,8 @@ class Switching:
         """Take a device's answer to a command."""
         self._cutter.answered(device, reply.id, ok=reply.ok, detail=reply.detail, at=at)
 
-    def settle(self, touched: Iterable[DeviceId], batch: Commit) -> list[Alert]:
-        """Take up the desk, judge what changed, and write it down; return changed alerts."""
+    def settle(self, touched: Iterable[Subject], batch: Commit) -> list[Change]:
+        """Take up the desk and judge what changed; return what it meant for alerts."""
         for request, waiting in self._desk.take():
             answer = self._take_up(request, batch.now)
             if waiting is not None:

@@ -8,13 +8,13 @@ overload may fire on a single one (docs/decisions/011), which is good enough to 
 from collections.abc import Iterator
 
 from rules.alerts import Alert, State
-from rules.rule import Severity
 from rules.subject import DeviceState, Values
+from rules.verdict import Severity
 
 CUTTING_RULES = frozenset({"overload", "pile_overload", "heat", "fire"})
 """Not smoke alone: of 210,000 warnings in Cixi 37 were fires, and a burning battery needs no
 charger. Nor what a person has to look at first: long charges, closing time, a faulty meter."""
-ACT_LEVELS = frozenset({Severity.CRITICAL})
+ACT_LEVELS = frozenset({Severity.CRITICAL, Severity.EMERGENCY})
 
 
 def is_reason(alert: Alert, device: DeviceState | None) -> bool:

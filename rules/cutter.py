@@ -13,11 +13,11 @@ import msgspec
 from msgspec.structs import replace
 
 from rules import cutting
-from rules.alerts import Alert
+from rules.alerts import Alert, Change, Group, GroupKind, Subject
 from rules.cut_reasons import is_reason, sockets_concerned
 from rules.cutting import Action, Command, CommandState, Cut, Failure, Latch
 from rules.engine import Engine
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import DeviceId, Kind
 from rules.subject import DeviceState, Values
 
@@ -27,7 +27,7 @@ AGAIN = "latched_charging"
 """Why it is ordered: somebody has begun to charge in spite of the latch."""
 
 SocketId = tuple[DeviceId, int | None]
-PolicyOf = Callable[[DeviceId], SitePolicy]
+PolicyOf = Callable[[DeviceId], Policy]
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Caused(msgspec.Struct):
     commands: dict[str, Command] = {}
     latches: dict[str, Latch] = {}
     log: list[Logged] = []
-    changes: list[Alert] = []
+    changes: list[Change] = []
 
 
 class Cutter:
@@ -136,29 +136,36 @@ class Cutter:
 
     # --- what follows ------------------------------------------------------------------
 
-    def run(self, touched: Iterable[DeviceId], now: datetime) -> None:
-        """Look at the devices that have changed, and at what is due."""
-        devices = set(touched)
-        for device in devices:
-            self._cut_for_alerts(device, now)
+    def run(self, touched: Iterable[Subject], now: datetime) -> None:
+        """Look at the devices and sites that have changed, and at what is due."""
+        devices: set[DeviceId] = set()
+        for subject in touched:
+            if isinstance(subject, Group):
+                self._cut_for_site(subject, now)
+            else:
+                devices.add(subject)
+                self._cut_for_device(subject, now)
         for socket, due in list(self._due.items()):
             if socket[0] in devices or (due is not None and due <= now):
                 self._look(socket, now)
 
-    def cut_group(self, alert: Alert, members: Iterable[DeviceId], now: datetime) -> None:
-        """Cut what charges in a group, if its alert is a reason and the sites ask for it."""
-        if not is_reason(alert, None):
+    def _cut_for_site(self, group: Group, now: datetime) -> None:
+        """Cut what charges at a site, if an alert of all of it is a reason."""
+        if group.kind is not GroupKind.SITE:
             return
-        for member in list(members):
-            state = self._engine.device(member)
-            if state is not None and state.kind is Kind.CHARGER:
-                self._cut_for(alert, state, now)
+        for alert in self._engine.alerts_of(group):
+            if is_reason(alert, None):
+                for member in list(self._engine.group(group).members):
+                    state = self._engine.device(member)
+                    if state is not None and state.kind is Kind.CHARGER:
+                        self._cut_for(alert, state, now)
 
-    def _cut_for_alerts(self, device: DeviceId, now: datetime) -> None:
-        state = self._engine.device(device)
+    def _cut_for_device(self, device: DeviceId, now: datetime) -> None:
+        alerts = self._engine.alerts_of(device)
+        state = self._engine.device(device) if alerts else None
         if state is None or state.kind is not Kind.CHARGER:
             return
-        for alert in self._engine.alerts_of(device):
+        for alert in alerts:
             if is_reason(alert, state):
                 self._cut_for(alert, state, now)
 
@@ -167,7 +174,7 @@ class Cutter:
         policy = self._policy_of(device.id)
         if not policy.cut.automatic:
             return
-        for part in list(sockets_concerned(alert, device, policy.charging_w_min)):
+        for part in list(sockets_concerned(alert, device, policy.charging.min_w)):
             cut = part.cut
             known = cut is not None and (cut.latch or cut.command.episode == alert.episode)
             if not known:
@@ -292,7 +299,7 @@ class Cutter:
         return None if part is None else part.cut
 
 
-def _is_tried_again(part: Values, cut: Cut, policy: SitePolicy, now: datetime) -> bool:
+def _is_tried_again(part: Values, cut: Cut, policy: Policy, now: datetime) -> bool:
     """Say whether power flows that no command on its way will end."""
     command, power_at = cut.command, part.power_at
     if command.is_open or command.ended_at is None or power_at is None:

@@ -22,9 +22,9 @@ from ingest.ledger.store import open_ledger
 from ingest.registry import Area, Device, Name, Registry, Site
 from ingest.switching import Switching
 from rules.alerts import Alert
+from rules.alerts import Change as AlertChange
 from rules.catalog import rules_in_force
 from rules.engine import Engine
-from rules.policy import SitePolicy
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
 from tests.doubles import MemoryHistory
@@ -63,7 +63,7 @@ def registry() -> Registry:
                 id="berlin/hof",
                 area="berlin",
                 name=Name("柏林院子", "Berlin yard"),
-                policy=SitePolicy(schedule=nights),
+                schedule=nights,
             ),
         ],
         [
@@ -97,10 +97,7 @@ class World:
         self.at, self.elapsed_s, self.serial = NOON, 0.0, 0
         self.registry, self.history, self.changes = registry(), MemoryHistory(), Changes()
         self.ledger = open_ledger(path / "ledger.sqlite")
-        socket_rules, device_rules = rules_in_force()
-        self.engine = Engine(
-            socket_rules, device_rules, self.registry.profile_of, self.registry.policy_of
-        )
+        self.engine = Engine(*rules_in_force(), self.registry)
         self.desk = Desk(self._soon)
         self.switching = Switching(self.engine, self.registry, self.desk)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,13 +133,20 @@ class World:
 
     async def wait(self, span: timedelta) -> None:
         """Let time pass; whatever has a deadline by then happens."""
-        self.at += span
-        await self._commit([], self.engine.advance(self.at))
+        end = self.at + span
+        while (due := self._next_deadline()) and due <= end:
+            self.at = max(self.at, due)
+            await self._commit([], self.engine.advance(self.at))
+        self.at = end
 
     async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
         self.serial += 1
         refused = Refused(self.at, topic, payload, reason, detail, str(self.serial))
         await self.ledger.commit(Commit(now=self.at, refused=[refused]))
+
+    def _next_deadline(self) -> datetime | None:
+        deadlines = (self.engine.next_deadline(), self.switching.next_deadline())
+        return min((each for each in deadlines if each is not None), default=None)
 
     def _soon(self) -> None:
         """Take up what is on the desk, as the pipeline does when it is woken."""
@@ -150,26 +154,22 @@ class World:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, reports: list[Report], changes: list[Alert]) -> None:
+    async def _commit(self, reports: list[Report], changes: list[AlertChange]) -> None:
         batch = Commit(now=self.at, reports=reports, journal=packed(reports))
         changes = changes + self.switching.settle(tuple(self.engine.touched), batch)
-        touched = sorted(self.engine.touched)
+        for subject in self.engine.touched:
+            stored = Stored(self.engine.state_of(subject), self.engine.alerts_of(subject))
+            batch.states.append((str(subject), msgspec.msgpack.encode(stored)))
         self.engine.touched.clear()
-        states = []
-        for device in touched:
-            state = self.engine.device(device)
-            assert state is not None
-            stored = Stored(state, self.engine.alerts_of(device))
-            states.append((device, msgspec.msgpack.encode(stored)))
-        batch.states, batch.changes = states, changes
-        batch.to_tell = [_to_tell(alert) for alert in changes]
+        batch.changes = changes
+        batch.to_tell = [_to_tell(change.alert) for change in changes]
         batch.registered = list(self.registry.take_news())
         await self.ledger.commit(batch)
         for answer in batch.answers:
             answer()
         await self.history.append([Entry(self.serial, self.at, tuple(reports))])
         sites = {self.registry.devices[report.device].site: False for report in reports}
-        for site, alerts in (sites | {alert.site: True for alert in changes}).items():
+        for site, alerts in (sites | {change.alert.site: True for change in changes}).items():
             self.changes.tell(Change(site, alerts))
 
 

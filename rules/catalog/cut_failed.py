@@ -3,29 +3,20 @@
 import msgspec
 
 from rules.cutting import Action, CommandState, Failure
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    AT_ONCE,
-    BETWEEN,
-    CLEAR,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState, Values
+from rules.verdict import AT_ONCE, BETWEEN, CLEAR, Breach, Evidence, Severity, Timing, Verdict
 
 
 class CutFailed(msgspec.Struct, frozen=True):
     name: str = "cut_failed"
-    severity: Severity = Severity.CRITICAL
+    severity: Severity = Severity.EMERGENCY
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
     basis: str = "AP3000 confirms a stop only afterwards; SteVe #796, evcc #10211: not at all"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002  (no site may slow it down)
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002  (no site may slow it down)
         return AT_ONCE
 
     def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002

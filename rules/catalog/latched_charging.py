@@ -6,20 +6,11 @@ session again from home, and the bike burned.
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    AT_ONCE,
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState, Values
+from rules.verdict import AT_ONCE, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class LatchedCharging(msgspec.Struct, frozen=True):
@@ -28,7 +19,7 @@ class LatchedCharging(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
     basis: str = "Wuhan, January 2025: cut off, started again from home, burned"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return AT_ONCE
 
     def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002

@@ -2,19 +2,11 @@
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState, Values
+from rules.verdict import CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class RelayWelded(msgspec.Struct, frozen=True):
@@ -23,8 +15,8 @@ class RelayWelded(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
     basis: str = "AP3000 has a port state for it; X10P meters show 1 W for 100 W next door"
 
-    def timing(self, policy: SitePolicy) -> Timing:
-        return Timing(policy.relay_off_hold)
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(policy.relay_welded.hold)
 
     def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
         if part.relay_on is None:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -59,5 +59,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("latches")
-    op.drop_table("commands")
+    """A ledger is never taken back: an older chargewatch refuses it."""
