@@ -20,6 +20,7 @@ from api.channels import Channel
 from api.channels.console_log import ConsoleLog
 from api.channels.smtp import mail_channels
 from api.channels.webhook import Webhook
+from api.commands import Commands
 from api.delivery import Delivery
 from api.health import Health
 from api.http.access import Access, TokenGrant
@@ -34,6 +35,7 @@ from api.tokens import add_token, read_tokens
 from api.watch import Change, Changes, Watch
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
+from ingest.desk import Desk
 from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
 from ingest.intake import Intake
@@ -88,12 +90,24 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         for device in registry.devices.values():
             if device.declared:
                 engine.expect(device.id, now())
-        intake = Intake(codecs, registry, engine, seen, router(channels))
-
         wake = asyncio.Event()
-        links = _links(settings.broker, codecs, now, wake)
+        desk = Desk(wake.set)
+        intake = Intake(codecs, registry, engine, seen, router(channels), desk=desk)
+
+        broker = _address(settings.broker)
+        links = _links(settings.broker, broker, codecs, now, wake)
         compose = composer(registry, Texts.of(settings.language), settings.http.url)
         delivery = Delivery(ledger, channels, compose, now, speed)
+        commands = Commands(
+            ledger=ledger,
+            registry=registry,
+            codecs=codecs,
+            desk=desk,
+            broker=broker,
+            client_id=settings.broker.client_id,
+            now=now,
+            speed=speed,
+        )
         journal_grew, changes = asyncio.Event(), Changes()
 
         def committed(batch: Commit) -> None:
@@ -101,6 +115,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             journal_grew.set()
             if batch.to_tell:
                 delivery.post()
+            if batch.commands:
+                commands.post()
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -114,7 +130,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             committed=committed,
         )
         policy = PolicyKeeper(first, registry, engine, pipeline.order, now)
-        health = Health(links, pipeline.health, delivery.health, policy.part)
+        health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
         metrics.watch(links, delivery.health)
         watch = Watch(
             ledger=ledger,
@@ -124,6 +140,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             now=now,
             health=health.parts,
             changes=changes,
+            desk=desk,
             metrics=metrics.exposition,
             policy=policy,
         )
@@ -136,6 +153,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
+            tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
@@ -189,22 +207,29 @@ def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel
     return tuple(channels)
 
 
-def _links(
-    settings: BrokerSettings, codecs: Sequence[Codec], now: Now, wake: asyncio.Event
-) -> tuple[Link, Link]:
-    """Return two sessions, the urgent one first.
-
-    The broker's queue is first come, first served: behind an hour of telemetry smoke would
-    wait its turn. So safety events have a session, and a queue, of their own.
-    """
+def _address(settings: BrokerSettings) -> BrokerAddress:
     password = None if settings.password is None else settings.password.get_secret_value()
-    address = BrokerAddress(
+    return BrokerAddress(
         host=settings.host,
         port=settings.port,
         tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
         username=settings.username,
         password=None if password is None else password.encode(),
     )
+
+
+def _links(
+    settings: BrokerSettings,
+    address: BrokerAddress,
+    codecs: Sequence[Codec],
+    now: Now,
+    wake: asyncio.Event,
+) -> tuple[Link, Link]:
+    """Return two sessions, the urgent one first.
+
+    The broker's queue is first come, first served: behind an hour of telemetry smoke would
+    wait its turn. So safety events have a session, and a queue, of their own.
+    """
     urgent = [each for codec in codecs for each in codec.urgent_filters]
     rest = [each for codec in codecs for each in codec.filters if each not in urgent]
     return (
@@ -229,6 +254,7 @@ def _access(settings: Settings) -> Access:
 def _tell_pages(changes: Changes, registry: Registry, batch: Commit) -> None:
     """Say which sites' pages are out of date."""
     sites = {registry.devices[report.device].site: False for report in batch.reports}
+    sites |= {registry.devices[command.device].site: False for command in batch.commands}
     sites |= {change.alert.site: True for change in batch.changes}
     for site, alerts in sites.items():
         changes.tell(Change(site, alerts))

@@ -104,7 +104,7 @@ class Pipeline:
 
     async def _next_batch(self) -> list[Received]:
         """Wait for messages, orders or the engine's next deadline; return the messages."""
-        while not (taken := self._taken()) and not self._orders:
+        while not ((taken := self._taken()) or self._orders or self._intake.waits):
             self._wake.clear()
             if self._storing is not None and self._storing.done():
                 await self._storing  # raises what must not be overlooked
@@ -125,7 +125,7 @@ class Pipeline:
         return []
 
     def _wait_s(self) -> float:
-        deadline = self._engine.next_deadline()
+        deadline = self._intake.next_deadline()
         if deadline is None:
             return HEARTBEAT_S
         wait_s = (deadline - self._now()).total_seconds() / self._speed
@@ -170,6 +170,8 @@ class Pipeline:
         self.health.committing = 0
         for link in self._links:
             link.acknowledge(taken)
+        for answer in batch.answers:
+            answer()
         self._committed(batch)
 
     def _unwell(self, reason: str) -> None:
