@@ -60,6 +60,39 @@ class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
         return self.charger_silent_after
 
 
+class SessionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What is power, what is noise, and how long to wait before believing it."""
+
+    charging_w_min: float = 15.0
+    """An idle charger draws a few watts, and meters see their neighbours."""
+    unplugged_w: float = 3.0
+    """X10P: an average below 2.5 to 3.5 W is a pulled plug; 100 W next door show as 1 W."""
+    unplugged_for: timedelta = timedelta(seconds=10)
+    """AP3000: so long below its limit is unplugged; a plug that bounces is back sooner."""
+    dropped_for: timedelta = timedelta(seconds=300)
+    """AP3000: so long if what remains may be interference (here: up to `charging_w_min`)."""
+    trickle_for: timedelta = timedelta(seconds=3600)
+    """AP3000: after an hour of float a charge is over, plug or no plug."""
+    settles: timedelta = timedelta(seconds=30)
+    """AP3000 averages over 30 s; an inrush, and a spike, is shorter."""
+    taper_share: float = 0.8
+    """Ours: of the plateau; what is below tapers."""
+    float_share: float = 0.2
+    """AP3000: float is 20 % of the charging power ..."""
+    float_w: float = 20.0
+    """... and X10P: below 20 W in any case."""
+    abrupt_share: float = 0.3
+    """Ours: a fall from above this share of the plateau was no taper."""
+    step_armed_after: timedelta = timedelta(seconds=1800)
+    """AP3000 watches for a rise from then on; before it, chargers start up in stages."""
+    gap_max: timedelta = timedelta(minutes=10)
+    """Two of an AP3000's five-minute reports: what happened in a longer gap is unknown."""
+    lost_after: timedelta = timedelta(hours=1)
+    """Ours: a socket not heard for so long may carry another bike by now."""
+    watched_for: timedelta = timedelta(hours=3)
+    """Ours: how long the last session of a socket is remembered after its end."""
+
+
 class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine knows of a device before it speaks."""
 
