@@ -4,41 +4,61 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from api.channels import Channel, Notice, Transition
+from api.channels import Channel, Notice
 from api.text import Texts, alert_text, alert_title
 from ingest.ledger.commit import ToTell
 from ingest.ledger.outbox import Due
 from ingest.registry import Registry
-from rules.alerts import Alert, State
-from rules.rule import Severity
+from rules.alerts import Alert, Change, Transition
+from rules.verdict import Severity
 
 FIRST, LATER, LAST = 0, 1, 2
 
 
-def router(channels: Sequence[Channel]) -> Callable[[Alert], Iterable[ToTell]]:
-    """Return what decides who is told: for now, every channel of every alarm and its end."""
+def router(channels: Sequence[Channel]) -> Callable[[Change], Iterable[ToTell]]:
+    """Return what decides who is told: for now, every channel of all that people hear."""
     names = tuple(channel.name for channel in channels)
 
-    def to_tell(alert: Alert) -> Iterable[ToTell]:
-        episode = alert.episode
+    def to_tell(change: Change) -> Iterable[ToTell]:
+        alert, heard = change.alert, heard_as(change)
+        if heard is None:
+            return
         for name in names:
             yield ToTell(
-                idempotency_key=f"{episode}:{alert.state}:{name}",
-                episode=episode,
-                transition=alert.state,
+                idempotency_key=f"{alert.episode}:{key_of(alert, heard)}:{name}",
+                episode=alert.episode,
+                transition=heard,
                 channel=name,
-                urgency=urgency(alert),
+                urgency=urgency(alert, heard),
                 alert=alert,
             )
 
     return to_tell
 
 
-def urgency(alert: Alert) -> int:
+def heard_as(change: Change) -> Transition | None:
+    """Return what people hear of a change; None if nothing.
+
+    What was held back is news when it is released; its end is none if it never was.
+    """
+    alert = change.alert
+    if change.transition is Transition.RELEASED:
+        return Transition.FIRING
+    if change.transition is Transition.RESOLVED:
+        return change.transition if alert.told is not None else None
+    return None if alert.withheld else change.transition
+
+
+def key_of(alert: Alert, heard: Transition) -> str:
+    """Return what tells this notification from the others of its episode."""
+    return f"raised-{alert.severity}" if heard is Transition.RAISED else heard
+
+
+def urgency(alert: Alert, heard: Transition) -> int:
     """Return 0 for what goes first: danger before warnings, warnings before good news."""
-    if alert.state is not State.FIRING:
+    if heard is Transition.RESOLVED:
         return LAST
-    return FIRST if alert.severity is Severity.CRITICAL else LATER
+    return LATER if alert.severity is Severity.WARNING else FIRST
 
 
 def composer(registry: Registry, say: Texts, console_url: str) -> Callable[[Due], Notice]:
@@ -50,12 +70,12 @@ def composer(registry: Registry, say: Texts, console_url: str) -> Callable[[Due]
         return Notice(
             idempotency_key=item.idempotency_key,
             episode=item.episode,
-            transition=Transition(alert.state),
+            transition=Transition(item.transition),
             rule=alert.key.rule,
             severity=alert.severity,
             area=area,
             site=site,
-            device=alert.key.device,
+            device=alert.key.device or "",
             channel=alert.key.channel,
             at=alert.since,
             began_at=alert.began_at,

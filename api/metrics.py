@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from api.delivery import DeliveryHealth
 from ingest.ledger.commit import Commit
 from ingest.mqtt import Link
-from rules.alerts import State
+from rules.alerts import Transition
 
 DELAY_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -71,9 +71,10 @@ class Metrics:
         self._ignored.inc(batch.ignored)
         for refused in batch.refused:
             self._refused.labels(refused.reason).inc()
-        for alert in batch.changes:
-            self._changes.labels(alert.key.rule, alert.state).inc()
-            if alert.state is State.FIRING and len(self._arrived) < WAITING_MAX:
+        for alert, transition in batch.changes:
+            self._changes.labels(alert.key.rule, transition).inc()
+            is_told = transition is Transition.FIRING and not alert.withheld
+            if is_told and len(self._arrived) < WAITING_MAX:
                 self._arrived[alert.episode] = batch.arrived[alert.episode]
         if messages:
             self._batch.observe(messages)

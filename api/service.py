@@ -25,6 +25,7 @@ from api.health import Health
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
+from api.policy_file import read_policies
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
 from api.sites_schedule import calendars_ending
@@ -76,7 +77,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             for words in calendars_ending(declared.calendars, now().date()):
                 log.warning("calendar.ends", reason=words)
             registry.declare(declared.areas, declared.sites, declared.devices, now())
-        engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
+        if settings.policy_file is not None:
+            registry.apply(read_policies(settings.policy_file))
+        engine = Engine(*rules_in_force(), registry)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
         seen = await _taken_up(ledger, engine, registry, now)
@@ -153,9 +156,13 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
     restored = await asyncio.to_thread(ledger.restored)
     at = now()
     away = at - restored.last_commit_at if restored.last_commit_at else timedelta(0)
-    known = [stored for stored in restored.stored if stored.state.id in registry.devices]
+    known = [
+        stored
+        for stored in restored.stored
+        if stored.state is None or stored.state.id in registry.devices
+    ]
     engine.restore(
-        (stored.state for stored in known),
+        (stored.state for stored in known if stored.state is not None),
         (alert for stored in known for alert in stored.alerts),
         now=at,
         away=max(away, timedelta(0)),
@@ -217,6 +224,6 @@ def _access(settings: Settings) -> Access:
 def _tell_pages(changes: Changes, registry: Registry, batch: Commit) -> None:
     """Say which sites' pages are out of date."""
     sites = {registry.devices[report.device].site: False for report in batch.reports}
-    sites |= {alert.site: True for alert in batch.changes}
+    sites |= {change.alert.site: True for change in batch.changes}
     for site, alerts in sites.items():
         changes.tell(Change(site, alerts))

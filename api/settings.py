@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     sites_file: Path | None = Field(
         default=None, description="TOML file of areas, sites and devices (docs/sites.md)"
     )
+    policy_file: Path | None = Field(
+        default=None, description="TOML file of the rules' limits (docs/policy.md)"
+    )
     log: Literal["human", "json"] = Field(
         default="human", description="form of the log: human or json"
     )

@@ -1,4 +1,4 @@
-"""The sites file: which areas, sites and devices there are, and what is allowed where.
+"""The sites file: which areas, sites and devices there are, and when each site is closed.
 
 One TOML file, written by the operator, read at start (docs/sites.md explains every key).
 A mistake in it stops the start, with the key and what is allowed there: half a policy
@@ -16,8 +16,8 @@ from api.sites_schedule import ScheduleWrong, SiteCalendar, schedule_of, site_ca
 from ingest.errors import ChargewatchError
 from ingest.registry import Area, Device, Site
 from ingest.wire import bad_name
-from rules.policy import Band, SitePolicy
 from rules.readings import DeviceId
+from rules.schedule import Schedule
 
 
 class SitesFileWrong(ChargewatchError):
@@ -58,7 +58,11 @@ def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
     areas = tuple(Area(id=key, name=part.name) for key, part in file.areas.items())
     sites = tuple(
         Site(
-            id=key, area=key.partition("/")[0], name=part.name, policy=_policy(key, part, year)
+            id=key,
+            area=key.partition("/")[0],
+            name=part.name,
+            schedule=_schedule(key, part, year),
+            carrier=part.carrier,
         )
         for key, part in file.sites.items()
     )
@@ -73,40 +77,11 @@ def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
     return Declared(areas, sites, devices, tuple(each for each in calendars if each))
 
 
-def _policy(site: str, part: SitePart, year: int) -> SitePolicy:
-    where = f'sites."{site}"'
+def _schedule(site: str, part: SitePart, year: int) -> Schedule:
     try:
-        schedule = schedule_of(part, year)
-        socket_limit = Band(part.socket_limit_w, part.socket_clear_w)
-        pile_limit = Band(part.pile_limit_w, part.pile_clear_w)
-        heat = Band(part.heat_c, part.heat_clear_c)
+        return schedule_of(part, year)
     except ScheduleWrong as error:
-        raise SitesFileWrong(f"{where}.{error}") from error
-    except ValueError as error:
-        raise SitesFileWrong(f"{where}: {error}") from error
-    if part.battery_clear_pct < part.battery_low_pct:
-        raise SitesFileWrong(f"{where}.battery_clear_pct: at least battery_low_pct")
-    return SitePolicy(
-        schedule=schedule,
-        after_hours_grace=timedelta(minutes=part.grace_min),
-        warn_before=timedelta(minutes=part.warn_before_min),
-        charging_w_min=part.charging_w_min,
-        socket_limit_w=socket_limit,
-        pile_limit_w=pile_limit,
-        overload_hold=timedelta(seconds=part.overload_hold_s),
-        overload_keep_firing=timedelta(seconds=part.overload_keep_firing_s),
-        heat_c=heat,
-        heat_hold=timedelta(seconds=part.heat_hold_s),
-        heat_keep_firing=timedelta(seconds=part.heat_keep_firing_s),
-        relay_off_w=part.relay_off_w,
-        relay_off_hold=timedelta(seconds=part.relay_off_hold_s),
-        battery_low_pct=part.battery_low_pct,
-        battery_clear_pct=part.battery_clear_pct,
-        clock_wrong_after=timedelta(minutes=part.clock_wrong_after_min),
-        undeclared_after=timedelta(minutes=part.undeclared_after_min),
-        charger_silent_after=timedelta(minutes=part.charger_silent_after_min),
-        smoke_silent_after=timedelta(minutes=part.smoke_silent_after_min),
-    )
+        raise SitesFileWrong(f'sites."{site}".{error}') from error
 
 
 def _device(part: DevicePart, sites: Iterable[str], dialects: frozenset[str]) -> Device:

@@ -12,12 +12,7 @@ import msgspec
 from ingest.registry import Name
 from rules.readings import Kind
 
-Watts = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
-Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=14 * 24 * 60)]
-MinutesOfADay = Annotated[float, msgspec.Meta(ge=0, le=24 * 60)]
 
 
 class AreaPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,27 +44,7 @@ class SitePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     extra_holidays: tuple[date, ...] = ()
     extra_workdays: tuple[date, ...] = ()
     exceptions: tuple[ExceptionPart, ...] = ()
-    grace_min: MinutesOfADay = 10.0
-    warn_before_min: MinutesOfADay = 0.0
-    charging_w_min: Watts = 15.0
-    socket_limit_w: Watts = 1000.0
-    socket_clear_w: Watts = 700.0
-    pile_limit_w: Watts = 8700.0
-    pile_clear_w: Watts = 7800.0
-    overload_hold_s: Seconds = 30.0
-    overload_keep_firing_s: Seconds = 60.0
-    heat_c: Celsius = 80.0
-    heat_clear_c: Celsius = 65.0
-    heat_hold_s: Seconds = 30.0
-    heat_keep_firing_s: Seconds = 60.0
-    relay_off_w: Watts = 30.0
-    relay_off_hold_s: Seconds = 60.0
-    battery_low_pct: Percent = 10.0
-    battery_clear_pct: Percent = 20.0
-    clock_wrong_after_min: Minutes = 60.0
-    undeclared_after_min: Minutes = 10.0
-    charger_silent_after_min: Minutes = 8.0
-    smoke_silent_after_min: Minutes = 25 * 60.0
+    carrier: str = ""
 
 
 class DevicePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

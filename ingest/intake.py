@@ -25,7 +25,7 @@ from ingest.wire import (
     Rejected,
     Said,
 )
-from rules.alerts import Alert
+from rules.alerts import Change
 from rules.engine import Engine
 from rules.readings import ClockState, Report
 
@@ -37,7 +37,7 @@ DIGEST = "="
 the broker says that it repeats itself; else they may be two of a sensor that says "no
 smoke" once an hour, in the same words."""
 
-Announce = Callable[[Alert], Iterable[ToTell]]
+Announce = Callable[[Change], Iterable[ToTell]]
 """Says who is to be told of an alert's transition; asked before the commit."""
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -176,13 +176,12 @@ class Intake:
         engine = self._engine
         batch.registered += self._registry.take_news()
         batch.states = [
-            (device, _pack(Stored(state, engine.alerts_of(device))))
-            for device in engine.touched
-            if (state := engine.device(device)) is not None
+            (str(subject), _pack(Stored(engine.state_of(subject), engine.alerts_of(subject))))
+            for subject in engine.touched
         ]
         engine.touched.clear()
         batch.journal = packed(batch.reports) if batch.reports else b""
-        batch.to_tell += [told for alert in batch.changes for told in self._announce(alert)]
+        batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
 
     def _find_route(self, topic: str) -> Route | Rejected | Ignored:
         if len(self._routes) >= ROUTES_MAX:
@@ -215,10 +214,10 @@ class Intake:
         return device
 
 
-def _changed(batch: Commit, changes: list[Alert], arrived: datetime) -> None:
+def _changed(batch: Commit, changes: list[Change], arrived: datetime) -> None:
     batch.changes += changes
-    for alert in changes:
-        batch.arrived[alert.episode] = arrived
+    for change in changes:
+        batch.arrived[change.alert.episode] = arrived
 
 
 def digest_of(message: Message) -> str:

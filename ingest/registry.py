@@ -12,8 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ingest.wire import Profile
-from rules.policy import DeviceProfile, SitePolicy
+from rules.alerts import EVERYTHING, Group, GroupKind
+from rules.policies import BUILT_IN, Policies
+from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Reading
+from rules.schedule import Schedule
 
 UNDECLARED = "undeclared"
 DEVICES_MAX = 200_000
@@ -38,7 +41,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     area: str
     name: Name
     declared: bool = True
-    policy: SitePolicy = SitePolicy()
+    schedule: Schedule = Schedule.nightly()
+    carrier: str = ""
+    """Whose network its devices speak through; empty: nobody said."""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +92,9 @@ class Registry:
         self.devices = {device.id: device for device in devices}
         self._named = {(device.dialect, device.name): device.id for device in devices}
         self._profiles: dict[DeviceId, DeviceProfile] = {}
+        self._policies = BUILT_IN
+        self._policy_of: dict[DeviceId | Group, Policy] = {}
+        self._groups_of: dict[str, tuple[Group, ...]] = {}
         self._strangers = sum(not device.declared for device in self.devices.values())
         self.news: list[Entry] = []
 
@@ -180,12 +188,52 @@ class Registry:
             )
         return profile
 
-    def policy_of(self, site: str) -> SitePolicy:
-        return self.sites[site].policy
+    @property
+    def policies(self) -> Policies:
+        """What the policy file says."""
+        return self._policies
+
+    def apply(self, policies: Policies) -> None:
+        """Put other limits in force, from the next judgement on."""
+        self._policies = policies
+        self._policy_of.clear()
+
+    def policy_of(self, device: DeviceId) -> Policy:
+        """Return the limits in force for a device."""
+        found = self._policy_of.get(device)
+        if found is None:
+            site = self.devices[device].site
+            found = self._policies.resolve(site, device, self.sites[site].schedule)
+            self._policy_of[device] = found
+        return found
+
+    def site_policy_of(self, site: str) -> Policy:
+        """Return the limits in force for a site as a whole."""
+        return self.group_policy_of(Group(GroupKind.SITE, site))
+
+    def group_policy_of(self, group: Group) -> Policy:
+        """Return the limits of a site, or (of any wider group) the default ones."""
+        found = self._policy_of.get(group)
+        if found is None:
+            known = self.sites.get(group.name) if group.kind is GroupKind.SITE else None
+            schedule = known.schedule if known else Schedule.nightly()
+            found = self._policies.resolve(known.id if known else "", None, schedule)
+            self._policy_of[group] = found
+        return found
+
+    def groups_of_site(self, site: str) -> tuple[Group, ...]:
+        """Return the groups of a site's devices, from the narrowest to the widest."""
+        found = self._groups_of.get(site)
+        if found is None:
+            groups = [Group(GroupKind.SITE, site)]
+            if carrier := self.sites[site].carrier:
+                groups.append(Group(GroupKind.CARRIER, carrier))
+            found = self._groups_of[site] = (*groups, EVERYTHING)
+        return found
 
     def codec_profile(self, device: Device) -> Profile:
         """Return what a codec may know of a device."""
-        return Profile(device.kind, ZoneInfo(self.policy_of(device.site).schedule.zone_name))
+        return Profile(device.kind, ZoneInfo(self.sites[device.site].schedule.zone_name))
 
     def take_news(self) -> Iterator[Entry]:
         """Yield what is new since the last call, areas before their sites and devices."""
@@ -213,10 +261,13 @@ class Registry:
                 self.areas[entry.id] = entry
             case Site():
                 self.sites[entry.id] = entry
+                self._groups_of.pop(entry.id, None)
+                self._policy_of.clear()
             case Device():
                 self.devices[entry.id] = entry
                 self._named[entry.dialect, entry.name] = entry.id
                 self._profiles.pop(entry.id, None)
+                self._policy_of.pop(entry.id, None)
         self.news.append(entry)
 
 

@@ -8,113 +8,131 @@ Time is our own clock, at arrival: a device's clock may be minutes off (docs/dec
 003), and a hold measured on it would be too long or no hold at all.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from msgspec.structs import replace
-
-from rules.alerts import Alert, AlertKey, State, next_alert, opened
-from rules.policy import DeviceProfile, SitePolicy
+from rules.alerts import EVERYTHING, Alert, AlertKey, Change, Group, GroupKind, Subject
+from rules.book import AlertBook
+from rules.deadlines import Deadlines
+from rules.groups import GroupState
+from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
-from rules.rule import Breach, DeviceRule, Moment, Rule, SocketRule, Verdict
+from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
 from rules.schedule import Calendar
 from rules.subject import DeviceState, Values
+from rules.verdict import Breach, Verdict
 
-R = TypeVar("R", bound=Rule)
-ProfileOf = Callable[[DeviceId], DeviceProfile]
-PolicyOf = Callable[[str], SitePolicy]
+R = TypeVar("R", bound=PartRule)
 
-MICROSECOND = timedelta(microseconds=1)
+WIDENING = {kind: rank for rank, kind in enumerate(GroupKind)}
+
+
+class Places(Protocol):
+    """Who is who and what is allowed where; asked at each judgement, so that a change of
+    the registry or the policy is in force from the next message on.
+    """
+
+    def profile_of(self, device: DeviceId) -> DeviceProfile: ...
+
+    def policy_of(self, device: DeviceId) -> Policy: ...
+
+    def group_policy_of(self, group: Group) -> Policy:
+        """Return the policy of a site; of any wider group the default one."""
+        ...
+
+    def groups_of_site(self, site: str) -> tuple[Group, ...]:
+        """Return the site and the groups that it belongs to itself."""
+        ...
 
 
 class Engine:
-    """Holds what is known of each device; returns the alerts that changed.
-
-    `profile_of` and `policy_of` are asked at each judgement, so that a change of the
-    registry or the policy is in force from the next message on.
-    """
+    """Holds what is known of each device; returns the alerts that changed."""
 
     def __init__(
         self,
         socket_rules: Iterable[SocketRule],
         device_rules: Iterable[DeviceRule],
-        profile_of: ProfileOf,
-        policy_of: PolicyOf,
+        group_rules: Iterable[GroupRule],
+        places: Places,
     ) -> None:
         self._socket_rules = _by_kind(socket_rules)
         self._device_rules = _by_kind(device_rules)
-        self._profile_of, self._policy_of = profile_of, policy_of
+        group_rules = tuple(group_rules)
+        self._group_rules = {
+            kind: tuple(rule for rule in group_rules if rule.group is kind)
+            for kind in GroupKind
+        }
+        self._places = places
         self._devices: dict[DeviceId, DeviceState] = {}
-        self._alerts: dict[DeviceId, dict[AlertKey, Alert]] = {}
-        self._deadlines: list[tuple[datetime, DeviceId]] = []
-        self._scheduled: dict[DeviceId, datetime] = {}
+        self._book = AlertBook()
+        self._deadlines = Deadlines()
         self._calendar = Calendar()
+        self._within: dict[DeviceId, tuple[Group, ...]] = {}
         self._blind_since: datetime | None = None
-        self._last_now: datetime | None = None
-        self._begun_now = 0
-        self.touched: set[DeviceId] = set()
-        """Devices whose state changed; the caller empties it when it has stored them."""
+        self.touched: set[Subject] = self._book.touched
+        """Devices and groups whose state changed; the caller empties it when it has stored
+        them."""
 
     # --- what is known -------------------------------------------------------------
 
     def device(self, device: DeviceId) -> DeviceState | None:
         return self._devices.get(device)
 
+    def state_of(self, subject: Subject) -> DeviceState | None:
+        """Return what is remembered of a device; None of a group, which has no memory."""
+        return None if isinstance(subject, Group) else self._devices.get(subject)
+
     def devices(self) -> Iterator[DeviceState]:
         return iter(self._devices.values())
 
-    def alerts_of(self, device: DeviceId) -> tuple[Alert, ...]:
-        """Return the open alerts of a device, pending ones included."""
-        return tuple(self._alerts.get(device, {}).values())
+    def group(self, group: Group) -> GroupState:
+        return self._book.group(group)
+
+    def alerts_of(self, subject: Subject) -> tuple[Alert, ...]:
+        """Return the open alerts of a device or a group, pending ones included."""
+        return self._book.of(subject)
 
     def open_alerts(self) -> Iterator[Alert]:
-        for alerts in self._alerts.values():
-            yield from alerts.values()
+        return iter(self._book)
 
     # --- what happens --------------------------------------------------------------
 
-    def observe(self, report: Report, now: datetime) -> list[Alert]:
-        """Take one message; return the alerts that fired or were resolved by it."""
+    def observe(self, report: Report, now: datetime) -> list[Change]:
+        """Take one message; return what happened to alerts by it."""
         state = self._devices.get(report.device)
-        profile = self._profile_of(report.device)
+        profile = self._places.profile_of(report.device)
         if state is None:
             state = DeviceState(report.device, profile.site)
             self._devices[report.device] = state
         state.site, state.kind = profile.site, profile.kind
         state.take(report)
         self.touched.add(report.device)
-        return self._judge(state, profile, now)
+        self._judge(state, profile, now)
+        return self._settled(now)
 
-    def advance(self, now: datetime) -> list[Alert]:
+    def advance(self, now: datetime) -> list[Change]:
         """Let time pass to `now`; call it at `next_deadline` or later."""
-        changes: list[Alert] = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            at, device = heapq.heappop(self._deadlines)
-            if self._scheduled.get(device) == at:
-                del self._scheduled[device]
-                changes += self._judge(self._devices[device], self._profile_of(device), now)
-        return changes
+        while (subject := self._deadlines.pop_due(now)) is not None:
+            if isinstance(subject, Group):
+                self._book.unsettled.add(subject)
+            elif (state := self._devices.get(subject)) is not None:
+                self._judge(state, self._places.profile_of(subject), now)
+        return self._settled(now)
 
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which an alert may change without a new message."""
-        while (
-            self._deadlines
-            and self._scheduled.get(self._deadlines[0][1]) != (self._deadlines[0][0])
-        ):
-            heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        return self._deadlines.next()
 
     def expect(self, device: DeviceId, now: datetime) -> None:
         """Wait for a device that ought to be there; it is silent if it is never heard."""
         if device not in self._devices:
-            profile = self._profile_of(device)
+            profile = self._places.profile_of(device)
             self._devices[device] = DeviceState(
                 device, profile.site, profile.kind, waiting_since=now
             )
             self.touched.add(device)
-            self._schedule(device, now)
+            self._deadlines.wake(device, now)
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
@@ -126,7 +144,14 @@ class Engine:
             return
         self._excuse(now - self._blind_since, now)
         self._blind_since = None
-        self._judge_all_soon(now)
+        self.judge_all(now)
+
+    def judge_all(self, now: datetime) -> None:
+        """Judge everything at the next `advance`: the policy has changed, or hearing has."""
+        for device in self._devices:
+            self._deadlines.wake(device, now)
+        for group in self._book.groups:
+            self._deadlines.wake(group, now)
 
     def restore(
         self,
@@ -138,12 +163,13 @@ class Engine:
     ) -> None:
         """Take up what was stored; `away` is how long nobody listened."""
         self._devices = {state.id: state for state in devices}
-        self._alerts = {}
-        for alert in alerts:
-            self._alerts.setdefault(alert.key.device, {})[alert.key] = alert
+        for state in self._devices.values():
+            self._enrol(state, self._places.profile_of(state.id))
+        self._book.restore(alerts)
+        self.touched.clear()
         if away > timedelta(0):
             self._excuse(away, now)
-        self._judge_all_soon(now)
+        self.judge_all(now)
 
     # --- inside --------------------------------------------------------------------
 
@@ -154,45 +180,116 @@ class Engine:
                 state.waiting_since = min(state.waiting_since + gap, now)
                 self.touched.add(state.id)
 
-    def _judge_all_soon(self, now: datetime) -> None:
-        for device in self._devices:
-            self._schedule(device, now)
-
-    def _judge(self, state: DeviceState, profile: DeviceProfile, now: datetime) -> list[Alert]:
+    def _judge(self, state: DeviceState, profile: DeviceProfile, now: datetime) -> None:
         """Ask every rule for the device's kind; `_apply` only for what may change an alert."""
-        policy = self._policy_of(state.site)
+        policy = self._places.policy_of(state.id)
         fresh_for = profile.silent_after or policy.silent_after(profile.kind)
         hearing = self._blind_since is None
         moment = Moment(now, policy, profile, fresh_for, self._calendar, hearing)
-        changes: list[Alert] = []
+        within = self._enrol(state, profile)
         parts, wake = state.metered_parts, None
-        alerted = state.id in self._alerts
+        alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:
             for part in parts:
                 verdict = rule.judge(part, state, moment)
+                due = verdict.recheck_at
                 if alerted or type(verdict) is Breach:
-                    due = self._apply(rule, part.channel, state, moment, verdict, changes)
-                else:
-                    due = verdict.recheck_at
+                    key = AlertKey(rule.name, state.id, part.channel)
+                    due = self._apply(rule, key, within, policy, verdict, now)
                 if due is not None and (wake is None or due < wake):
                     wake = due
         for device_rule in self._device_rules[state.kind]:
             verdict = device_rule.judge(state, moment)
+            due = verdict.recheck_at
             if alerted or type(verdict) is Breach:
-                due = self._apply(device_rule, None, state, moment, verdict, changes)
-            else:
-                due = verdict.recheck_at
+                key = AlertKey(device_rule.name, state.id)
+                due = self._apply(device_rule, key, within, policy, verdict, now)
             if due is not None and (wake is None or due < wake):
                 wake = due
         if wake is not None:
-            self._schedule(state.id, wake)
-        if state.id in self._alerts:
-            changes += self._let_go(state, parts, now)
-        return changes
+            self._deadlines.wake(state.id, wake)
+        self._draw(state, parts, moment, within)
+        if state.id in self._book:
+            self._let_go(state, parts, now)
 
-    def _let_go(
-        self, state: DeviceState, parts: Iterable[Values], now: datetime
-    ) -> list[Alert]:
+    def _apply(  # noqa: PLR0913, PLR0917  (one judgement, written down)
+        self,
+        rule: Rule,
+        key: AlertKey,
+        within: tuple[Group, ...],
+        policy: Policy,
+        verdict: Verdict,
+        now: datetime,
+    ) -> datetime | None:
+        """Move one alert on; return when it, or its rule, wants to be asked again."""
+        due = self._book.move(
+            key, within, verdict, severity=rule.severity, timing=rule.timing(policy), now=now
+        )
+        wake = _earlier(verdict.recheck_at, due)
+        if wake is not None and wake <= now:  # else the caller would wake for ever
+            raise ValueError(f"{rule.name} asked at {now} to be asked again at {wake}")
+        return wake
+
+    def _settled(self, now: datetime) -> list[Change]:
+        """Ask the rules of the groups whose facts changed; return all that is news.
+
+        From the narrowest group to the widest, each once: no rule looks at the alerts of a
+        group as wide as its own.
+        """
+        unsettled = self._book.unsettled
+        while unsettled:
+            group = min(unsettled, key=lambda each: WIDENING[each.kind])
+            self._judge_group(group, now)
+            unsettled.discard(group)
+        return self._book.take_changes()
+
+    def _judge_group(self, group: Group, now: datetime) -> None:
+        rules = self._group_rules[group.kind]
+        if not rules:
+            return
+        state, policy = self._book.group(group), self._places.group_policy_of(group)
+        moment = GroupMoment(now, policy, self._blind_since is None)
+        within = self._within_group(group)
+        for rule in rules:
+            key = AlertKey(rule.name, None, None, group)
+            due = self._apply(rule, key, within, policy, rule.judge(state, moment), now)
+            if due is not None:
+                self._deadlines.wake(group, due)
+
+    def _within_group(self, group: Group) -> tuple[Group, ...]:
+        if group.kind is GroupKind.SITE:
+            return self._places.groups_of_site(group.name)
+        return (group,) if group == EVERYTHING else (group, EVERYTHING)
+
+    def _enrol(self, state: DeviceState, profile: DeviceProfile) -> tuple[Group, ...]:
+        """Return the groups of a device, where it is a member as soon as it is waited for."""
+        within = self._places.groups_of_site(profile.site)
+        known = self._within.get(state.id)
+        if known is not within and known != within:
+            for group in known or ():
+                self._book.group(group).dismiss(state.id)
+            self._within[state.id] = within
+        if state.waiting_since is not None:
+            for group in within:
+                if self._book.group(group).enrol(state.id, state.kind):
+                    self._book.unsettled.add(group)
+        return within
+
+    def _draw(
+        self,
+        state: DeviceState,
+        parts: Iterable[Values],
+        moment: Moment,
+        within: tuple[Group, ...],
+    ) -> None:
+        """Add what the device draws to what its site draws, if anybody wants to know."""
+        if not moment.policy.site_overload.feeder_w:
+            return
+        power_w = sum(part.fresh_power_w(moment.now, moment.fresh_for) or 0.0 for part in parts)
+        if self._book.group(within[0]).draws(state.id, power_w):
+            self._book.unsettled.add(within[0])
+
+    def _let_go(self, state: DeviceState, parts: Iterable[Values], now: datetime) -> None:
         """End what no rule asks about any more, which would else be open for ever.
 
         The device turned out to be of another kind, or to have sockets.
@@ -204,81 +301,9 @@ class Engine:
             for channel in channels
         }
         asked |= {(rule.name, None) for rule in self._device_rules[state.kind]}
-        over = [
-            alert
-            for alert in self.alerts_of(state.id)
-            if (alert.key.rule, alert.key.channel) not in asked
-        ]
-        for alert in over:
-            self._remember(alert.key, None)
-            self.touched.add(state.id)
-        return [
-            replace(alert, state=State.RESOLVED, since=now)
-            for alert in over
-            if alert.state is State.FIRING
-        ]
-
-    def _apply(  # noqa: PLR0913, PLR0917  (one judgement, written down)
-        self,
-        rule: Rule,
-        channel: int | None,
-        state: DeviceState,
-        moment: Moment,
-        verdict: Verdict,
-        changes: list[Alert],
-    ) -> datetime | None:
-        """Move one alert on; return when it, or its rule, wants to be asked again."""
-        key, now = AlertKey(rule.name, state.id, channel), moment.now
-        before = self._alerts.get(state.id, {}).get(key)
-        if before is None and type(verdict) is not Breach:
-            return verdict.recheck_at
-        timing = rule.timing(moment.policy)
-        after = before
-        if after is None and type(verdict) is Breach:
-            after = opened(key, rule.severity, state.site, verdict.evidence, now)
-            after = replace(after, began_at=self._beginning(now))
-        if after is not None:
-            after = next_alert(after, verdict, timing, now)
-        if after is not before:
-            self._remember(key, after)
-            self.touched.add(state.id)
-            if after is not None and _is_news(before, after):
-                changes.append(after)
-        due = after.due(verdict, timing) if after else None
-        wake = _earlier(verdict.recheck_at, due)
-        if wake is not None and wake <= now:  # else the caller would wake for ever
-            raise ValueError(f"{rule.name} asked at {now} to be asked again at {wake}")
-        return wake
-
-    def _beginning(self, now: datetime) -> datetime:
-        """Return a moment that names no other episode.
-
-        In one batch an alert may fire, end and fire again, all of it judged at one `now`.
-        """
-        if now != self._last_now:
-            self._last_now, self._begun_now = now, 0
-        self._begun_now += 1
-        return now + (self._begun_now - 1) * MICROSECOND
-
-    def _remember(self, key: AlertKey, alert: Alert | None) -> None:
-        alerts = self._alerts.setdefault(key.device, {})
-        if alert is None or alert.state is State.RESOLVED:
-            alerts.pop(key, None)
-        else:
-            alerts[key] = alert
-        if not alerts:
-            del self._alerts[key.device]
-
-    def _schedule(self, device: DeviceId, at: datetime) -> None:
-        """Wake at `at`, or at what is scheduled already if that is earlier.
-
-        Waking too early costs one judgement; moving a deadline at every message would
-        fill the heap with old ones.
-        """
-        known = self._scheduled.get(device)
-        if known is None or at < known:
-            self._scheduled[device] = at
-            heapq.heappush(self._deadlines, (at, device))
+        for alert in self.alerts_of(state.id):
+            if (alert.key.rule, alert.key.channel) not in asked:
+                self._book.end(alert, now)
 
 
 def _by_kind(rules: Iterable[R]) -> dict[Kind, tuple[R, ...]]:
@@ -290,9 +315,3 @@ def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     if one is None or other is None:
         return one or other
     return min(one, other)
-
-
-def _is_news(before: Alert | None, after: Alert) -> bool:
-    """Say whether people are told: of firing and of its end, not of what is pending."""
-    was = before.state if before else State.PENDING
-    return after.state is not was

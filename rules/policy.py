@@ -1,63 +1,176 @@
-"""What is allowed where: the parameters of the rules for one site, and what a device is."""
+"""What is allowed where: the limits of every rule, and what a device is.
+
+Each struct below is a table of the policy file (docs/policy.md), each field one of its
+keys; `rules.policies` says which file entry is in force where. Powers are active watts. A
+figure without a source in docs/sources.md is ours, and says so.
+"""
 
 from datetime import timedelta
+from itertools import pairwise
+from typing import Annotated
 
 import msgspec
 
 from rules.readings import DeviceId, Kind
 from rules.schedule import Schedule
 
+Watts = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=2)]
 
-class Band(msgspec.Struct, frozen=True):
-    """A limit that is passed going up at `trigger` and left going down at `clear`."""
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+LONGEST = timedelta(days=31)
 
-    trigger: float
-    clear: float
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the policy. Raises ValueError for what contradicts itself."""
 
     def __post_init__(self) -> None:
-        if self.clear > self.trigger:
-            raise ValueError(f"clears at {self.clear}, above its trigger {self.trigger}")
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, timedelta) and not timedelta(0) <= value <= LONGEST:
+                raise ValueError(f"{name} must be between 0 s and 31 d")
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError if the values contradict each other."""
+
+    def check_order(self, *names: str) -> None:
+        """Raise ValueError unless the fields rise (or stay) in this order."""
+        for low, high in pairwise(names):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must be at most {high}")
 
 
-class SitePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters in force at one site. Powers are active watts."""
+class ChargingLimits(Limits, frozen=True):
+    min_w: Watts = 15.0
+    """From here on a socket charges: an idle charger draws a few watts, and meters see
+    their neighbours."""
+
+
+class OverloadLimits(Limits, frozen=True):
+    """One socket."""
+
+    warn_w: Watts = 800.0
+    act_w: Watts = 1000.0
+    """Operators' price tiers (540 to 800 W, 800 to 1200 W): a convention, no standard."""
+    clear_w: Watts = 700.0
+    hold: timedelta = 30 * SECOND
+    """AP3000 averages over 30 s; plugging in draws an inrush, and that is no fault."""
+    keep_firing: timedelta = 60 * SECOND
+
+    def check(self) -> None:
+        self.check_order("clear_w", "warn_w", "act_w")
+
+
+class PileOverloadLimits(OverloadLimits, frozen=True):
+    """All sockets of a pile."""
+
+    warn_w: Watts = 7800.0
+    act_w: Watts = 8700.0
+    """X10P firmware refuses sessions above 7.8 kW and limits a 12-way pile to 8.7 kW."""
+    clear_w: Watts = 7400.0
+
+
+class SiteOverloadLimits(Limits, frozen=True):
+    """All piles of a site, on one feeder."""
+
+    feeder_w: Watts = 0.0
+    """What the feeder carries; 0: nobody said, and the rule is off."""
+    warn_share: Share = 0.9
+    act_share: Share = 1.0
+    clear_share: Share = 0.85
+    """Ours: a cable's rating is a limit, and its fuse acts beyond it."""
+    hold: timedelta = 30 * SECOND
+    keep_firing: timedelta = 60 * SECOND
+
+    def check(self) -> None:
+        self.check_order("clear_share", "warn_share", "act_share")
+
+
+class AfterHoursLimits(Limits, frozen=True):
+    grace: timedelta = 10 * MINUTE
+
+
+class ClosingSoonLimits(Limits, frozen=True):
+    before: timedelta = timedelta(0)
+    """How long before closing time it is said that bikes still charge; 0: it is not."""
+
+
+class HeatLimits(Limits, frozen=True):
+    warn_c: Celsius = 65.0
+    act_c: Celsius = 80.0
+    """The AP3000's own alarm is at 80 C over 30 s; X10P firmware warned at 65 C."""
+    clear_c: Celsius = 60.0
+    hold: timedelta = 30 * SECOND
+    keep_firing: timedelta = 60 * SECOND
+
+    def check(self) -> None:
+        self.check_order("clear_c", "warn_c", "act_c")
+
+
+class RelayWeldedLimits(Limits, frozen=True):
+    min_w: Watts = 30.0
+    """An X10P's meter shows 1 W for 100 W next door; 30 W is no crosstalk (ours)."""
+    hold: timedelta = 60 * SECOND
+
+
+class SensorBatteryLimits(Limits, frozen=True):
+    low_pct: Percent = 10.0
+    clear_pct: Percent = 20.0
+    """Ours: low enough to be no noise, early enough to buy a new one."""
+
+    def check(self) -> None:
+        self.check_order("low_pct", "clear_pct")
+
+
+class ClockWrongLimits(Limits, frozen=True):
+    after: timedelta = HOUR
+    """An AP3000 shows 1970 after each start, until it is set."""
+
+
+class UndeclaredDeviceLimits(Limits, frozen=True):
+    after: timedelta = 10 * MINUTE
+
+
+class SilenceLimits(Limits, frozen=True):
+    charger_after: timedelta = 8 * MINUTE
+    """Two and a half beats of an AP3000, which beats every 3 minutes."""
+    smoke_after: timedelta = 25 * HOUR
+    """A battery sensor reports once in 24 h."""
+    hold: timedelta = 2 * MINUTE
+    """Time for the neighbours to be missed too: then it is the site, not the device."""
+
+
+class SiteOutageLimits(Limits, frozen=True):
+    share: Share = 0.5
+    """ThingsBoard's users and ours: half a station does not die of old age at once."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All limits in force for one device, and the opening hours of its site."""
 
     schedule: Schedule = Schedule.nightly()
-    after_hours_grace: timedelta = timedelta(minutes=10)
-    warn_before: timedelta = timedelta(0)
-    """How long before closing time it is said that bikes still charge; 0: it is not."""
-    charging_w_min: float = 15.0
-    """An idle charger draws a few watts, and meters see their neighbours."""
-    socket_limit_w: Band = Band(trigger=1000.0, clear=700.0)
-    """The act level of operators' price tiers (800 to 1200 W): a convention, no standard."""
-    pile_limit_w: Band = Band(trigger=8700.0, clear=7800.0)
-    """X10P firmware refuses sessions above 7.8 kW and limits a 12-way pile to 8.7 kW."""
-    overload_hold: timedelta = timedelta(seconds=30)
-    """AP3000 averages over 30 s; plugging in draws an inrush, and that is no fault."""
-    overload_keep_firing: timedelta = timedelta(seconds=60)
-    heat_c: Band = Band(trigger=80.0, clear=65.0)
-    """The AP3000's own alarm is at 80 C over 30 s; X10P firmware warned at 65 C."""
-    heat_hold: timedelta = timedelta(seconds=30)
-    heat_keep_firing: timedelta = timedelta(seconds=60)
-    relay_off_w: float = 30.0
-    """An X10P's meter shows 1 W for 100 W next door; 30 W is no crosstalk (ours)."""
-    relay_off_hold: timedelta = timedelta(seconds=60)
-    battery_low_pct: float = 10.0
-    battery_clear_pct: float = 20.0
-    """Ours: low enough to be no noise, early enough to buy a new one."""
-    clock_wrong_after: timedelta = timedelta(hours=1)
-    """An AP3000 shows 1970 after each start, until it is set."""
-    undeclared_after: timedelta = timedelta(minutes=10)
-    charger_silent_after: timedelta = timedelta(minutes=8)
-    """Two and a half beats of an AP3000, which beats every 3 minutes."""
-    smoke_silent_after: timedelta = timedelta(hours=25)
-    """A battery sensor reports once in 24 h."""
+    charging: ChargingLimits = ChargingLimits()
+    overload: OverloadLimits = OverloadLimits()
+    pile_overload: PileOverloadLimits = PileOverloadLimits()
+    site_overload: SiteOverloadLimits = SiteOverloadLimits()
+    after_hours: AfterHoursLimits = AfterHoursLimits()
+    closing_soon: ClosingSoonLimits = ClosingSoonLimits()
+    heat: HeatLimits = HeatLimits()
+    relay_welded: RelayWeldedLimits = RelayWeldedLimits()
+    sensor_battery: SensorBatteryLimits = SensorBatteryLimits()
+    clock_wrong: ClockWrongLimits = ClockWrongLimits()
+    undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
+    silence: SilenceLimits = SilenceLimits()
+    site_outage: SiteOutageLimits = SiteOutageLimits()
 
     def silent_after(self, kind: Kind) -> timedelta:
         """Return how long a device of this kind may say nothing."""
         if kind is Kind.SMOKE:
-            return self.smoke_silent_after
-        return self.charger_silent_after
+            return self.silence.smoke_after
+        return self.silence.charger_after
 
 
 class SessionPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,4 +214,4 @@ class DeviceProfile(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = Kind.UNKNOWN
     declared: bool = True
     silent_after: timedelta | None = None
-    """Overrides the site's figure for devices of this kind."""
+    """Overrides the policy's figure for devices of this kind."""

@@ -80,8 +80,8 @@ class Values(msgspec.Struct, omit_defaults=True):
                     del recent[0]
 
     def fresh_power_w(self, now: datetime, within: timedelta) -> float | None:
-        """Return the power, unless it was heard longer than `within` ago or never."""
-        if self.power_at is None or now - self.power_at > within:
+        """Return the power, unless it was heard `within` ago, or longer, or never."""
+        if self.power_at is None or now - self.power_at >= within:
             return None
         return self.power_w
 
@@ -94,7 +94,7 @@ class Values(msgspec.Struct, omit_defaults=True):
 
     def fresh_relay_on(self, now: datetime, within: timedelta) -> bool | None:
         """Return what the relay is said to be, unless that is old or was never said."""
-        if self.relay_at is None or now - self.relay_at > within:
+        if self.relay_at is None or now - self.relay_at >= within:
             return None
         return self.relay_on
 

@@ -9,11 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rules.alerts import Alert, AlertKey, State, next_alert, opened, worse
+from rules.alerts import (
+    Alert,
+    AlertKey,
+    Change,
+    Group,
+    GroupKind,
+    State,
+    next_alert,
+    opened,
+    worse,
+)
 from rules.engine import Engine
-from rules.policy import DeviceProfile, SitePolicy
+from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Reading, Report
-from rules.rule import (
+from rules.rule import Moment
+from rules.subject import DeviceState, Values
+from rules.verdict import (
     BETWEEN,
     CLEAR,
     UNKNOWN,
@@ -21,21 +33,20 @@ from rules.rule import (
     Breach,
     Clear,
     Evidence,
-    Moment,
     Severity,
     Timing,
     Unknown,
     Verdict,
 )
-from rules.schedule import Schedule
-from rules.subject import DeviceState, Values
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-KEY = AlertKey("overload", DeviceId("town/north/pile-1"), 1)
+PILE = DeviceId("town/north/pile-1")
+KEY = AlertKey("overload", PILE, 1)
 TIMING = Timing(hold=30 * SECOND, keep_firing=60 * SECOND)
 BREACH = Breach(Evidence(1200.0, 1000.0, "W"))
-PENDING = opened(KEY, Severity.CRITICAL, "town/north", BREACH.evidence, START)
+NORTH = Group(GroupKind.SITE, "town/north")
+PENDING = opened(KEY, Severity.CRITICAL, (NORTH,), BREACH.evidence, START)
 FIRING = replace(PENDING, state=State.FIRING, since=START + 30 * SECOND)
 CLEARING = replace(FIRING, clear_since=START + 40 * SECOND)
 
@@ -144,11 +155,27 @@ class Told:
         self.verdict: Verdict = CLEAR
         self._timing = timing
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return self._timing
 
     def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
         return self.verdict
+
+
+class OnePile:
+    """A place with one charger, and the built-in policy."""
+
+    def profile_of(self, device: DeviceId) -> DeviceProfile:
+        return DeviceProfile(id=device, site=NORTH.name, kind=Kind.CHARGER)
+
+    def policy_of(self, device: DeviceId) -> Policy:  # noqa: ARG002
+        return Policy()
+
+    def group_policy_of(self, group: Group) -> Policy:  # noqa: ARG002
+        return Policy()
+
+    def groups_of_site(self, site: str) -> tuple[Group, ...]:
+        return (Group(GroupKind.SITE, site),)
 
 
 VERDICTS: dict[str, Verdict] = {
@@ -172,10 +199,8 @@ class Life(NamedTuple):
 
 def lived(timing: Timing, steps: list[tuple[int, str]]) -> Life:
     rule, at = Told(timing), START
-    profile = DeviceProfile(id=KEY.device, site="north", kind=Kind.CHARGER)
-    policy = SitePolicy(schedule=Schedule.nightly())
-    engine = Engine((rule,), (), lambda _: profile, lambda _: policy)
-    changes: list[Alert] = []
+    engine = Engine((rule,), (), (), OnePile())
+    changes: list[Change] = []
     said: list[tuple[datetime, str]] = []
     open_at_most = 0
     for gap_s, verdict in steps:
@@ -185,15 +210,15 @@ def lived(timing: Timing, steps: list[tuple[int, str]]) -> Life:
         rule.verdict = VERDICTS[verdict]
         said.append((at, verdict))
         report = Report(
-            device=KEY.device,
+            device=PILE,
             at=at,
             received_at=at,
             identity=str(len(said)),
             readings=(Reading(channel=1, power_w=1.0),),
         )
         changes += engine.observe(report, at)
-        open_at_most = max(open_at_most, len(engine.alerts_of(KEY.device)))
-    return Life(changes, said, open_at_most)
+        open_at_most = max(open_at_most, len(engine.alerts_of(PILE)))
+    return Life([change.alert for change in changes], said, open_at_most)
 
 
 @given(timings, lives)

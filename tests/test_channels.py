@@ -37,7 +37,7 @@ from api.channels.webhook import (
     verify,
 )
 from api.settings import SmtpSettings
-from rules.rule import Severity
+from rules.verdict import Severity
 
 HOST = "127.0.0.1"
 NOW = datetime(2026, 1, 5, 8, 0, 1, tzinfo=UTC)

@@ -23,7 +23,7 @@ from ingest.ledger.store import Ledger, open_ledger
 from ingest.registry import Area, Device, Name, Registry, Site
 from rules.alerts import Alert, AlertKey, State
 from rules.readings import DeviceId, Kind
-from rules.rule import Evidence, Severity
+from rules.verdict import Evidence, Severity
 
 NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

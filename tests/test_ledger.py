@@ -26,9 +26,9 @@ from ingest.registry import Area, Device, Gone, Name, Site
 from rules.alerts import Alert, AlertKey, State
 from rules.policy import Band, SitePolicy
 from rules.readings import DeviceId, Kind, Reading, Report
-from rules.rule import Evidence, Severity
 from rules.schedule import Schedule, Window
 from rules.subject import DeviceState
+from rules.verdict import Evidence, Severity
 
 NOON = datetime(2026, 1, 5, 4, 0, 0, 123456, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

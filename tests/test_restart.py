@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from rules.alerts import Alert
+from rules.alerts import Change
 from tests.test_scenarios import Player, Scenario, all_scenarios
 
 
@@ -31,5 +31,5 @@ def cuts(played: Scenario) -> list[datetime]:
     return found
 
 
-def episodes(changes: list[Alert]) -> list[tuple[str, Alert]]:
-    return [(alert.episode, alert) for alert in changes]
+def episodes(changes: list[tuple[datetime, Change]]) -> list[tuple[str, Change]]:
+    return [(change.alert.episode, change) for _, change in changes]

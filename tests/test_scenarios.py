@@ -5,7 +5,8 @@ north in Shanghai unless it says otherwise. A time that is earlier than the line
 the next day.
 
     # fires after 30 s above the limit
-    north closed = ["22:00-05:00"]           keys of the sites file, before the first time
+    north closed = ["22:00-05:00"]           keys of the sites file, before the first time,
+    north overload.hold = "5 s"              or, with a dot, of the policy file
     day 2026-01-05                           a Monday; without it, that one
     08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
     08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
@@ -34,21 +35,22 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from api import policy_file
 from api.sites import parsed
 from ingest.ledger.commit import Stored
 from ingest.registry import Registry
 from ingest.timing import timed
 from ingest.wire import Said
 from rules import catalog
-from rules.alerts import Alert
+from rules.alerts import Alert, Change, Group, Subject, Transition
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
-from rules.rule import Evidence
+from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 MONDAY = date(2026, 1, 5)
-SITE_KEY = re.compile(r"(\w+) (\w+ = .+)")
+SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
@@ -114,7 +116,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
         if is_message(words)
     }
     registry = declared(keys, devices, day.year)
-    zone = registry.policy_of(f"town/{next(iter(keys), 'north')}").schedule.zone
+    zone = registry.sites[f"town/{next(iter(keys), 'north')}"].schedule.zone
     moments = [
         Line(datetime.combine(day, clock, zone).astimezone(UTC), words)
         for day, clock, words in timeline
@@ -144,14 +146,25 @@ def declared(keys: dict[str, list[str]], devices: Iterable[str], year: int) -> R
     text = ['[areas.town]\nname = {zh = "镇", en = "Town"}']
     for site in sorted({"north", *keys, *(device.split("/")[1] for device in devices)}):
         text += [f'[sites."town/{site}"]\nname = {{zh = "站", en = "Site"}}']
-        text += keys.get(site, [])
+        text += [key for key in keys.get(site, []) if not is_limit(key)]
     for device in sorted(devices):
         kind = "smoke" if "/smoke-" in device else "charger"
         text.append(f'[[devices]]\nid = "{device}"\nkind = "{kind}"')
     said = parsed("\n".join(text).encode(), frozenset({"native"}), year)
     registry = Registry([], [], [])
     registry.declare(said.areas, said.sites, said.devices, datetime(2026, 1, 1, tzinfo=UTC))
+    limits = [
+        line
+        for site, said in keys.items()
+        for line in (f'[site."town/{site}"]', *filter(is_limit, said))
+    ]
+    registry.apply(policy_file.parsed("\n".join(limits).encode()))
     return registry
+
+
+def is_limit(key: str) -> bool:
+    """Say whether a key is one of the policy file: those have a table before them."""
+    return "." in key.partition("=")[0]
 
 
 class Player:
@@ -159,13 +172,13 @@ class Player:
 
     def __init__(self, played: Scenario) -> None:
         self._played = played
-        self._engine = self._new_engine()
-        self._kept: dict[DeviceId, bytes] = {}
-        self._deaf_since: datetime | None = None
         self._declared: set[str] = set()
-        self.changes: list[Alert] = []
+        self._engine = self._new_engine()
+        self._kept: dict[Subject, bytes] = {}
+        self._deaf_since: datetime | None = None
+        self.changes: list[tuple[datetime, Change]] = []
 
-    def play(self, restarts_at: Iterable[datetime] = ()) -> list[Alert]:
+    def play(self, restarts_at: Iterable[datetime] = ()) -> list[tuple[datetime, Change]]:
         """Play it all, with further restarts that take no time, after what happens then."""
         restarts = iter(sorted(restarts_at))
         restart = next(restarts, None)
@@ -182,7 +195,7 @@ class Player:
 
     def _pass_time(self, until: datetime) -> None:
         while (due := self._engine.next_deadline()) and due <= until:
-            self.changes += self._engine.advance(due)
+            self._note(due, self._engine.advance(due))
             self._keep()
 
     def _happen(self, line: Line) -> None:
@@ -210,9 +223,12 @@ class Player:
                 self._deaf_since = None
                 self._engine.sighted(line.at)
             case _:
-                self.changes += self._engine.observe(self._report(line), line.at)
+                self._note(line.at, self._engine.observe(self._report(line), line.at))
                 return
-        self.changes += self._engine.advance(line.at)
+        self._note(line.at, self._engine.advance(line.at))
+
+    def _note(self, at: datetime, changes: Iterable[Change]) -> None:
+        self.changes += [(at, change) for change in changes]
 
     def _report(self, line: Line) -> Report:
         device, _, rest = line.words.partition(" ")
@@ -242,7 +258,7 @@ class Player:
         stored = [_unpack(blob) for blob in self._kept.values()]
         self._engine = self._new_engine()
         self._engine.restore(
-            (each.state for each in stored),
+            (each.state for each in stored if each.state is not None),
             (alert for each in stored for alert in each.alerts),
             now=at,
             away=away,
@@ -253,20 +269,27 @@ class Player:
         self._keep()
 
     def _keep(self) -> None:
-        for device in self._engine.touched:
-            state = self._engine.device(device)
-            assert state is not None
-            self._kept[device] = _pack(Stored(state, self._engine.alerts_of(device)))
+        engine = self._engine
+        for each in engine.touched:
+            self._kept[each] = _pack(Stored(engine.state_of(each), engine.alerts_of(each)))
         self._engine.touched.clear()
 
     def _new_engine(self) -> Engine:
-        registry = self._played.registry
-        return Engine(*catalog.rules_in_force(), self._profile_of, registry.policy_of)
+        places = WithStrangers(self._played.registry, self._declared)
+        return Engine(*catalog.rules_in_force(), places)
 
-    def _profile_of(self, device: DeviceId) -> DeviceProfile:
-        known = self._played.registry.profile_of(device)
+
+class WithStrangers(Registry):
+    """A registry in which some are strangers, until they are declared."""
+
+    def __init__(self, known: Registry, declared: set[str]) -> None:
+        super().__init__(known.areas.values(), known.sites.values(), known.devices.values())
+        self.apply(known.policies)
+        self._declared = declared
+
+    def profile_of(self, device: DeviceId) -> DeviceProfile:
         stranger = "/stranger-" in device and device not in self._declared
-        return msgspec.structs.replace(known, declared=not stranger)
+        return msgspec.structs.replace(super().profile_of(device), declared=not stranger)
 
 
 def reading(words: str) -> Reading:
@@ -286,13 +309,24 @@ def reading(words: str) -> Reading:
     return msgspec.convert({"channel": channel, **WORDS[words]}, Reading)
 
 
-def written(alert: Alert, zone: ZoneInfo) -> Line:
-    rule, device, channel = alert.key
+def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
+    alert = change.alert
+    subject = subject_of(alert)
+    said = list(words_of(alert.evidence, zone))
+    if alert.withheld and change.transition is not Transition.RESOLVED:
+        said.append(f"withheld {alert.withheld}")
+    words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
+    return Line(at, f"{words} {', '.join(said)}")
+
+
+def subject_of(alert: Alert) -> str:
+    """Return `pile-1:3`, `yard/pile-1`, `site north`, `carrier mobile`, `all`."""
+    _, device, channel, group = alert.key
+    if device is None:
+        assert isinstance(group, Group)
+        return f"{group.kind} {group.name.removeprefix('town/')}".strip()
     subject = device.removeprefix("town/").removeprefix("north/")
-    if channel is not None:
-        subject += f":{channel}"
-    said = ", ".join(words_of(alert.evidence, zone))
-    return Line(alert.since, f"! {rule} {subject} {alert.state} {alert.severity} {said}")
+    return subject if channel is None else f"{subject}:{channel}"
 
 
 def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
@@ -322,7 +356,7 @@ def all_scenarios() -> list[Scenario]:
 
 @pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
 def test_scenario(played: Scenario) -> None:
-    changes = [written(alert, played.zone) for alert in Player(played).play()]
+    changes = [written(change, at, played.zone) for at, change in Player(played).play()]
     assert shown(changes, played.zone) == shown(played.expected, played.zone)
 
 
@@ -332,8 +366,7 @@ def shown(lines: Iterable[Line], zone: ZoneInfo) -> list[str]:
 
 def test_every_rule_is_in_force_and_has_scenarios() -> None:
     files = {module.name for module in pkgutil.iter_modules(catalog.__path__)}
-    socket_rules, device_rules = catalog.rules_in_force()
-    in_force = {rule.name for rule in (*socket_rules, *device_rules)}
+    in_force = {rule.name for rules in catalog.rules_in_force() for rule in rules}
     assert files == in_force == {path.stem for path in SCENARIOS.glob("*.txt")}
 
 

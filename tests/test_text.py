@@ -15,7 +15,8 @@ from ingest.wire import Refusal
 from rules.alerts import Alert, AlertKey, State
 from rules.catalog import rules_in_force
 from rules.readings import DeviceId, Kind
-from rules.rule import Evidence, Rule, Severity
+from rules.rule import Rule
+from rules.verdict import Evidence, Severity
 from tests.http_doubles import NOON, ODD, PILE, registry
 
 ZH, EN = Texts.of("zh"), Texts.of("en")

@@ -6,26 +6,19 @@ with the same notice after a crash, and passes the idempotency key on for that r
 """
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
 
 from ingest.errors import ChargewatchError
-from rules.rule import Severity
+from rules.alerts import Transition
+from rules.verdict import Severity
 
 ANSWER_WITHIN = timedelta(seconds=10)
 """A transport must confirm within 10 s (GB/T 26875.3); later counts as not at all."""
 
 RETRY_AFTER_MAX = timedelta(hours=1)
 """The longest pause that a receiver may ask for."""
-
-
-class Transition(StrEnum):
-    """The two things that are told of an episode."""
-
-    FIRING = "firing"
-    RESOLVED = "resolved"
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +31,13 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """The same whenever the same thing is told to the same recipient."""
     episode: str
     transition: Transition
+    """FIRING, RAISED or RESOLVED."""
     rule: str
     severity: Severity
     area: str
     site: str
     device: str
+    """Empty: the whole site, or (without a site) several."""
     channel: int | None
     """The socket, counted from 1; None: the whole device."""
     at: datetime

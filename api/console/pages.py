@@ -20,7 +20,7 @@ from api.http.shapes.service import Refused
 from api.text.explaining import area_name
 from ingest.ledger import queries
 from ingest.wire import Refusal
-from rules.policy import SitePolicy
+from rules.schedule import Schedule
 
 REFUSED_PER_PAGE = 30
 
@@ -47,7 +47,7 @@ async def home(
         stations=await views.stations(watch, area),
         areas=areas,
         area=area,
-        zone=SitePolicy().schedule.zone,
+        zone=Schedule.nightly().zone,
     )
 
 
@@ -72,7 +72,7 @@ async def station(
         registry=watch.registry,
         station=station_of(watch, entry, devices_by_site(watch)[entry.id]),
         alerts=await views.recent_alerts(watch, entry.id, language_of(request)),
-        zone=entry.policy.schedule.zone,
+        zone=entry.schedule.zone,
     )
 
 
@@ -132,7 +132,7 @@ async def quarantine(
     found, tallies = await watch.ledger.read(ask)
     counts = {each: tallies.get(f"refused:{each}", 0) for each in Refusal}
     shown = [Refused.of(row) for row in found[:REFUSED_PER_PAGE]]
-    zone: ZoneInfo = SitePolicy().schedule.zone
+    zone: ZoneInfo = Schedule.nightly().zone
     return await asyncio.to_thread(
         page,
         request,

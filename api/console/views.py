@@ -14,8 +14,7 @@ from api.watch import Part, Watch
 from ingest.ledger import queries
 from ingest.ledger.queries import AlertFilter, AlertRow
 from rules.alerts import State
-from rules.readings import DeviceId
-from rules.rule import Severity
+from rules.verdict import Severity
 
 SHOWN_MAX = 100
 """Alerts of each severity, acknowledged or not: enough to act on, little enough to read."""
@@ -60,7 +59,7 @@ def unwell(watch: Watch) -> tuple[Part, ...]:
 
 def card(watch: Watch, alert: AlertRow, lang: str) -> AlertCard:
     """Return the alert with the evidence of this moment, if it is still open."""
-    for known in watch.engine.alerts_of(DeviceId(alert.device)):
+    for known in watch.engine.alerts_of(alert.subject):
         if known.episode == alert.episode:
             alert = msgspec.structs.replace(alert, evidence=known.evidence)
     words = explained(alert, watch.registry, Texts.of(lang))
@@ -84,7 +83,9 @@ async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
 
     rows, count = await watch.ledger.read(ask)
     more = count - len(rows)
-    shown = [row for row in rows if area is None or row.site.startswith(f"{area}/")]
+    shown = [
+        row for row in rows if area is None or not row.site or row.site.startswith(f"{area}/")
+    ]
     cards = [card(watch, row, lang) for row in shown]
     cards.sort(key=lambda each: (each.row.acknowledged_at is not None, _rank(each)))
     return OpenAlerts(cards=cards, more=more)
@@ -105,5 +106,5 @@ async def recent_alerts(watch: Watch, site: str, lang: str) -> list[AlertCard]:
     return [card(watch, row, lang) for row in rows]
 
 
-def _rank(each: AlertCard) -> tuple[bool, float]:
-    return each.row.severity != Severity.CRITICAL, -each.row.fired_at.timestamp()
+def _rank(each: AlertCard) -> tuple[int, float]:
+    return -Severity(each.row.severity).rank, -each.row.fired_at.timestamp()

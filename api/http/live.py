@@ -12,10 +12,10 @@ from api.text import device_label
 from api.watch import Watch
 from ingest.registry import Device as Entry
 from ingest.registry import Site as SiteEntry
-from rules.alerts import Alert, State
-from rules.readings import QUANTITIES, DeviceId, Kind
-from rules.rule import Severity
+from rules.alerts import Alert, Group, GroupKind, State, Subject
+from rules.readings import QUANTITIES, Kind
 from rules.subject import DeviceState, Values
+from rules.verdict import Severity
 
 SMOKE, SILENCE = "smoke", "silence"
 """The rules that tell of smoke, and of a device that has stopped reporting."""
@@ -64,19 +64,23 @@ def station_of(watch: Watch, entry: SiteEntry, devices: Iterable[Entry]) -> Stat
     uses = Counter(socket.use for device in live for socket in device.sockets)
     smoke = Counter(device.smoke for device in live if device.smoke is not None)
     powers = [device.power_w for device in live if device.power_w is not None]
+    own = _firing(watch, Group(GroupKind.SITE, entry.id))
+    conditions = [device.condition for device in live]
+    if own:
+        conditions.append(condition_of(own))
     site = Site(
         id=entry.id,
         area=entry.area,
         name=Names.of(entry.name),
         declared=entry.declared,
-        condition=worst(device.condition for device in live),
-        zone=entry.policy.schedule.zone_name,
+        condition=worst(conditions),
+        zone=entry.schedule.zone_name,
         devices=len(live),
         sockets={use: uses[use] for use in Use},
         smoke={word: smoke[word] for word in SmokeWatch},
         power_w=sum(powers) if powers else None,
         heard_at=max((d.heard_at for d in live if d.heard_at is not None), default=None),
-        firing=sum(len(_firing(watch, device.id)) for device in entries),
+        firing=len(own) + sum(len(_firing(watch, device.id)) for device in entries),
     )
     return Station(site, live)
 
@@ -84,9 +88,9 @@ def station_of(watch: Watch, entry: SiteEntry, devices: Iterable[Entry]) -> Stat
 def device_of(watch: Watch, entry: Entry) -> Device:
     """Return what is known of a device at this moment."""
     state = watch.engine.device(entry.id) or DeviceState(entry.id, entry.site, entry.kind)
-    policy = watch.registry.policy_of(entry.site)
+    policy = watch.registry.policy_of(entry.id)
     fresh_for = entry.silent_after or policy.silent_after(entry.kind)
-    moment = Present(watch.now(), fresh_for, policy.charging_w_min)
+    moment = Present(watch.now(), fresh_for, policy.charging.min_w)
     firing = _firing(watch, entry.id)
     powers = [
         power_w
@@ -110,22 +114,27 @@ def device_of(watch: Watch, entry: Entry) -> Device:
     )
 
 
+def condition_of(firing: Iterable[Alert]) -> Condition:
+    """Return how bad it is, by the worst of the alerts that fire."""
+    gravest = max((alert.severity.rank for alert in firing), default=-1)
+    if gravest < 0:
+        return Condition.FINE
+    return Condition.WARNING if gravest == Severity.WARNING.rank else Condition.CRITICAL
+
+
 def worst(conditions: Iterable[Condition]) -> Condition:
     order = tuple(Condition)
     return min(conditions, key=order.index, default=Condition.UNKNOWN)
 
 
-def _firing(watch: Watch, device: DeviceId) -> tuple[Alert, ...]:
-    alerts = watch.engine.alerts_of(device)
+def _firing(watch: Watch, subject: Subject) -> tuple[Alert, ...]:
+    alerts = watch.engine.alerts_of(subject)
     return tuple(alert for alert in alerts if alert.state is State.FIRING)
 
 
 def _condition(state: DeviceState, firing: tuple[Alert, ...]) -> Condition:
-    severities = {alert.severity for alert in firing}
-    if Severity.CRITICAL in severities:
-        return Condition.CRITICAL
-    if Severity.WARNING in severities:
-        return Condition.WARNING
+    if firing:
+        return condition_of(firing)
     return Condition.UNKNOWN if state.heard_at is None else Condition.FINE
 
 

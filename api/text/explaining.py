@@ -11,9 +11,9 @@ import msgspec
 from api.text.catalogue import Texts, plain
 from ingest.ledger.queries import AlertRow
 from ingest.registry import Name, Registry
-from rules.alerts import Alert, State
-from rules.policy import SitePolicy
-from rules.rule import Evidence
+from rules.alerts import EVERYTHING, Alert, Group, GroupKind, State
+from rules.schedule import Schedule
+from rules.verdict import Evidence
 
 AlertLike = Alert | AlertRow
 """The engine's own alert, or the row that the ledger made of it."""
@@ -47,6 +47,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     device: str
+    group: Group | None
     channel: int | None
     site: str
     severity: str
@@ -121,6 +122,8 @@ def site_name(registry: Registry, site: str, say: Texts) -> str:
 
 
 def area_name(registry: Registry, site: str, say: Texts) -> str:
+    if not site:
+        return say("where.all")
     area = site.split("/", 1)[0]
     known = registry.areas.get(area)
     return say.name(known.name if known else Name(area, area))
@@ -129,14 +132,15 @@ def area_name(registry: Registry, site: str, say: Texts) -> str:
 def zone_of(registry: Registry, site: str) -> ZoneInfo:
     """Return the zone on whose clock a site's times are shown."""
     known = registry.sites.get(site)
-    return (known.policy if known else SitePolicy()).schedule.zone
+    return (known.schedule if known else Schedule.nightly()).zone
 
 
 def _facts(alert: AlertLike) -> _Facts:
     if isinstance(alert, Alert):
         return _Facts(
             rule=alert.key.rule,
-            device=alert.key.device,
+            device=alert.key.device or "",
+            group=alert.key.group,
             channel=alert.key.channel,
             site=alert.site,
             severity=alert.severity,
@@ -148,6 +152,7 @@ def _facts(alert: AlertLike) -> _Facts:
     return _Facts(
         rule=alert.rule,
         device=alert.device,
+        group=subject if isinstance(subject := alert.subject, Group) else None,
         channel=alert.channel,
         site=alert.site,
         severity=alert.severity,
@@ -159,6 +164,13 @@ def _facts(alert: AlertLike) -> _Facts:
 
 
 def _where(facts: _Facts, registry: Registry, say: Texts) -> str:
+    match facts.group:
+        case Group(GroupKind.SITE, name):
+            return say("where.site", site=site_name(registry, name, say))
+        case Group(GroupKind.CARRIER, name):
+            return say("where.carrier", carrier=plain(name))
+        case group if group == EVERYTHING:
+            return say("where.all")
     site, device = site_name(registry, facts.site, say), device_label(facts.device)
     if facts.channel is None:
         return say("where.device", site=site, device=device)

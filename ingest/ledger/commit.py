@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 
 from ingest.registry import Entry
-from rules.alerts import Alert
-from rules.readings import DeviceId, Report
+from rules.alerts import Alert, Change
+from rules.readings import Report
 from rules.subject import DeviceState
 
 
@@ -34,9 +34,10 @@ class ToTell(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What the engine knows of one device, to be taken up again after a restart."""
+    """What the engine knows of one subject, to be taken up again after a restart."""
 
-    state: DeviceState
+    state: DeviceState | None
+    """None: it is a group, of which only the alerts are kept."""
     alerts: tuple[Alert, ...]
 
 
@@ -47,9 +48,9 @@ class Commit(msgspec.Struct, kw_only=True):
     reports: list[Report] = []
     journal: bytes = b""
     """The reports, packed."""
-    states: list[tuple[DeviceId, bytes]] = []
-    """Packed `Stored` of each device that changed."""
-    changes: list[Alert] = []
+    states: list[tuple[str, bytes]] = []
+    """Packed `Stored` of each device or group that changed."""
+    changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
     to_tell: list[ToTell] = []

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     """Why a notification is where it is."""
 
     NEW_ALERT = "new_alert"
+    ALERT_WORSE = "alert_worse"
     ALERT_OVER = "alert_over"
     TRY_AGAIN = "try_again"
     REFUSED_FOR_GOOD = "refused_for_good"

@@ -7,7 +7,9 @@ import sqlalchemy as sa
 
 from ingest.ledger import tables
 from ingest.ledger.writing import append_event
-from rules.rule import Evidence
+from rules.alerts import Group, GroupKind, Subject
+from rules.readings import DeviceId
+from rules.verdict import Evidence
 
 LIMIT_MAX = 1_000
 
@@ -19,6 +21,7 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     episode: str
     rule: str
     device: str
+    """Empty: it is a group's, which `scope` names."""
     channel: int | None
     site: str
     severity: str
@@ -30,6 +33,18 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str
+    scope: str = ""
+    """A group as text: "site:area/site", "carrier:name", "all:"."""
+    withheld: str = ""
+    """Why people are not told of it; empty: they are."""
+
+    @property
+    def subject(self) -> Subject:
+        """The device or the group that the alert is about."""
+        if self.device:
+            return DeviceId(self.device)
+        kind, _, name = self.scope.partition(":")
+        return Group(GroupKind(kind), name)
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ from ingest.ledger import tables
 from ingest.ledger.commit import Stored, identity_in_all
 from ingest.ledger.writing import REPLAY_MESSAGES
 from ingest.registry import Area, Device, Name, Registry, Site
-from rules.policy import SitePolicy
 from rules.readings import DeviceId, Kind
+from rules.schedule import Schedule
 
 _unpack_stored = msgspec.msgpack.Decoder(Stored).decode
 
@@ -81,7 +81,8 @@ def read_registry(connection: sa.Connection) -> Registry:
             area=row.area,
             name=Name(row.name_zh, row.name_en),
             declared=row.declared,
-            policy=msgspec.json.decode(row.policy, type=SitePolicy),
+            schedule=msgspec.json.decode(row.schedule, type=Schedule),
+            carrier=row.carrier,
         )
         for row in connection.execute(sa.select(tables.sites))
     ]

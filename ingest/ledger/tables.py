@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -52,7 +52,7 @@ journal = sa.Table(
 rule_state = sa.Table(
     "rule_state",
     metadata,
-    sa.Column("device", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
     sa.Column("state", sa.LargeBinary, nullable=False),
 )
 
@@ -74,10 +74,12 @@ alerts = sa.Table(
     sa.Column("acknowledged_at", Moment),
     sa.Column("acknowledged_by", sa.Text),
     sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("scope", sa.Text, nullable=False, server_default=""),
+    sa.Column("withheld", sa.Text, nullable=False, server_default=""),
 )
 sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
-# The migration also makes `one_open_alert`, a unique index on (rule, device, channel) of what
-# is firing, and the triggers that keep alert_events append-only: SQLite's own SQL, both.
+# The migration also makes `one_open_alert`, a unique index on (rule, device, channel, scope) of
+# what is firing, and the triggers that keep alert_events append-only: SQLite's own SQL, both.
 
 alert_events = sa.Table(
     "alert_events",
@@ -150,7 +152,8 @@ sites = sa.Table(
     sa.Column("name_zh", sa.Text, nullable=False),
     sa.Column("name_en", sa.Text, nullable=False),
     sa.Column("declared", sa.Boolean, nullable=False),
-    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("schedule", sa.Text, nullable=False),
+    sa.Column("carrier", sa.Text, nullable=False, server_default=""),
 )
 
 devices = sa.Table(

@@ -13,13 +13,20 @@ from ingest.ledger.commit import Commit, Refused, ToTell
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
-from rules.alerts import Alert, State
+from rules.alerts import Change, State, Transition
 
 QUARANTINE_MAX = 20_000
 """Rows kept; the oldest give way, and the tallies still count them."""
 QUARANTINE_PAYLOAD_BYTES_MAX = 4_096
 REPLAY_MESSAGES = 100_000
 """Messages recognised when they come again: the broker holds at most 2 x 4,000 unconfirmed."""
+
+REASONS = {
+    Transition.FIRING: "new_alert",
+    Transition.RAISED: "alert_worse",
+    Transition.RESOLVED: "alert_over",
+}
+"""Why a notification was written down."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _evidence_json = msgspec.json.Encoder().encode
@@ -36,12 +43,12 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         )
     if batch.states:
         connection.exec_driver_sql(
-            "INSERT INTO rule_state (device, state) VALUES (?, ?)"
-            " ON CONFLICT (device) DO UPDATE SET state = excluded.state",
+            "INSERT INTO rule_state (subject, state) VALUES (?, ?)"
+            " ON CONFLICT (subject) DO UPDATE SET state = excluded.state",
             batch.states,
         )
-    for alert in batch.changes:
-        _write_change(connection, alert)
+    for change in batch.changes:
+        _write_change(connection, change, batch.now)
     for told in batch.to_tell:
         _write_to_tell(connection, told, batch.now)
     if batch.refused:
@@ -49,29 +56,46 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
     _write_tallies(connection, batch)
 
 
-def _write_change(connection: sa.Connection, alert: Alert) -> None:
-    rule, device, channel = alert.key
-    row = {
-        "episode": alert.episode,
-        "rule": rule,
-        "device": device,
-        "channel": channel,
-        "site": alert.site,
-        "severity": alert.severity,
-        "state": alert.state,
-        "began_at": alert.began_at,
-        "fired_at": alert.since,
-        "evidence": _evidence_json(alert.evidence),
-    }
-    if alert.state is State.FIRING:
+def _write_change(connection: sa.Connection, change: Change, now: datetime) -> None:
+    alert = change.alert
+    rule, device, channel, group = alert.key
+    evidence = _evidence_json(alert.evidence)
+    if change.transition is Transition.FIRING:
+        row = {
+            "episode": alert.episode,
+            "rule": rule,
+            "device": device or "",
+            "channel": channel,
+            "scope": "" if group is None else str(group),
+            "site": alert.site,
+            "severity": alert.severity,
+            "state": alert.state,
+            "began_at": alert.began_at,
+            "fired_at": alert.since,
+            "evidence": evidence,
+            "withheld": alert.withheld,
+        }
         connection.execute(sa.insert(tables.alerts).values(row))
     else:
+        changed: dict[str, object] = {
+            "state": alert.state,
+            "severity": alert.severity,
+            "evidence": evidence,
+            "withheld": alert.withheld,
+        }
+        if change.transition is Transition.RESOLVED:
+            changed["resolved_at"] = alert.since
         connection.execute(
             sa.update(tables.alerts)
             .where(tables.alerts.c.episode == alert.episode)
-            .values(state=alert.state, resolved_at=alert.since, evidence=row["evidence"])
+            .values(changed)
         )
-    append_event(connection, alert.episode, alert.since, alert.state, "chargewatch", "")
+    begins_or_ends = change.transition in {Transition.FIRING, Transition.RESOLVED}
+    at = alert.since if begins_or_ends else now
+    detail = alert.severity if change.transition is Transition.RAISED else ""
+    append_event(connection, alert.episode, at, change.transition, "chargewatch", detail)
+    if alert.withheld and change.transition is not Transition.RESOLVED:
+        append_event(connection, alert.episode, at, "withheld", "chargewatch", alert.withheld)
 
 
 def append_event(  # noqa: PLR0913, PLR0917  (a line of the log has this many columns)
@@ -103,7 +127,7 @@ def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> No
         "alert": _pack(told.alert),
         "created_at": now,
         "state": "waiting",
-        "reason": "new_alert" if told.transition == State.FIRING else "alert_over",
+        "reason": REASONS[Transition(told.transition)],
         "attempts": 0,
         "next_at": now,
         "receipt": "",
@@ -178,7 +202,8 @@ def write_registered(connection: sa.Connection, entry: Entry, now: datetime) -> 
                 "name_zh": entry.name.zh,
                 "name_en": entry.name.en,
                 "declared": entry.declared,
-                "policy": msgspec.json.encode(entry.policy).decode(),
+                "schedule": msgspec.json.encode(entry.schedule).decode(),
+                "carrier": entry.carrier,
             }
             _upsert(connection, tables.sites, row, "id")
         case Device():
@@ -218,7 +243,9 @@ def _forget(connection: sa.Connection, device: str, now: datetime) -> None:
         append_event(connection, episode, now, State.RESOLVED, "chargewatch", "device gone")
     connection.execute(sa.delete(tables.sockets).where(tables.sockets.c.device == device))
     connection.execute(sa.delete(tables.devices).where(tables.devices.c.id == device))
-    connection.execute(sa.delete(tables.rule_state).where(tables.rule_state.c.device == device))
+    connection.execute(
+        sa.delete(tables.rule_state).where(tables.rule_state.c.subject == device)
+    )
 
 
 def _upsert(

@@ -16,15 +16,18 @@ from rules.catalog.pile_overload import PileOverload
 from rules.catalog.relay_welded import RelayWelded
 from rules.catalog.sensor_battery import SensorBattery
 from rules.catalog.silence import Silence
+from rules.catalog.site_outage import SiteOutage
+from rules.catalog.site_overload import SiteOverload
 from rules.catalog.smoke import Smoke
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
-from rules.rule import DeviceRule, SocketRule
+from rules.rule import DeviceRule, GroupRule, SocketRule
 
 
 class Catalogue(NamedTuple):
     socket_rules: tuple[SocketRule, ...]
     device_rules: tuple[DeviceRule, ...]
+    group_rules: tuple[GroupRule, ...]
 
 
 def rules_in_force() -> Catalogue:
@@ -45,5 +48,9 @@ def rules_in_force() -> Catalogue:
             SensorBattery(),
             ClockWrong(),
             UndeclaredDevice(),
+        ),
+        group_rules=(
+            SiteOverload(),
+            SiteOutage(),
         ),
     )

@@ -5,20 +5,11 @@ Only a message that shows the time says anything about it.
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import ClockState, Kind
-from rules.rule import (
-    AT_ONCE,
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState
+from rules.verdict import AT_ONCE, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class ClockWrong(msgspec.Struct, frozen=True):
@@ -27,7 +18,7 @@ class ClockWrong(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset(Kind)
     basis: str = "AP3000: its clock shows 1970 after each start until it is set"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return AT_ONCE
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:
@@ -36,7 +27,7 @@ class ClockWrong(msgspec.Struct, frozen=True):
             return CLEAR
         if device.clock is not ClockState.WRONG or device.heard_at is None:
             return UNKNOWN
-        allowed = moment.policy.clock_wrong_after
+        allowed = moment.policy.clock_wrong.after
         if device.heard_at - since < allowed:
             return CLEAR
         return Breach(Evidence(limit=allowed.total_seconds(), unit="s", since=since))

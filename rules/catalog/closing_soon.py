@@ -6,21 +6,21 @@ is over, whatever is known of the bike: from then on it is AfterHours' to say.
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
+from rules.rule import Moment
+from rules.subject import DeviceState, Values
+from rules.verdict import (
     AT_ONCE,
     CLEAR,
     Breach,
     Clear,
     Evidence,
-    Moment,
     Severity,
     Timing,
     Unknown,
     Verdict,
 )
-from rules.subject import DeviceState, Values
 
 
 class ClosingSoon(msgspec.Struct, frozen=True):
@@ -29,11 +29,11 @@ class ClosingSoon(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
     basis: str = "the site's own opening hours; it is off unless the site asks for it"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return AT_ONCE
 
     def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
-        if not moment.policy.warn_before:
+        if not moment.policy.closing_soon.before:
             return CLEAR
         span = moment.span
         if span.closed:
@@ -41,11 +41,11 @@ class ClosingSoon(msgspec.Struct, frozen=True):
         power_w = part.fresh_power_w(moment.now, moment.fresh_for)
         if power_w is None:
             return Unknown(recheck_at=span.until)
-        if power_w < moment.policy.charging_w_min:
+        if power_w < moment.policy.charging.min_w:
             return CLEAR
         if not span.turns:
             return Clear(recheck_at=span.until)
-        speaks_at = span.until - moment.policy.warn_before
+        speaks_at = span.until - moment.policy.closing_soon.before
         if moment.now < speaks_at:
             return Clear(recheck_at=speaks_at)
         return Breach(Evidence(power_w, unit="W", until=span.until), recheck_at=span.until)

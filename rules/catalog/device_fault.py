@@ -2,20 +2,11 @@
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    AT_ONCE,
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState
+from rules.verdict import AT_ONCE, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 FAULTY = frozenset(
     {
@@ -44,7 +35,7 @@ class DeviceFault(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset(Kind)
     basis: str = "the device's own word; the port states are those of the AP3000"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return AT_ONCE
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002

@@ -6,33 +6,24 @@ cannot have measured is not known: it raises nothing and ends nothing.
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    BETWEEN,
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState
+from rules.verdict import BETWEEN, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class Heat(msgspec.Struct, frozen=True):
     name: str = "heat"
     severity: Severity = Severity.CRITICAL
     kinds: frozenset[Kind] = frozenset(Kind)
-    basis: str = "AP3000: alarm at 80 C over 30 s; X10P firmware acted at 65 C"
+    basis: str = "AP3000: alarm at 80 C over 30 s; X10P firmware warned at 65 C"
 
-    def timing(self, policy: SitePolicy) -> Timing:
-        return Timing(policy.heat_hold, policy.heat_keep_firing)
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(policy.heat.hold, policy.heat.keep_firing)
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:
-        limit, oldest = moment.policy.heat_c, moment.now - moment.fresh_for
+        limits, oldest = moment.policy.heat, moment.now - moment.fresh_for
         hottest_c: float | None = None
         where, said, missing = "", False, False
         for part in device.parts:
@@ -45,9 +36,12 @@ class Heat(msgspec.Struct, frozen=True):
                 missing = True
             elif hottest_c is None or found_c > hottest_c:
                 hottest_c, where = found_c, str(part.channel or "")
-        if said or (hottest_c is not None and hottest_c >= limit.trigger):
-            evidence = Evidence(hottest_c, limit.trigger, "°C", device.heard_at, detail=where)
-            return Breach(evidence, at_once=said)
+        if said or (hottest_c is not None and hottest_c >= limits.warn_c):
+            act = said or (hottest_c is not None and hottest_c >= limits.act_c)
+            limit_c = limits.act_c if act else limits.warn_c
+            evidence = Evidence(hottest_c, limit_c, "°C", device.heard_at, detail=where)
+            level = Severity.CRITICAL if act else Severity.WARNING
+            return Breach(evidence, at_once=said, severity=level)
         if hottest_c is None or missing:
             return UNKNOWN  # the one that is missing may be the one that burns
-        return CLEAR if hottest_c < limit.clear else BETWEEN
+        return CLEAR if hottest_c < limits.clear_c else BETWEEN

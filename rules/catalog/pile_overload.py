@@ -2,20 +2,11 @@
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    BETWEEN,
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState
+from rules.verdict import BETWEEN, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class PileOverload(msgspec.Struct, frozen=True):
@@ -24,8 +15,8 @@ class PileOverload(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
     basis: str = "X10P firmware: no new session above 7.8 kW, limit 8.7 kW for 12 sockets"
 
-    def timing(self, policy: SitePolicy) -> Timing:
-        return Timing(policy.overload_hold, policy.overload_keep_firing)
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(policy.pile_overload.hold, policy.pile_overload.keep_firing)
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:
         if not device.sockets:
@@ -35,9 +26,12 @@ class PileOverload(msgspec.Struct, frozen=True):
         ]
         known = [power_w for power_w in powers if power_w is not None]
         total_w = sum(known)
-        limit = moment.policy.pile_limit_w
-        if total_w > limit.trigger:
-            return Breach(Evidence(total_w, limit.trigger, "W", device.heard_at))
+        limits = moment.policy.pile_overload
+        if total_w > limits.act_w:
+            return Breach(Evidence(total_w, limits.act_w, "W", device.heard_at))
+        if total_w > limits.warn_w:
+            evidence = Evidence(total_w, limits.warn_w, "W", device.heard_at)
+            return Breach(evidence, severity=Severity.WARNING)
         if len(known) < len(powers):
             return UNKNOWN  # what is missing may be what is too much
-        return CLEAR if total_w <= limit.clear else BETWEEN
+        return CLEAR if total_w <= limits.clear_w else BETWEEN

@@ -2,19 +2,11 @@
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState, Values
+from rules.verdict import CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class RelayWelded(msgspec.Struct, frozen=True):
@@ -23,8 +15,8 @@ class RelayWelded(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
     basis: str = "AP3000 has a port state for it; X10P meters show 1 W for 100 W next door"
 
-    def timing(self, policy: SitePolicy) -> Timing:
-        return Timing(policy.relay_off_hold)
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(policy.relay_welded.hold)
 
     def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
         if part.relay_on is None:
@@ -34,7 +26,7 @@ class RelayWelded(msgspec.Struct, frozen=True):
         power_w = part.fresh_power_w(moment.now, moment.fresh_for)
         if power_w is None:
             return UNKNOWN
-        limit_w = max(moment.policy.relay_off_w, moment.policy.charging_w_min)
+        limit_w = max(moment.policy.relay_welded.min_w, moment.policy.charging.min_w)
         if power_w < limit_w:
             return CLEAR
         if part.fresh_relay_on(moment.now, moment.fresh_for) is None:

@@ -8,21 +8,20 @@ from datetime import timedelta
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    AT_ONCE,
+from rules.rule import Moment
+from rules.subject import DeviceState
+from rules.verdict import (
     CLEAR,
     UNKNOWN,
     Breach,
     Clear,
     Evidence,
-    Moment,
     Severity,
     Timing,
     Verdict,
 )
-from rules.subject import DeviceState
 
 AFTER_LAST_WILL = timedelta(minutes=2)
 """A device that reboots is back by then, with the jitter of its reconnect."""
@@ -34,8 +33,8 @@ class Silence(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER, Kind.SMOKE})
     basis: str = "two and a half beats of the device's kind"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
-        return AT_ONCE
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(hold=policy.silence.hold)
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:
         if not moment.hearing:

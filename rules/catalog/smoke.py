@@ -4,21 +4,21 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
+from rules.rule import Moment
+from rules.subject import DeviceState, Values
+from rules.verdict import (
     AT_ONCE,
     CLEAR,
     UNKNOWN,
     Breach,
     Clear,
     Evidence,
-    Moment,
     Severity,
     Timing,
     Verdict,
 )
-from rules.subject import DeviceState, Values
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 SELF_TEST_MAX = timedelta(minutes=5)
@@ -31,7 +31,7 @@ class Smoke(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset(Kind)
     basis: str = "brigade's overcharge test: white smoke 3 min, explosion 6 min after swelling"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002  (no site may slow it down)
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002  (no site may slow it down)
         return AT_ONCE
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:

@@ -2,20 +2,11 @@
 
 import msgspec
 
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import Kind
-from rules.rule import (
-    AT_ONCE,
-    CLEAR,
-    UNKNOWN,
-    Breach,
-    Evidence,
-    Moment,
-    Severity,
-    Timing,
-    Verdict,
-)
+from rules.rule import Moment
 from rules.subject import DeviceState
+from rules.verdict import AT_ONCE, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class Tamper(msgspec.Struct, frozen=True):
@@ -24,7 +15,7 @@ class Tamper(msgspec.Struct, frozen=True):
     kinds: frozenset[Kind] = frozenset(Kind)
     basis: str = "the device's own contact"
 
-    def timing(self, policy: SitePolicy) -> Timing:  # noqa: ARG002
+    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return AT_ONCE
 
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002

@@ -15,7 +15,7 @@ from api.watch import Change, Watch
 from ingest.ledger import queries
 from ingest.ledger.queries import AlertFilter, AlertRow, DeliveryRow, EventRow
 from rules.alerts import State
-from rules.rule import Severity
+from rules.verdict import Severity
 
 NOTE_CHARS_MAX = 500
 

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Depends
 from api.http.context import WatchHere, reader
 from api.http.live import device_of, devices_by_site, station_of, stations_of
 from api.http.problems import Trouble
-from api.http.routes.inputs import Id, Limit, NameInPath
+from api.http.routes.inputs import Id, NameInPath
+from api.http.routes.inputs import Limit as AtMost
 from api.http.shapes.places import (
     Area,
     Areas,
     Device,
     Devices,
+    Limit,
     Policy,
     Site,
     SiteInFull,
@@ -23,7 +25,9 @@ from api.http.shapes.places import (
 )
 from api.http.shapes.shape import Names
 from ingest.registry import Device as Entry
-from rules.policy import SitePolicy
+from ingest.registry import Registry
+from ingest.registry import Site as SiteEntry
+from rules.policies import as_written
 from rules.readings import DeviceId, Kind
 from rules.schedule import Days
 
@@ -61,7 +65,7 @@ async def one_site(watch: WatchHere, area: NameInPath, site: NameInPath) -> Site
     if entry is None:
         raise Trouble(404, "There is no such site.")
     live: Site = station_of(watch, entry, devices_by_site(watch)[entry.id]).site
-    return SiteInFull(site=live, policy=_policy(entry.policy))
+    return SiteInFull(site=live, policy=_policy(watch.registry, entry))
 
 
 @places.get("/devices")
@@ -72,7 +76,7 @@ async def devices(  # noqa: PLR0913, PLR0917  (each is a filter)
     declared: bool | None = None,
     q: Id | None = None,
     after: Id | None = None,
-    limit: Limit = 100,
+    limit: AtMost = 100,
 ) -> Devices:
     """List devices by id; `q` is a part of the id."""
 
@@ -105,18 +109,17 @@ async def one_device(
     return device_of(watch, entry)
 
 
-def _policy(policy: SitePolicy) -> Policy:
+def _policy(registry: Registry, site: SiteEntry) -> Policy:
     return Policy(
-        zone=policy.schedule.zone_name,
+        zone=site.schedule.zone_name,
         closed=[
             Window(start=window.start, end=window.end, days=_days(window.days))
-            for window in policy.schedule.closed
+            for window in site.schedule.closed
         ],
-        socket_limit_w=policy.socket_limit_w.trigger,
-        pile_limit_w=policy.pile_limit_w.trigger,
-        overload_hold_s=policy.overload_hold.total_seconds(),
-        after_hours_grace_s=policy.after_hours_grace.total_seconds(),
-        warn_before_s=policy.warn_before.total_seconds(),
+        limits=[
+            Limit(rule=each.table, key=each.key, value=as_written(each.value), layer=each.layer)
+            for each in registry.policies.explain(site.id, None)
+        ],
     )
 
 

@@ -8,7 +8,7 @@ from api.http.shapes.shape import WHEN, Shape, shown
 from api.text import Explanation
 from ingest.ledger.queries import AlertRow, DeliveryRow, EventRow
 from rules.alerts import Alert as OpenAlert
-from rules.rule import Evidence
+from rules.verdict import Evidence
 
 
 class Measured(Shape):
@@ -37,6 +37,7 @@ ALERT: dict[str, JsonValue] = {
     "id": 17,
     "rule": "overload",
     "device": "xuhui/renmin-lu/pile-1",
+    "scope": "",
     "channel": 3,
     "site": "xuhui/renmin-lu",
     "severity": "critical",
@@ -55,6 +56,7 @@ ALERT: dict[str, JsonValue] = {
     "acknowledged_at": None,
     "acknowledged_by": None,
     "note": "",
+    "withheld": "",
 }
 
 
@@ -64,8 +66,12 @@ class Alert(Shape):
     id: int | None
     rule: str
     device: str
+    """Empty: it concerns a whole group, which `scope` names."""
+    scope: str
+    """"site:{area}/{site}", "carrier:{name}" or "all:"; empty: one device."""
     channel: int | None
     site: str
+    """Empty: it concerns several."""
     severity: str
     state: str
     began_at: datetime
@@ -75,6 +81,8 @@ class Alert(Shape):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str
+    withheld: str
+    """Why people are not told of it, as "inhibited:{rule}"; empty: they are."""
 
     model_config = shown(ALERT)
 
@@ -89,7 +97,8 @@ class Alert(Shape):
         return cls(
             id=None,
             rule=alert.key.rule,
-            device=alert.key.device,
+            device=alert.key.device or "",
+            scope="" if alert.key.group is None else str(alert.key.group),
             channel=alert.key.channel,
             site=alert.site,
             severity=alert.severity,
@@ -101,6 +110,7 @@ class Alert(Shape):
             acknowledged_at=None,
             acknowledged_by=None,
             note="",
+            withheld=alert.withheld,
         )
 
 

@@ -109,17 +109,23 @@ class Window(Shape):
     """The days on which it begins: weekdays (0 is Monday), workdays or restdays."""
 
 
+class Limit(Shape):
+    """One value of the policy in force, and where it comes from."""
+
+    rule: str
+    key: str
+    value: str | float | bool
+    """As in the policy file (docs/policy.md): a length of time is "30 s", "8 h"."""
+    layer: str
+    """"built in", "default", "area …", "site …" or "device …"."""
+
+
 class Policy(Shape):
-    """The limits in force at a site."""
+    """The opening hours and the limits in force at a site."""
 
     zone: str
     closed: list[Window]
-    socket_limit_w: float
-    pile_limit_w: float
-    overload_hold_s: float
-    after_hours_grace_s: float
-    warn_before_s: float
-    """How long before closing time `closing_soon` speaks; 0: it does not."""
+    limits: list[Limit]
 
 
 class Site(Shape):
@@ -190,11 +196,9 @@ class SiteInFull(Shape):
             "policy": {
                 "zone": "Asia/Shanghai",
                 "closed": [{"start": "22:00:00", "end": "05:00:00", "days": [0, 1, 2]}],
-                "socket_limit_w": 1000.0,
-                "pile_limit_w": 8700.0,
-                "overload_hold_s": 30.0,
-                "after_hours_grace_s": 600.0,
-                "warn_before_s": 0.0,
+                "limits": [
+                    {"rule": "overload", "key": "hold", "value": "30 s", "layer": "built in"}
+                ],
             },
         }
     )

@@ -1,0 +1,167 @@
+"""The open alerts: which there are, what becomes of each, and what people are to hear.
+
+The engine asks the rules and hands their verdicts in; everything that happens to an alert
+happens here, through `rules.alerts.next_alert`.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from rules.alerts import (
+    Alert,
+    AlertKey,
+    Change,
+    Group,
+    State,
+    Subject,
+    Transition,
+    heard_of,
+    next_alert,
+    opened,
+)
+from rules.groups import GroupState
+from rules.inhibition import INHIBITED_BY, INHIBITS
+from rules.verdict import Breach, Severity, Timing, Verdict
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+class AlertBook:
+    """Holds the open alerts by subject, and the groups that they concern."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Group, GroupState] = {}
+        self.changes: list[Change] = []
+        """What is news since it was last taken."""
+        self.touched: set[Subject] = set()
+        """Subjects whose open alerts changed."""
+        self.unsettled: set[Group] = set()
+        """Groups whose facts changed since their rules were last asked."""
+        self._open: dict[Subject, dict[AlertKey, Alert]] = {}
+        self._last_now: datetime | None = None
+        self._begun_now = 0
+
+    def __contains__(self, subject: Subject) -> bool:
+        return subject in self._open
+
+    def __iter__(self) -> Iterator[Alert]:
+        for alerts in self._open.values():
+            yield from alerts.values()
+
+    def of(self, subject: Subject) -> tuple[Alert, ...]:
+        """Return the open alerts of a device or a group, pending ones included."""
+        return tuple(self._open.get(subject, {}).values())
+
+    def group(self, group: Group) -> GroupState:
+        """Return what is known of a group (made when first asked for)."""
+        found = self.groups.get(group)
+        if found is None:
+            found = self.groups[group] = GroupState(group)
+        return found
+
+    def take_changes(self) -> list[Change]:
+        changes, self.changes = self.changes, []
+        return changes
+
+    def restore(self, alerts: Iterable[Alert]) -> None:
+        """Take up open alerts that were stored."""
+        for alert in alerts:
+            self._keep(alert)
+
+    def move(  # noqa: PLR0913  (one judgement, written down)
+        self,
+        key: AlertKey,
+        within: tuple[Group, ...],
+        verdict: Verdict,
+        *,
+        severity: Severity,
+        timing: Timing,
+        now: datetime,
+    ) -> datetime | None:
+        """Move one alert on; return when it wants to be asked again by itself."""
+        if type(verdict) is Breach and verdict.severity is None:
+            verdict = replace(verdict, severity=severity)
+        before = known = self._open.get(key.subject, {}).get(key)
+        if known is None:
+            if type(verdict) is not Breach:
+                return None
+            level = verdict.severity or severity
+            known = opened(key, level, within, verdict.evidence, self._beginning(now))
+            known = replace(known, since=now)
+        after = next_alert(known, verdict, timing, now)
+        if after is None:
+            self._forget(key, known.within)
+            return None
+        after, news = heard_of(after, before, self._withholding(after))
+        if after is not before:
+            self._keep(after)
+            if news is not None:
+                self.changes.append(Change(after, news))
+            if after.state is State.RESOLVED:
+                self._release(after)
+        return after.due(verdict, timing)
+
+    def end(self, alert: Alert, now: datetime) -> None:
+        """End an alert that no rule asks about any more."""
+        over = replace(alert, state=State.RESOLVED, since=now)
+        self._keep(over)
+        if alert.state is State.FIRING:
+            self.changes.append(Change(over, Transition.RESOLVED))
+            self._release(over)
+
+    def _withholding(self, alert: Alert) -> str:
+        """Return why people are not to be told of an alert now; empty if they are."""
+        if alert.severity is Severity.EMERGENCY:
+            return ""
+        for speaker in INHIBITED_BY.get(alert.key.rule, ()):
+            for group in alert.within:
+                if self.group(group).fires(speaker):
+                    return f"inhibited:{speaker}"
+        return ""
+
+    def _release(self, speaker: Alert) -> None:
+        """Tell what an alert that has ended held back, unless something else does."""
+        for rule in INHIBITS.get(speaker.key.rule, ()):
+            for group in speaker.within:
+                for held in self.group(group).open(rule):
+                    if not held.withheld or held.state is not State.FIRING:
+                        continue
+                    after, news = heard_of(held, held, self._withholding(held))
+                    if after is not held:
+                        self._keep(after)
+                        if news is not None:
+                            self.changes.append(Change(after, news))
+
+    def _keep(self, alert: Alert) -> None:
+        if alert.state is State.RESOLVED:
+            self._forget(alert.key, alert.within)
+            return
+        subject = alert.key.subject
+        self._open.setdefault(subject, {})[alert.key] = alert
+        self.touched.add(subject)
+        for group in alert.within:
+            self.group(group).note(alert)
+        self.unsettled.update(alert.within)
+
+    def _forget(self, key: AlertKey, within: tuple[Group, ...]) -> None:
+        subject = key.subject
+        alerts = self._open.get(subject, {})
+        alerts.pop(key, None)
+        if not alerts:
+            self._open.pop(subject, None)
+        self.touched.add(subject)
+        for group in within:
+            self.group(group).forget(key)
+        self.unsettled.update(within)
+
+    def _beginning(self, now: datetime) -> datetime:
+        """Return a moment that names no other episode.
+
+        In one batch an alert may fire, end and fire again, all of it judged at one `now`.
+        """
+        if now != self._last_now:
+            self._last_now, self._begun_now = now, 0
+        self._begun_now += 1
+        return now + (self._begun_now - 1) * MICROSECOND

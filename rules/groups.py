@@ -1,0 +1,79 @@
+"""What belongs together: the devices of a site, of a carrier, and all of them.
+
+A group knows its members and the open alerts among them, kept up to date with each change
+and never counted anew: a site of a hundred thousand devices costs no more than one of ten.
+"""
+
+from collections import Counter
+
+from rules.alerts import Alert, AlertKey, Group, State
+from rules.readings import DeviceId, Kind
+
+
+class GroupState:
+    """The facts about one group; the engine alone changes them."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.members: dict[DeviceId, Kind] = {}
+        """The devices that are waited for."""
+        self.kinds: Counter[Kind] = Counter()
+        """How many members there are of each kind."""
+        self.power_w = 0.0
+        """What all members draw, as far as it is known."""
+        self._powers_w: dict[DeviceId, float] = {}
+        self._open: dict[str, dict[AlertKey, Alert]] = {}
+
+    def enrol(self, device: DeviceId, kind: Kind) -> bool:
+        """Take a member in, or note its new kind; return whether anything changed."""
+        before = self.members.get(device)
+        if before is kind:
+            return False
+        if before is not None:
+            self.kinds[before] -= 1
+        self.members[device] = kind
+        self.kinds[kind] += 1
+        return True
+
+    def dismiss(self, device: DeviceId) -> None:
+        """Forget a member that belongs elsewhere now."""
+        kind = self.members.pop(device, None)
+        if kind is not None:
+            self.kinds[kind] -= 1
+        self.draws(device, 0.0)
+
+    def draws(self, device: DeviceId, power_w: float) -> bool:
+        """Note what a member draws; return whether the sum changed."""
+        change_w = power_w - self._powers_w.get(device, 0.0)
+        if not change_w:
+            return False
+        if power_w:
+            self._powers_w[device] = power_w
+        else:
+            self._powers_w.pop(device, None)
+        self.power_w = self.power_w + change_w if self._powers_w else 0.0
+        return True
+
+    def note(self, alert: Alert) -> None:
+        """Keep an alert that is open, forget one that is over."""
+        if alert.state is State.RESOLVED:
+            self.forget(alert.key)
+        else:
+            self._open.setdefault(alert.key.rule, {})[alert.key] = alert
+
+    def forget(self, key: AlertKey) -> None:
+        alerts = self._open.get(key.rule, {})
+        alerts.pop(key, None)
+        if not alerts:
+            self._open.pop(key.rule, None)
+
+    def open(self, rule: str) -> list[Alert]:
+        """Return the open alerts of a rule in this group, pending ones included."""
+        return list(self._open.get(rule, {}).values())
+
+    def how_many_open(self, rule: str) -> int:
+        return len(self._open.get(rule, ()))
+
+    def fires(self, rule: str) -> bool:
+        """Say whether any alert of a rule fires in this group."""
+        return any(a.state is State.FIRING for a in self._open.get(rule, {}).values())

@@ -1,0 +1,23 @@
+"""Which alarm speaks for which: what people are not told because they know of worse.
+
+An alert that is held back exists, is written down, and is told as soon as nothing worse
+holds it back. Smoke is never held back, and neither is an emergency.
+"""
+
+INHIBITED_BY: dict[str, tuple[str, ...]] = {
+    "silence": ("site_outage", "carrier_outage", "monitoring_blind"),
+    "site_outage": ("carrier_outage", "monitoring_blind"),
+    "carrier_outage": ("monitoring_blind",),
+    "overload": ("fire",),
+    "pile_overload": ("fire",),
+    "site_overload": ("fire",),
+    "heat": ("fire",),
+}
+"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all."""
+
+INHIBITS: dict[str, tuple[str, ...]] = {
+    speaker: tuple(rule for rule, speakers in INHIBITED_BY.items() if speaker in speakers)
+    for speakers in INHIBITED_BY.values()
+    for speaker in speakers
+}
+"""The same, the other way round."""
