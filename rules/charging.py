@@ -7,7 +7,7 @@ the highest level, and the phase is how far the level is below it.
 
 from datetime import datetime, timedelta
 
-from rules.policy import SessionPolicy
+from rules.policy import Policy
 from rules.session import Phase, Session
 
 BAND_SHARE, BAND_W, BAND_W_MAX = 0.15, 3.0, 60.0
@@ -25,14 +25,16 @@ PLUGGED_IN, CHARGING = Phase.PLUGGED, Phase.CHARGING
 
 
 def draws(
-    session: Session, power_w: float, at: datetime, passed: timedelta, policy: SessionPolicy
+    session: Session, power_w: float, at: datetime, passed: timedelta, policy: Policy
 ) -> None:
     """Take a charging power. Most readings end up here: it calls little and makes little."""
     if session.ending is not None or session.stop_reason:
         _goes_on(session)
     last_w = session.power_w
     session.power_w, session.at = power_w, at
-    session.drawn_kwh += (last_w + power_w) * (min(passed, policy.gap_max) / TWO_KILOHOURS)
+    session.drawn_kwh += (last_w + power_w) * (
+        min(passed, policy.sessions.gap_max) / TWO_KILOHOURS
+    )
     if power_w > session.peak_w < last_w:
         session.peak_w = min(power_w, last_w)
     if session.phase is PLUGGED_IN:
@@ -51,17 +53,20 @@ def draws(
             session.charging_w = max(session.charging_w, level_w)
         elif level_w < session.held_w * STAYS_SHARE:
             session.held_w, session.held_since = level_w, at
-    if session.phase is not CHARGING or level_w < session.charging_w * policy.taper_share:
+    if (
+        session.phase is not CHARGING
+        or level_w < session.charging_w * policy.sessions.taper_share
+    ):
         enter(session, _phase(session, policy), at)
 
 
-def _starts(session: Session, last_w: float, at: datetime, policy: SessionPolicy) -> None:
+def _starts(session: Session, last_w: float, at: datetime, policy: Policy) -> None:
     """Take a charging power of a plug that has just gone in: its inrush is no plateau."""
     power_w = session.power_w
     if session.level_w == 0:  # plugged in some time ago, it begins to draw now
         session.began_at = session.since = session.held_since = at
         session.drawn_kwh = 0.0
-    elif last_w >= policy.charging_w_min and at - session.since >= policy.settles:
+    elif last_w >= policy.charging.min_w and at - session.since >= policy.sessions.settles:
         session.held_w, session.held_since = min(last_w, power_w), at
         session.charging_w = max(session.charging_w, session.held_w)
         enter(session, CHARGING, at)
@@ -70,11 +75,12 @@ def _starts(session: Session, last_w: float, at: datetime, policy: SessionPolicy
 
 def _goes_on(session: Session) -> None:
     """Take back an end that was none."""
-    session.low_since = session.ending = session.warm_c = session.coolest_c = None
+    session.low_since = session.ending = None
+    session.felt_c = session.warm_c = session.coolest_c = None
     session.stop_reason = ""
 
 
-def _leaves(session: Session, power_w: float, at: datetime, policy: SessionPolicy) -> None:
+def _leaves(session: Session, power_w: float, at: datetime, policy: Policy) -> None:
     """Take a power beside the level's band; the level follows if it stays away.
 
     Of all the readings on the one side, the nearest counts.
@@ -86,7 +92,7 @@ def _leaves(session: Session, power_w: float, at: datetime, policy: SessionPolic
         return
     leaving_w = min(leaving_w, power_w) if rises else max(leaving_w, power_w)
     session.leaving_w = leaving_w
-    if at - session.leaving_since < policy.settles:
+    if at - session.leaving_since < policy.sessions.settles:
         return
     from_w, session.leaving_since, session.level_w = session.level_w, None, leaving_w
     if rises or leaving_w < session.held_w * STAYS_SHARE:
@@ -95,13 +101,13 @@ def _leaves(session: Session, power_w: float, at: datetime, policy: SessionPolic
         _tops(session, from_w, at, policy)
 
 
-def _tops(session: Session, from_w: float, at: datetime, policy: SessionPolicy) -> None:
+def _tops(session: Session, from_w: float, at: datetime, policy: Policy) -> None:
     """Take a level above the plateau; it is a step if it is clearly above."""
     plateau_w, session.charging_w = session.charging_w, session.level_w
     before_w = session.stepped_from_w
     if before_w is not None and from_w > before_w + _band_w(before_w):
         return  # one more on top of a step that still lasts
-    armed = at - session.began_at >= policy.step_armed_after
+    armed = at - session.began_at >= policy.power_step.armed_after
     if armed and session.level_w > plateau_w + _band_w(plateau_w):
         session.stepped_from_w, session.stepped_at = plateau_w, at
 
@@ -110,12 +116,14 @@ def _band_w(level_w: float) -> float:
     return min(level_w * BAND_SHARE + BAND_W, BAND_W_MAX)
 
 
-def _phase(session: Session, policy: SessionPolicy) -> Phase:
+def _phase(session: Session, policy: Policy) -> Phase:
     """Return the phase that the level shows, leaning to the present one."""
     level_w, plateau_w, present = session.level_w, session.charging_w, session.phase
-    if level_w >= plateau_w * (policy.taper_share if present is CHARGING else RETURNS_SHARE):
+    if level_w >= plateau_w * (
+        policy.sessions.taper_share if present is CHARGING else RETURNS_SHARE
+    ):
         return Phase.CHARGING
-    floats_w = max(policy.float_w, plateau_w * policy.float_share)
+    floats_w = max(policy.sessions.float_w, plateau_w * policy.sessions.float_share)
     if present is Phase.FLOAT:
         floats_w /= RETURNS_SHARE
     return Phase.FLOAT if level_w < floats_w else Phase.TAPERING

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from rules.readings import DeviceId
+
 METER_SLACK_KWH = 0.02
 """Two steps of a meter that counts hundredths."""
 
@@ -80,10 +82,12 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     stepped_at: datetime | None = None
     low_since: datetime | None = None
     """When power fell below any charging power; None while it charges."""
-    warm_c: float | None = None
+    felt_c: float | None = None
     """The socket's temperature, as last heard since then ..."""
+    warm_c: float | None = None
+    """... the lower of the last two, so that no single reading is warm ..."""
     coolest_c: float | None = None
-    """... and the coolest that two readings in a row have shown since then."""
+    """... and the coolest that two in a row have shown."""
     ending: Ending | None = None
     stop_reason: str = ""
     """The device's own word, as it came."""
@@ -117,3 +121,20 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         if self.drawn_kwh / 2 - METER_SLACK_KWH <= counted <= most_kwh:
             return counted
         return self.drawn_kwh
+
+
+class EndedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """One session for the record. The device, the socket and `began_at` name it."""
+
+    device: DeviceId
+    channel: int | None
+    site: str
+    began_at: datetime
+    ended_at: datetime
+    energy_kwh: float
+    peak_w: float
+    charging_w: float
+    phase: Phase
+    """The last one."""
+    ending: Ending
+    stop_reason: str

@@ -9,12 +9,14 @@ Readings come every second or every five minutes. And a socket that is empty sho
 watts of its neighbours, just as a full battery does.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from rules.charging import TWO_KILOHOURS, draws, enter
-from rules.policy import SessionPolicy
-from rules.readings import Reading
-from rules.session import Ending, Phase, Session
+from rules.policy import Policy
+from rules.readings import Reading, Report, Standing
+from rules.session import EndedSession, Ending, Phase, Session
+from rules.subject import COLDEST_C, HOTTEST_C, DeviceState, Values
 
 PLUGGED = "plugged"
 """The word of `port_state` for a plug that goes in; those that end a charge are these:"""
@@ -34,9 +36,32 @@ Stepped = tuple[Session | None, Session | None]
 NOTHING: Stepped = (None, None)
 
 
-def step(
-    session: Session | None, reading: Reading, at: datetime, policy: SessionPolicy
-) -> Stepped:
+def follow(device: DeviceState, report: Report, policy: Policy) -> Iterator[EndedSession]:
+    """Take a message that the device has taken already; yield the sessions that it ended."""
+    if report.standing is not Standing.LIVE:
+        return
+    for reading in report.readings:
+        if reading.channel is None and device.sockets:
+            continue  # the common meter of several sockets
+        part = device.values(reading.channel)
+        part.session, ended = step(part.session, reading, report.received_at, policy)
+        if ended is not None:
+            yield _record(ended, part, device)
+
+
+def lose(device: DeviceState, now: datetime, policy: Policy) -> Iterator[EndedSession]:
+    """End the sessions of a device that has not been heard for too long; yield them."""
+    heard_at = device.waiting_since
+    if heard_at is None or now - heard_at < policy.sessions.lost_after:
+        return
+    for part in device.parts:
+        if part.session is not None and part.session.ended_at is None:
+            part.session, ended = _lost(part.session)
+            if ended is not None:
+                yield _record(ended, part, device)
+
+
+def step(session: Session | None, reading: Reading, at: datetime, policy: Policy) -> Stepped:
     """Return the session to keep for the socket, and one that ended (or ended otherwise).
 
     The latter is for the record: it may come twice, the second time better explained. A
@@ -44,7 +69,7 @@ def step(
     """
     power_w = reading.power_w
     if session is None or session.ended_at is not None:
-        if power_w is not None and power_w >= policy.charging_w_min:
+        if power_w is not None and power_w >= policy.charging.min_w:
             return _begun(reading, at, power_w), None
         if reading.port_state == PLUGGED:
             return _begun(reading, at, 0.0), None
@@ -54,7 +79,7 @@ def step(
         session, reading, at, policy
     ):
         return _replaced(session, reading, at, policy)
-    if power_w is not None and power_w >= policy.charging_w_min:
+    if power_w is not None and power_w >= policy.charging.min_w:
         draws(session, power_w, at, passed, policy)
     else:
         _is_low(session, reading, at, passed, policy)
@@ -62,13 +87,6 @@ def step(
     if session.low_since is not None and _is_over(session, at, policy):
         return _ended(session, session.low_since)
     return session, None
-
-
-def lose(session: Session, at: datetime, policy: SessionPolicy) -> Stepped:
-    """End a session of which nothing has been heard for too long; for the engine's clock."""
-    if session.ended_at is not None or at - session.at < policy.lost_after:
-        return session, None
-    return _lost(session)
 
 
 # --- while it lasts ------------------------------------------------------------------
@@ -101,14 +119,14 @@ def _count(session: Session, reading: Reading) -> None:
 
 
 def _is_low(
-    session: Session, reading: Reading, at: datetime, passed: timedelta, policy: SessionPolicy
+    session: Session, reading: Reading, at: datetime, passed: timedelta, policy: Policy
 ) -> None:
     """Take a reading without any charging power, or without power at all."""
     word = ENDINGS.get(reading.port_state) if reading.port_state else None
     low_w = reading.power_w
     if low_w is not None:
         two_w = max(0.0, session.power_w + low_w)
-        session.drawn_kwh += two_w * (min(passed, policy.gap_max) / TWO_KILOHOURS)
+        session.drawn_kwh += two_w * (min(passed, policy.sessions.gap_max) / TWO_KILOHOURS)
         session.power_w, session.at = low_w, at
     if session.low_since is None:
         begins = session.level_w > 0 or word if low_w is not None else word is UNPLUGGED
@@ -120,7 +138,7 @@ def _is_low(
         session.ending = hinted if hinted and shown in UNEXPLAINED else shown
     _explain(session, reading)
     _feel(session, reading)
-    if session.ending is Ending.FINISHED and at - session.low_since >= policy.settles:
+    if session.ending is Ending.FINISHED and at - session.low_since >= policy.sessions.settles:
         enter(session, Phase.FINISHED, session.low_since)
 
 
@@ -132,11 +150,11 @@ def _hint(session: Session, reading: Reading) -> None:
         session.ending = None if reading.relay_on else Ending.CUT
 
 
-def _unexplained(session: Session, gap: timedelta, policy: SessionPolicy) -> Ending:
+def _unexplained(session: Session, gap: timedelta, policy: Policy) -> Ending:
     """Say what the power alone shows of the end."""
-    if session.level_w < session.charging_w * policy.abrupt_share:
+    if session.level_w < session.charging_w * policy.sessions.abrupt_share:
         return Ending.FINISHED
-    return Ending.LOST if gap > policy.gap_max else Ending.ABRUPT
+    return Ending.LOST if gap > policy.sessions.gap_max else Ending.ABRUPT
 
 
 def _explain(session: Session, reading: Reading) -> bool:
@@ -160,32 +178,30 @@ def _explain(session: Session, reading: Reading) -> bool:
 def _feel(session: Session, reading: Reading) -> None:
     """Follow how the socket cools down."""
     now_c = reading.device_temperature_c
-    if now_c is None:
+    if now_c is None or not COLDEST_C <= now_c <= HOTTEST_C:
         return
-    before_c, session.warm_c = session.warm_c, now_c
+    before_c, session.felt_c = session.felt_c, now_c
     if before_c is not None:
-        shown_c = max(before_c, now_c)
-        coolest_c = session.coolest_c
+        session.warm_c = min(before_c, now_c)
+        shown_c, coolest_c = max(before_c, now_c), session.coolest_c
         session.coolest_c = shown_c if coolest_c is None else min(coolest_c, shown_c)
 
 
-def _is_over(session: Session, at: datetime, policy: SessionPolicy) -> bool:
+def _is_over(session: Session, at: datetime, policy: Policy) -> bool:
     """Say whether power has been gone for long enough."""
     low = at - (session.low_since or at)
-    if session.power_w < policy.unplugged_w:
-        return low >= policy.unplugged_for
+    if session.power_w < policy.sessions.unplugged_w:
+        return low >= policy.sessions.unplugged_for
     if session.ending is Ending.FINISHED:
-        return low >= policy.trickle_for
-    return low >= policy.dropped_for
+        return low >= policy.sessions.trickle_for
+    return low >= policy.sessions.dropped_for
 
 
-def _is_another(
-    session: Session, reading: Reading, at: datetime, policy: SessionPolicy
-) -> bool:
+def _is_another(session: Session, reading: Reading, at: datetime, policy: Policy) -> bool:
     """Say whether this reading cannot be of the open session any more."""
     if reading.port_state == PLUGGED and session.phase is not Phase.PLUGGED:
         low = session.low_since
-        if low is None or at - low >= policy.unplugged_for:
+        if low is None or at - low >= policy.sessions.unplugged_for:
             return True
         enter(session, Phase.PLUGGED, at)  # a plug that bounced; its inrush is no step
     gap = at - session.at
@@ -194,12 +210,10 @@ def _is_another(
     ran_s = reading.session_duration_s
     if ran_s is not None and session.level_w > 0:
         return ran_s < gap.total_seconds()  # it was plugged in since we last heard of it
-    return gap > policy.lost_after
+    return gap > policy.sessions.lost_after
 
 
-def _replaced(
-    session: Session, reading: Reading, at: datetime, policy: SessionPolicy
-) -> Stepped:
+def _replaced(session: Session, reading: Reading, at: datetime, policy: Policy) -> Stepped:
     _, ended = _lost(session)
     fresh, _ = step(ended, reading, at, policy)
     return fresh, ended
@@ -218,13 +232,40 @@ def _ended(session: Session, ended_at: datetime) -> Stepped:
     return session, session
 
 
-def _after(session: Session, reading: Reading, at: datetime, policy: SessionPolicy) -> Stepped:
-    """Watch a session that is over: a late word for its end, and how the socket cools."""
+def _after(session: Session, reading: Reading, at: datetime, policy: Policy) -> Stepped:
+    """Watch a session that is over: a late word for its end, and how the socket cools.
+
+    It is forgotten in the end, but not while the socket is warm without a reason.
+    """
     ended_at = session.ended_at or at
-    if at - ended_at >= policy.watched_for:
-        return NOTHING
     _feel(session, reading)
-    late = at - ended_at > policy.dropped_for
+    if at - ended_at >= policy.after_session.watch and not is_warm(session, policy):
+        return NOTHING
+    late = at - ended_at > policy.sessions.dropped_for
     if (reading.stop_reason or not late) and _explain(session, reading):
         return session, session
     return session, None
+
+
+def is_warm(session: Session, policy: Policy) -> bool:
+    """Say whether a socket without load is warmer than it should be."""
+    limits, warm_c, coolest_c = policy.after_session, session.warm_c, session.coolest_c
+    if warm_c is None or coolest_c is None:
+        return False
+    return warm_c >= limits.warm_c or warm_c >= coolest_c + limits.rise_c
+
+
+def _record(session: Session, part: Values, device: DeviceState) -> EndedSession:
+    return EndedSession(
+        device=device.id,
+        channel=part.channel,
+        site=device.site,
+        began_at=session.began_at,
+        ended_at=session.ended_at or session.at,
+        energy_kwh=session.energy_kwh,
+        peak_w=session.peak_w,
+        charging_w=session.charging_w,
+        phase=session.phase,
+        ending=session.ending or Ending.LOST,
+        stop_reason=session.stop_reason,
+    )

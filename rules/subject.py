@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
+from rules.session import Session
 
 RECENT_MAX = 16
 RECENT_GAP_MIN = timedelta(seconds=10)
@@ -60,6 +61,8 @@ class Values(msgspec.Struct, omit_defaults=True):
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
     recent: list[Point] = []
+    session: Session | None = None
+    """The charge that goes on, or the last one for as long as it is watched."""
 
     def take(self, reading: Reading, now: datetime) -> None:
         """Keep what `reading` says; what it does not say keeps its old value."""

@@ -9,13 +9,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.policy import SessionPolicy
-from rules.readings import Reading
+from rules.policy import Policy
+from rules.readings import DeviceId, Reading, Report
 from rules.session import Ending, Phase, Session
-from rules.sessions import lose, step
+from rules.sessions import follow, lose, step
+from rules.subject import DeviceState
 from simulator.charging import BATTERIES, Battery, charge
 
-POLICY = SessionPolicy()
+POLICY = Policy()
 MONDAY = datetime(2026, 1, 5, 8, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -331,15 +332,24 @@ def test_a_session_not_heard_of_for_an_hour_is_lost() -> None:
     assert len(socket.hear(195.0, 195.0).ended) == 1
 
 
-def test_a_session_is_lost_though_nothing_is_ever_heard_again() -> None:
-    session = charging().open
-    heard = session.at
-    assert lose(session, heard + 59 * MINUTE, POLICY) == (session, None)
-    _, ended = lose(session, heard + HOUR, POLICY)
-    assert ended is not None
-    assert ended.ending is Ending.LOST
-    assert ended.ended_at == heard
-    assert lose(ended, heard + 9 * HOUR, POLICY) == (ended, None)
+def test_the_sessions_of_a_device_are_lost_though_nothing_is_ever_heard_again() -> None:
+    device, heard = DeviceState(DeviceId("a/b/pile-1"), "a/b"), MONDAY
+    for _ in range(10):
+        heard += 30 * SECOND
+        readings = tuple(Reading(channel=n, power_w=195.0) for n in (1, 2))
+        report = Report(
+            device=device.id, at=heard, received_at=heard, identity="", readings=readings
+        )
+        device.take(report)
+        assert not list(follow(device, report, POLICY))
+    assert not list(lose(device, heard + 59 * MINUTE, POLICY))
+    ended = list(lose(device, heard + HOUR, POLICY))
+    assert [(each.channel, each.ending) for each in ended] == [
+        (1, Ending.LOST),
+        (2, Ending.LOST),
+    ]
+    assert {each.ended_at for each in ended} == {heard}
+    assert not list(lose(device, heard + 9 * HOUR, POLICY))
 
 
 def test_a_device_that_counts_the_time_says_whether_it_is_the_same_session() -> None:
@@ -364,13 +374,22 @@ def test_an_end_that_came_within_a_gap_is_not_called_abrupt() -> None:
 # --- after it --------------------------------------------------------------------------
 
 
-def test_its_cooling_is_followed_and_one_wrong_reading_is_not_the_coolest() -> None:
+def test_its_cooling_is_followed_and_no_single_reading_is_the_coolest_or_warm() -> None:
     socket = charging()
-    for warm_c in (48.0, 47.0, -12.0, 45.0, 44.0, 46.0, 49.0):
-        socket.hear(0.0, device_temperature_c=warm_c)
+    for felt_c in (48.0, 47.0, -12.0, 45.0, 44.0, 999.0, 46.0, 90.0, 49.0):
+        socket.hear(0.0, device_temperature_c=felt_c)
     assert socket.session is not None
     assert socket.session.coolest_c == 45
     assert socket.session.warm_c == 49
+
+
+def test_it_is_remembered_while_it_is_warm_without_a_reason() -> None:
+    socket = charging().hear(0.0, 0.0, device_temperature_c=30)
+    for _ in range(20):
+        socket.say(HOUR, power_w=0, device_temperature_c=39)
+    assert socket.session is not None
+    socket.say(HOUR, power_w=0, device_temperature_c=30)
+    assert socket.session is None
 
 
 def test_it_is_remembered_for_three_hours_or_until_the_next() -> None:

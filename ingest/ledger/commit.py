@@ -7,6 +7,7 @@ import msgspec
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
 from rules.readings import Report
+from rules.session import EndedSession
 from rules.subject import DeviceState
 
 
@@ -53,6 +54,8 @@ class Commit(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
+    sessions: list[EndedSession] = []
+    """Those that ended; one that is known by now better than before comes again."""
     to_tell: list[ToTell] = []
     refused: list[Refused] = []
     registered: list[Entry] = []

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
 from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.sessions import write_sessions
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -49,6 +50,8 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         )
     for change in batch.changes:
         _write_change(connection, change, batch.now)
+    if batch.sessions:
+        write_sessions(connection, batch.sessions)
     for told in batch.to_tell:
         _write_to_tell(connection, told, batch.now)
     if batch.refused:
