@@ -150,6 +150,7 @@ class World:
             journal=packed(reports),
             states=states,
             changes=changes,
+            sessions=self.engine.take_ended(),
             to_tell=[_to_tell(change.alert) for change in changes],
             registered=list(self.registry.take_news()),
         )
