@@ -21,6 +21,8 @@ from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
 from rules.schedule import Calendar
+from rules.session import EndedSession
+from rules.sessions import follow, lose
 from rules.subject import DeviceState, Values
 from rules.verdict import CLEAR, Breach, Verdict
 
@@ -71,6 +73,7 @@ class Engine:
         self._calendar = Calendar()
         self._within: dict[DeviceId, tuple[Group, ...]] = {}
         self._blind_since: datetime | None = None
+        self._ended: list[EndedSession] = []
         self.touched: set[Subject] = self._book.touched
         """Devices and groups whose state changed; the caller empties it when it has stored
         them."""
@@ -108,6 +111,8 @@ class Engine:
             self._devices[report.device] = state
         state.site, state.kind = profile.site, profile.kind
         state.take(report)
+        if profile.kind is Kind.CHARGER:
+            self._ended += follow(state, report, self._places.policy_of(report.device))
         self.touched.add(report.device)
         self._judge(state, profile, now)
         return self._settled(now)
@@ -118,8 +123,15 @@ class Engine:
             if isinstance(subject, Group):
                 self._book.unsettled.add(subject)
             elif (state := self._devices.get(subject)) is not None:
+                if self._blind_since is None:
+                    self._lose_sessions(state, now)
                 self._judge(state, self._places.profile_of(subject), now)
         return self._settled(now)
+
+    def take_ended(self) -> list[EndedSession]:
+        """Return the sessions that ended since this was last asked; one may come again."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which an alert may change without a new message."""
@@ -187,6 +199,12 @@ class Engine:
 
     # --- inside --------------------------------------------------------------------
 
+    def _lose_sessions(self, state: DeviceState, now: datetime) -> None:
+        lost = tuple(lose(state, now, self._places.policy_of(state.id)))
+        if lost:
+            self._ended += lost
+            self.touched.add(state.id)
+
     def _excuse(self, gap: timedelta, now: datetime) -> None:
         for state in self._devices.values():
             if state.waiting_since is not None:
@@ -199,8 +217,9 @@ class Engine:
         policy = self._places.policy_of(state.id)
         fresh_for = profile.silent_after or policy.silent_after(profile.kind)
         hearing = self._blind_since is None
-        moment = Moment(now, policy, profile, fresh_for, self._calendar, hearing)
         within = self._enrol(state, profile)
+        site = self._book.group(within[0])
+        moment = Moment(now, policy, profile, fresh_for, self._calendar, site, hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:

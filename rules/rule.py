@@ -23,6 +23,8 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     fresh_for: timedelta
     """How long a value of this device holds before it counts as unknown."""
     calendar: Calendar
+    site: GroupState
+    """What is wrong with other devices of the site."""
     hearing: bool = True
     """False while the broker is out of reach: then silence means nothing."""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from rules.cutting import Cut, Seen
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
+from rules.session import Session
 
 PAUSE_FADES = 0.75
 """How much of a longer pause is believed after a shorter one."""
@@ -56,6 +57,8 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """About how long it is from one power to the next, of late; 0: not known."""
     cut: Cut | None = None
     """Its last command and its latch; None for a socket that was never switched by us."""
+    session: Session | None = None
+    """The charge that goes on, or the last one for as long as it is watched."""
 
     def take(self, reading: Reading, now: datetime) -> None:  # noqa: C901, PLR0912, PLR0915
         """Keep what `reading` says; what it does not say keeps its old value.
