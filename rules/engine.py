@@ -12,10 +12,19 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from rules.alerts import EVERYTHING, Alert, AlertKey, Change, Group, GroupKind, Subject
+from rules.alerts import (
+    EVERYTHING,
+    Alert,
+    AlertKey,
+    Change,
+    Group,
+    GroupKind,
+    Subject,
+    Transition,
+)
 from rules.book import AlertBook
 from rules.deadlines import Deadlines
-from rules.groups import GroupState
+from rules.groups import EVENTS, SIGNS, GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
@@ -236,12 +245,25 @@ class Engine:
         From the narrowest group to the widest, each once: no rule looks at the alerts of a
         group as wide as its own.
         """
+        if self._book.changes:
+            self._remember_signs(now)
         unsettled = self._book.unsettled
         while unsettled:
             group = min(unsettled, key=lambda each: WIDENING[each.kind])
             self._judge_group(group, now)
             unsettled.discard(group)
         return self._book.take_changes()
+
+    def _remember_signs(self, now: datetime) -> None:
+        """Keep with the device, and so over a restart, that it showed a sign of fire."""
+        for alert, transition in self._book.changes:
+            rule, device = alert.key.rule, alert.key.device
+            if transition is not Transition.RESOLVED or device is None or rule not in SIGNS:
+                continue
+            if (state := self._devices.get(device)) is not None:
+                at = alert.began_at if rule in EVENTS else now
+                state.signs[rule] = at
+                self._book.group(alert.within[0]).remember(rule, device, at)
 
     def _judge_group(self, group: Group, now: datetime) -> None:
         rules = self._group_rules[group.kind]
@@ -269,6 +291,8 @@ class Engine:
             for group in known or ():
                 self._book.group(group).dismiss(state.id)
             self._within[state.id] = within
+            for rule, at in state.signs.items():
+                self._book.group(within[0]).remember(rule, state.id, at)
         if state.waiting_since is not None:
             for group in within:
                 if self._book.group(group).enrol(state.id, state.kind):

@@ -5,9 +5,20 @@ and never counted anew: a site of a hundred thousand devices costs no more than 
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
 
 from rules.alerts import Alert, AlertKey, Group, State
 from rules.readings import DeviceId, Kind
+
+EVENTS = frozenset({"abrupt_end"})
+"""Rules whose alert is about one moment, however long it stays open."""
+
+SIGNS = EVENTS | {"smoke", "heat", "warm"}
+"""Rules whose alerts are remembered after their end: signs of one fire come one by one."""
+
+NOTHING: Mapping[DeviceId, datetime] = MappingProxyType({})
 
 
 class GroupState:
@@ -23,6 +34,7 @@ class GroupState:
         """What all members draw, as far as it is known."""
         self._powers_w: dict[DeviceId, float] = {}
         self._open: dict[str, dict[AlertKey, Alert]] = {}
+        self._past: dict[str, dict[DeviceId, datetime]] = {}
 
     def enrol(self, device: DeviceId, kind: Kind) -> bool:
         """Take a member in, or note its new kind; return whether anything changed."""
@@ -41,6 +53,16 @@ class GroupState:
         if kind is not None:
             self.kinds[kind] -= 1
         self.draws(device, 0.0)
+        for devices in self._past.values():
+            devices.pop(device, None)
+
+    def remember(self, rule: str, device: DeviceId, at: datetime) -> None:
+        """Note when a member's alert about a sign of fire was last over."""
+        self._past.setdefault(rule, {})[device] = at
+
+    def past(self, rule: str) -> Mapping[DeviceId, datetime]:
+        """Return by device when its last alert of one of the `SIGNS` was over."""
+        return self._past.get(rule, NOTHING)
 
     def draws(self, device: DeviceId, power_w: float) -> bool:
         """Note what a member draws; return whether the sum changed."""

@@ -1,17 +1,23 @@
 """Which alarm speaks for which: what people are not told because they know of worse.
 
 An alert that is held back exists, is written down, and is told as soon as nothing worse
-holds it back. Smoke is never held back, and neither is an emergency.
+holds it back. Smoke is never held back, and neither is an emergency; nor is, by a fire, what
+those who fight it must know: a site without power, a relay that does not switch off.
 """
 
 INHIBITED_BY: dict[str, tuple[str, ...]] = {
-    "silence": ("site_outage", "carrier_outage", "monitoring_blind"),
+    "silence": ("fire", "site_outage", "carrier_outage", "monitoring_blind"),
     "site_outage": ("carrier_outage", "monitoring_blind"),
     "carrier_outage": ("monitoring_blind",),
     "overload": ("fire",),
     "pile_overload": ("fire",),
     "site_overload": ("fire",),
     "heat": ("fire",),
+    "after_hours": ("fire",),
+    "closing_soon": ("fire",),
+    "tamper": ("fire",),
+    "device_fault": ("fire",),
+    "sensor_battery": ("fire",),
 }
 """By rule, the rules that speak for it if they fire at the same site, carrier, or at all."""
 

@@ -124,6 +124,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     """The first of the live messages in which it has been wrong; None once it was right."""
     first_heard_at: datetime | None = None
     """The first live message, on our clock."""
+    signs: dict[str, datetime] = {}
+    """By rule, when its last alert about a sign of fire was over."""
 
     def values(self, channel: int | None) -> Values:
         """Return what is kept for a socket (made when first asked for) or the device."""

@@ -10,6 +10,7 @@ from rules.catalog.after_hours import AfterHours
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
 from rules.catalog.device_fault import DeviceFault
+from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
@@ -50,6 +51,7 @@ def rules_in_force() -> Catalogue:
             UndeclaredDevice(),
         ),
         group_rules=(
+            Fire(),
             SiteOverload(),
             SiteOutage(),
         ),
