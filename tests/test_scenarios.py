@@ -331,7 +331,7 @@ def subject_of(alert: Alert) -> str:
 
 def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
     if evidence.measured is not None:
-        yield f"{evidence.measured:g} {evidence.unit}"
+        yield f"{evidence.measured:g} {evidence.unit}".strip()
     if evidence.limit is not None:
         yield f"limit {evidence.limit:g} {evidence.unit}"
     if evidence.since is not None:

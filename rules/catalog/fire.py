@@ -98,6 +98,6 @@ def _breach(signs: tuple[Sign, ...], window: timedelta) -> Breach:
     named = [f"{sign.rule} {sign.device.rpartition('/')[2]}" for sign in signs[:SHOWN_MAX]]
     over = [sign.over_at for sign in signs if sign.over_at is not None]
     return Breach(
-        Evidence(since=min(sign.since for sign in signs), detail="; ".join(named)),
+        Evidence(len(signs), since=min(each.since for each in signs), detail="; ".join(named)),
         recheck_at=min(over) + window if over else None,
     )
