@@ -13,6 +13,7 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "pile_overload": ("fire",),
     "site_overload": ("fire",),
     "heat": ("fire",),
+    "warm": ("fire",),
     "after_hours": ("fire",),
     "closing_soon": ("fire",),
     "tamper": ("fire",),

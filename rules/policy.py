@@ -16,6 +16,7 @@ from rules.schedule import Schedule
 
 Watts = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
+Kelvins = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=2)]
 
@@ -116,6 +117,20 @@ class HeatLimits(Limits, frozen=True):
         self.check_order("clear_c", "warn_c", "act_c")
 
 
+class WarmLimits(Limits, frozen=True):
+    floor_c: Celsius = 45.0
+    """Below it nothing is said: summer in a metal box, and no contact that glows."""
+    over_neighbours_k: Kelvins = 15.0
+    clear_k: Kelvins = 10.0
+    rise_k: Kelvins = 10.0
+    """In some ten minutes, and more than the neighbours (ours, like the rest)."""
+    hold: timedelta = 60 * SECOND
+    keep_firing: timedelta = 10 * MINUTE
+
+    def check(self) -> None:
+        self.check_order("clear_k", "over_neighbours_k")
+
+
 class RelayWeldedLimits(Limits, frozen=True):
     min_w: Watts = 30.0
     """An X10P's meter shows 1 W for 100 W next door; 30 W is no crosstalk (ours)."""
@@ -166,6 +181,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     closing_soon: ClosingSoonLimits = ClosingSoonLimits()
     fire: FireLimits = FireLimits()
     heat: HeatLimits = HeatLimits()
+    warm: WarmLimits = WarmLimits()
     relay_welded: RelayWeldedLimits = RelayWeldedLimits()
     sensor_battery: SensorBatteryLimits = SensorBatteryLimits()
     clock_wrong: ClockWrongLimits = ClockWrongLimits()

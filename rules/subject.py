@@ -15,6 +15,12 @@ RECENT_GAP_MIN = timedelta(seconds=10)
 """Points of power kept per socket, and how far they are apart at least: eight minutes at
 one every 30 s, and no more memory for a socket that reports every second."""
 
+EARLIER_MAX = 3
+EARLIER_GAP_MIN = timedelta(minutes=5)
+RISE_WITHIN = timedelta(minutes=12)
+"""Temperatures kept per socket, and how far they are apart at least: enough to tell what it
+rose by in ten minutes, with two to spare for a device that reports every five."""
+
 COLDEST_C, HOTTEST_C = -40.0, 250.0
 """Ours: what is beyond is a broken sensor or a lost bit, not a temperature."""
 
@@ -24,6 +30,13 @@ class Point(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     at: datetime
     power_w: float
+
+
+class Warmth(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A temperature at a moment of our own clock."""
+
+    at: datetime
+    temperature_c: float
 
 
 class Values(msgspec.Struct, omit_defaults=True):
@@ -60,6 +73,8 @@ class Values(msgspec.Struct, omit_defaults=True):
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
     recent: list[Point] = []
+    earlier: tuple[Warmth, ...] = ()
+    """What the temperature was, some minutes apart, the oldest first."""
 
     def take(self, reading: Reading, now: datetime) -> None:
         """Keep what `reading` says; what it does not say keeps its old value."""
@@ -71,6 +86,9 @@ class Values(msgspec.Struct, omit_defaults=True):
             self.relay_at = now
         if reading.device_temperature_c is not None:
             self.temperature_at = now
+            if not self.earlier or now - self.earlier[-1].at >= EARLIER_GAP_MIN:
+                warmth = Warmth(now, reading.device_temperature_c)
+                self.earlier = (*self.earlier[1 - EARLIER_MAX :], warmth)
         if reading.power_w is not None:
             self.power_at = now
             recent = self.recent
@@ -91,6 +109,21 @@ class Values(msgspec.Struct, omit_defaults=True):
             return None
         found = self.device_temperature_c
         return found if found is not None and COLDEST_C <= found <= HOTTEST_C else None
+
+    def rise_k(self) -> float:
+        """Return by how much the last temperature is above the coldest of the minutes before.
+
+        What is impossible is no temperature; a fall, and nothing to compare with, is 0.
+        """
+        last_c, at = self.device_temperature_c, self.temperature_at
+        if last_c is None or at is None:
+            return 0.0
+        before = [
+            each.temperature_c
+            for each in self.earlier
+            if at - each.at <= RISE_WITHIN and each.temperature_c >= COLDEST_C
+        ]
+        return max(0.0, last_c - min(before)) if before else 0.0
 
     def fresh_relay_on(self, now: datetime, within: timedelta) -> bool | None:
         """Return what the relay is said to be, unless that is old or was never said."""

@@ -22,6 +22,7 @@ from rules.catalog.site_overload import SiteOverload
 from rules.catalog.smoke import Smoke
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
+from rules.catalog.warm import Warm
 from rules.rule import DeviceRule, GroupRule, SocketRule
 
 
@@ -42,6 +43,7 @@ def rules_in_force() -> Catalogue:
         device_rules=(
             Smoke(),
             Heat(),
+            Warm(),
             PileOverload(),
             Silence(),
             Tamper(),
