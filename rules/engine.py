@@ -242,16 +242,16 @@ class Engine:
     def _settled(self, now: datetime) -> list[Change]:
         """Ask the rules of the groups whose facts changed; return all that is news.
 
-        From the narrowest group to the widest, each once: no rule looks at the alerts of a
-        group as wide as its own.
+        From the widest group to the narrowest: no rule looks at the alerts of a group, and
+        what speaks for all the sites of a carrier must be there before them.
         """
         if self._book.changes:
             self._remember_signs(now)
         unsettled = self._book.unsettled
         while unsettled:
-            group = min(unsettled, key=lambda each: WIDENING[each.kind])
-            self._judge_group(group, now)
-            unsettled.discard(group)
+            for group in sorted(unsettled, key=_widest_first):
+                self._judge_group(group, now)
+                unsettled.discard(group)
         return self._book.take_changes()
 
     def _remember_signs(self, now: datetime) -> None:
@@ -333,6 +333,10 @@ class Engine:
 def _by_kind(rules: Iterable[R]) -> dict[Kind, tuple[R, ...]]:
     rules = tuple(rules)
     return {kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in Kind}
+
+
+def _widest_first(group: Group) -> tuple[int, str]:
+    return -WIDENING[group.kind], group.name
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

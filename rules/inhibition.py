@@ -6,8 +6,8 @@ those who fight it must know: a site without power, a relay that does not switch
 """
 
 INHIBITED_BY: dict[str, tuple[str, ...]] = {
-    "silence": ("fire", "site_outage", "carrier_outage", "monitoring_blind"),
-    "site_outage": ("carrier_outage", "monitoring_blind"),
+    "silence": ("monitoring_blind", "carrier_outage", "site_outage", "fire"),
+    "site_outage": ("monitoring_blind", "carrier_outage"),
     "carrier_outage": ("monitoring_blind",),
     "overload": ("fire",),
     "pile_overload": ("fire",),
@@ -20,7 +20,8 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "device_fault": ("fire",),
     "sensor_battery": ("fire",),
 }
-"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all."""
+"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all: the widest first,
+for the narrower ones may be held back by it themselves."""
 
 INHIBITS: dict[str, tuple[str, ...]] = {
     speaker: tuple(rule for rule, speakers in INHIBITED_BY.items() if speaker in speakers)

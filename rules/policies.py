@@ -88,6 +88,6 @@ def as_written(value: object) -> str | float | bool:
             if value and not value % length:
                 return f"{value // length} {unit}"
         return f"{value.total_seconds():g} s"
-    if isinstance(value, str | float | bool):
+    if isinstance(value, str | int | float):
         return value
     return str(value)

@@ -169,6 +169,14 @@ class SiteOutageLimits(Limits, frozen=True):
     """ThingsBoard's users and ours: half a station does not die of old age at once."""
 
 
+class CarrierOutageLimits(Limits, frozen=True):
+    """Of a carrier, so that only the default layer has a say."""
+
+    share: Share = 0.5
+    sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 2
+    """So many must be dark: one that is has lost its own power or network."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All limits in force for one device, and the opening hours of its site."""
 
@@ -188,6 +196,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
+    carrier_outage: CarrierOutageLimits = CarrierOutageLimits()
 
     def silent_after(self, kind: Kind) -> timedelta:
         """Return how long a device of this kind may say nothing."""

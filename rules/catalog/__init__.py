@@ -7,6 +7,7 @@ in api/text/. A test holds the four together.
 from typing import NamedTuple
 
 from rules.catalog.after_hours import AfterHours
+from rules.catalog.carrier_outage import CarrierOutage
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
 from rules.catalog.device_fault import DeviceFault
@@ -56,5 +57,6 @@ def rules_in_force() -> Catalogue:
             Fire(),
             SiteOverload(),
             SiteOutage(),
+            CarrierOutage(),
         ),
     )
