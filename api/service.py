@@ -32,6 +32,7 @@ from api.sites_schedule import calendars_ending
 from api.text import Texts
 from api.tokens import add_token, read_tokens
 from api.watch import Change, Changes, Watch
+from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.duckdb_history import open_duckdb
@@ -89,7 +90,10 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         intake = Intake(codecs, registry, engine, seen, router(channels))
 
         wake = asyncio.Event()
-        links = _links(settings.broker, codecs, now, wake)
+        address = _address(settings.broker)
+        links = _links(settings.broker.client_id, address, codecs, now, wake)
+        drops_id = f"{settings.broker.client_id}-drops"
+        drops = BrokerDrops(lambda told: Link(drops_id, address, [DROPPED], now, told), now)
         compose = composer(registry, Texts.of(settings.language), settings.http.url)
         delivery = Delivery(ledger, channels, compose, now, speed)
         journal_grew, changes = asyncio.Event(), Changes()
@@ -110,6 +114,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             now=now,
             speed=speed,
             committed=committed,
+            own_health=lambda: health.facts(drops.recent()),
         )
         health = Health(links, pipeline.health, delivery.health)
         metrics.watch(links, delivery.health)
@@ -129,6 +134,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
+            tasks.create_task(drops.run(), name=drops_id),
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
@@ -184,27 +190,34 @@ def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel
     return tuple(channels)
 
 
-def _links(
-    settings: BrokerSettings, codecs: Sequence[Codec], now: Now, wake: asyncio.Event
-) -> tuple[Link, Link]:
-    """Return two sessions, the urgent one first.
-
-    The broker's queue is first come, first served: behind an hour of telemetry smoke would
-    wait its turn. So safety events have a session, and a queue, of their own.
-    """
+def _address(settings: BrokerSettings) -> BrokerAddress:
     password = None if settings.password is None else settings.password.get_secret_value()
-    address = BrokerAddress(
+    return BrokerAddress(
         host=settings.host,
         port=settings.port,
         tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
         username=settings.username,
         password=None if password is None else password.encode(),
     )
+
+
+def _links(
+    client_id: str,
+    address: BrokerAddress,
+    codecs: Sequence[Codec],
+    now: Now,
+    wake: asyncio.Event,
+) -> tuple[Link, Link]:
+    """Return two sessions, the urgent one first.
+
+    The broker's queue is first come, first served: behind an hour of telemetry smoke would
+    wait its turn. So safety events have a session, and a queue, of their own.
+    """
     urgent = [each for codec in codecs for each in codec.urgent_filters]
     rest = [each for codec in codecs for each in codec.filters if each not in urgent]
     return (
-        Link(f"{settings.client_id}-urgent", address, urgent, now, wake.set),
-        Link(settings.client_id, address, rest, now, wake.set),
+        Link(f"{client_id}-urgent", address, urgent, now, wake.set),
+        Link(client_id, address, rest, now, wake.set),
     )
 
 

@@ -29,6 +29,7 @@ from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
 from rules.schedule import Calendar
+from rules.self_health import SelfHealth
 from rules.subject import DeviceState, Values
 from rules.verdict import Breach, Verdict
 
@@ -79,6 +80,7 @@ class Engine:
         self._calendar = Calendar()
         self._within: dict[DeviceId, tuple[Group, ...]] = {}
         self._blind_since: datetime | None = None
+        self._health: SelfHealth | None = None
         self.touched: set[Subject] = self._book.touched
         """Devices and groups whose state changed; the caller empties it when it has stored
         them."""
@@ -145,7 +147,9 @@ class Engine:
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
-        self._blind_since = self._blind_since or now
+        if self._blind_since is None:
+            self._blind_since = now
+            self._deadlines.wake(EVERYTHING, now)
 
     def sighted(self, now: datetime) -> None:
         """Be told that messages come again; every device gets the blind time as a grace."""
@@ -154,6 +158,12 @@ class Engine:
         self._excuse(now - self._blind_since, now)
         self._blind_since = None
         self.judge_all(now)
+
+    def note_health(self, health: SelfHealth, now: datetime) -> None:
+        """Be told how the service itself is doing; it counts at the next `advance`."""
+        if health != self._health:
+            self._health = health
+            self._deadlines.wake(EVERYTHING, now)
 
     def judge_all(self, now: datetime) -> None:
         """Judge everything at the next `advance`: the policy has changed, or hearing has."""
@@ -270,7 +280,7 @@ class Engine:
         if not rules:
             return
         state, policy = self._book.group(group), self._places.group_policy_of(group)
-        moment = GroupMoment(now, policy, self._blind_since is None)
+        moment = GroupMoment(now, policy, self._blind_since is None, self._health)
         within = self._within_group(group)
         for rule in rules:
             key = AlertKey(rule.name, None, None, group)

@@ -20,8 +20,9 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "device_fault": ("fire",),
     "sensor_battery": ("fire",),
 }
-"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all: the widest first,
-for the narrower ones may be held back by it themselves."""
+"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all.
+
+The widest first, for the narrower ones may be held back by it themselves."""
 
 INHIBITS: dict[str, tuple[str, ...]] = {
     speaker: tuple(rule for rule, speakers in INHIBITED_BY.items() if speaker in speakers)

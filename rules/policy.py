@@ -177,6 +177,24 @@ class CarrierOutageLimits(Limits, frozen=True):
     """So many must be dark: one that is has lost its own power or network."""
 
 
+class MonitoringBlindLimits(Limits, frozen=True):
+    """Of the service itself, so that only the default layer has a say. All ours."""
+
+    share: Share = 0.8
+    sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 3
+    """So many dark sites at once are no accident of theirs."""
+    deaf_for: timedelta = 5 * MINUTE
+    """Without the broker; a restart of it, or of its machine, takes less."""
+    lag: timedelta = MINUTE
+    """Smoke that waits as long has lost what the detector won."""
+    ledger_for: timedelta = MINUTE
+    dropped: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
+    delivery_for: timedelta = 5 * MINUTE
+    history_for: timedelta = HOUR
+    """It only shows the past; alarms do not wait for it."""
+    keep_firing: timedelta = 5 * MINUTE
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All limits in force for one device, and the opening hours of its site."""
 
@@ -197,6 +215,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
     carrier_outage: CarrierOutageLimits = CarrierOutageLimits()
+    monitoring_blind: MonitoringBlindLimits = MonitoringBlindLimits()
 
     def silent_after(self, kind: Kind) -> timedelta:
         """Return how long a device of this kind may say nothing."""

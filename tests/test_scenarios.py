@@ -19,6 +19,8 @@ the next day.
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
+    08:02:20  health lag 90 s                what the service knows of itself: also ledger 90 s,
+                                             dropped 3, history failing, delivery failing, good
     08:02:30  expect pile-2                  it is declared and ought to be there
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
@@ -46,6 +48,7 @@ from rules.alerts import Alert, Change, Group, Subject, Transition
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
+from rules.self_health import SelfHealth
 from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -132,7 +135,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 def is_message(words: str) -> bool:
     return not words.startswith(
-        ("!", "broker ", "service ", "restart", "nothing more", "declared ")
+        ("!", "broker ", "health ", "service ", "restart", "nothing more", "declared ")
     )
 
 
@@ -173,9 +176,12 @@ class Player:
     def __init__(self, played: Scenario) -> None:
         self._played = played
         self._declared: set[str] = set()
+        self._health = SelfHealth()
         self._engine = self._new_engine()
+        self._engine.note_health(self._health, played.happens[0].at)
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
+        self._stopped = False
         self.changes: list[tuple[datetime, Change]] = []
 
     def play(self, restarts_at: Iterable[datetime] = ()) -> list[tuple[datetime, Change]]:
@@ -185,7 +191,8 @@ class Player:
         for line in self._played.happens:
             while restart is not None and restart < line.at:
                 self._pass_time(restart)
-                self._restart(restart)
+                if not self._stopped:
+                    self._restart(restart)
                 restart = next(restarts, None)
             self._pass_time(line.at)
             self._happen(line)
@@ -211,6 +218,9 @@ class Player:
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
+            case words if words.startswith("health "):
+                self._health = health_of(words.removeprefix("health "), line.at)
+                self._engine.note_health(self._health, line.at)
             case "broker back":
                 self._deaf_since = None
                 self._engine.sighted(line.at)
@@ -218,7 +228,9 @@ class Player:
                 self._restart(line.at)
             case "service stops":
                 self._engine, self._deaf_since = self._new_engine(), line.at
+                self._stopped = True
             case "service starts":
+                self._stopped = False
                 self._restart(line.at)
                 self._deaf_since = None
                 self._engine.sighted(line.at)
@@ -266,6 +278,7 @@ class Player:
         if self._deaf_since:
             self._deaf_since = at
             self._engine.blind(at)
+        self._engine.note_health(self._health, at)
         self._keep()
 
     def _keep(self) -> None:
@@ -292,6 +305,21 @@ class WithStrangers(Registry):
         return msgspec.structs.replace(super().profile_of(device), declared=not stranger)
 
 
+def health_of(words: str, now: datetime) -> SelfHealth:
+    match words.split():
+        case ["good"]:
+            return SelfHealth()
+        case ["dropped", count]:
+            return SelfHealth(broker_dropped=int(count))
+        case [part, "failing"]:
+            return msgspec.convert({f"{part}_failing_since": now}, SelfHealth)
+        case [part, seconds, "s"]:
+            field = {"lag": "lag", "ledger": "ledger_away"}[part]
+            return msgspec.convert({field: timedelta(seconds=float(seconds))}, SelfHealth)
+        case _:
+            raise ValueError(words)
+
+
 def reading(words: str) -> Reading:
     channel: int | None = None
     if match := re.fullmatch(r"(\d+): (.+)", words):
@@ -316,7 +344,7 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     if alert.withheld and change.transition is not Transition.RESOLVED:
         said.append(f"withheld {alert.withheld}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
-    return Line(at, f"{words} {', '.join(said)}")
+    return Line(at, f"{words} {', '.join(said)}".strip())
 
 
 def subject_of(alert: Alert) -> str:

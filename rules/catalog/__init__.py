@@ -13,6 +13,7 @@ from rules.catalog.closing_soon import ClosingSoon
 from rules.catalog.device_fault import DeviceFault
 from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
+from rules.catalog.monitoring_blind import MonitoringBlind
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
 from rules.catalog.relay_welded import RelayWelded
@@ -58,5 +59,6 @@ def rules_in_force() -> Catalogue:
             SiteOverload(),
             SiteOutage(),
             CarrierOutage(),
+            MonitoringBlind(),
         ),
     )
