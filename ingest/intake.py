@@ -25,7 +25,7 @@ from ingest.wire import (
     Rejected,
     Said,
 )
-from rules.alerts import Change
+from rules.alerts import Change, Subject
 from rules.engine import Engine
 from rules.readings import ClockState, Report
 
@@ -176,12 +176,17 @@ class Intake:
         engine = self._engine
         batch.registered += self._registry.take_news()
         batch.states = [
-            (str(subject), _pack(Stored(engine.state_of(subject), engine.alerts_of(subject))))
-            for subject in engine.touched
+            (str(subject), _pack(self._stored(subject))) for subject in engine.touched
         ]
         engine.touched.clear()
         batch.journal = packed(batch.reports) if batch.reports else b""
         batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
+
+    def _stored(self, subject: Subject) -> Stored:
+        engine = self._engine
+        return Stored(
+            engine.state_of(subject), engine.alerts_of(subject), engine.firings_of(subject)
+        )
 
     def _find_route(self, topic: str) -> Route | Rejected | Ignored:
         if len(self._routes) >= ROUTES_MAX:

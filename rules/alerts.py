@@ -17,7 +17,8 @@ held raises it; a lower one never lowers it, for "better" is no news while it is
 
 Whether people are told is a fact beside the state: `told` is the highest level they have
 heard of, `withheld` why they have not. They hear of the end only if they heard of the
-alarm. Being acknowledged is kept with the alert in the ledger.
+alarm. That it flaps (rules/flapping.py), that somebody has acknowledged it and how far it has
+escalated if nobody has (rules/escalation.py) are such facts too, and no states.
 """
 
 from datetime import datetime
@@ -45,6 +46,8 @@ class Transition(StrEnum):
     """It fires already, and has become worse."""
     RELEASED = "released"
     """It fires already, and what kept it from people is over."""
+    ESCALATED = "escalated"
+    """It fires already, and nobody has acknowledged it."""
     RESOLVED = "resolved"
 
 
@@ -110,6 +113,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """... and since when."""
     told: Severity | None = None
     withheld: str = ""
+    flaps: bool = False
+    """It has fired so often of late that it ends only after a longer quiet."""
+    tier: int = 1
+    """Who is to be told: 1 are those who are told first."""
+    unanswered_since: datetime | None = None
+    """Since when this tier is to acknowledge it; None: nobody has to, or somebody has."""
+    acknowledged_at: datetime | None = None
+    raised_at: datetime | None = None
+    """When it last became worse while it fired."""
 
     @property
     def site(self) -> str:
@@ -250,6 +262,8 @@ def heard_of(
         if known or alert.withheld == withhold:
             return alert, news
         return replace(alert, withheld=withhold), news
+    if alert.told is None and alert.clear_since is not None:
+        return alert, None  # it is about to end: no news, unless it comes back
     told = alert.severity
     if begins:
         news = Transition.FIRING

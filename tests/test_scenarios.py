@@ -22,6 +22,15 @@ the next day.
     08:02:30  expect pile-2                  it is declared and ought to be there
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
+
+Somebody acknowledges each alert as soon as it fires or is raised, until it says
+
+    08:00:00  nobody answers
+    08:05:00  seen overload pile-1:1         acknowledged all the same
+    08:06:00  silence pile-1:1 until 09:00:00
+    08:07:00  silence north overload until 09:00:00
+    08:08:00  maintenance smoke-1 until 09:00:00
+    08:09:00  end silence 1                  they are counted from 1
 """
 
 import pkgutil
@@ -46,9 +55,11 @@ from rules.alerts import Alert, Change, Group, Subject, Transition
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
+from rules.silences import Silence, SilenceKind
 from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
+LIFE = Path(__file__).with_name("life")
 MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
@@ -72,6 +83,9 @@ WORDS: dict[str, dict[str, object]] = {
     "battery good": {"battery_low": False},
     "fine": {"battery_pct": 90.0},
 }
+
+BY_PEOPLE = ("nobody answers", "seen ", "silence ", "maintenance ", "end silence ")
+SILENCED = re.compile(r"(silence|maintenance) (\S+?)(?::(\d+))?(?: (\w+))? until (\S+)")
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Stored).decode
@@ -132,7 +146,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 def is_message(words: str) -> bool:
     return not words.startswith(
-        ("!", "broker ", "service ", "restart", "nothing more", "declared ")
+        ("!", "broker ", "service ", "restart", "nothing more", "declared ", *BY_PEOPLE)
     )
 
 
@@ -176,6 +190,9 @@ class Player:
         self._engine = self._new_engine()
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
+        self._stopped = False
+        self._answered = True
+        self._silences: list[Silence] = []
         self.changes: list[tuple[datetime, Change]] = []
 
     def play(self, restarts_at: Iterable[datetime] = ()) -> list[tuple[datetime, Change]]:
@@ -185,7 +202,8 @@ class Player:
         for line in self._played.happens:
             while restart is not None and restart < line.at:
                 self._pass_time(restart)
-                self._restart(restart)
+                if not self._stopped:
+                    self._restart(restart)
                 restart = next(restarts, None)
             self._pass_time(line.at)
             self._happen(line)
@@ -218,17 +236,60 @@ class Player:
                 self._restart(line.at)
             case "service stops":
                 self._engine, self._deaf_since = self._new_engine(), line.at
+                self._stopped = True
             case "service starts":
+                self._stopped = False
                 self._restart(line.at)
                 self._deaf_since = None
                 self._engine.sighted(line.at)
+            case words if words.startswith(BY_PEOPLE):
+                self._say(words, line.at)
             case _:
                 self._note(line.at, self._engine.observe(self._report(line), line.at))
                 return
         self._note(line.at, self._engine.advance(line.at))
 
     def _note(self, at: datetime, changes: Iterable[Change]) -> None:
-        self.changes += [(at, change) for change in changes]
+        for change in changes:
+            self.changes.append((at, change))
+            if self._answered and change.transition is not Transition.RESOLVED:
+                self._engine.acknowledge(change.alert.episode, at)
+
+    def _say(self, words: str, at: datetime) -> None:
+        """Do what somebody asks for."""
+        if match := SILENCED.fullmatch(words):
+            self._silence(match, at)
+        elif words.startswith("end silence "):
+            number = int(words.removeprefix("end silence ")) - 1
+            self._silences[number] = msgspec.structs.replace(self._silences[number], ends=at)
+            self._engine.silence(self._silences[number])
+        elif words.startswith("seen "):
+            rule, subject = words.removeprefix("seen ").split()
+            for alert in tuple(self._engine.open_alerts()):
+                if (alert.key.rule, subject_of(alert)) == (rule, subject):
+                    self._engine.acknowledge(alert.episode, at)
+        else:
+            self._answered = False
+
+    def _silence(self, match: re.Match[str], at: datetime) -> None:
+        kind, place, channel, rule, until = match.groups()
+        wall = at.astimezone(self._played.zone)
+        ends = datetime.combine(wall, time.fromisoformat(until), wall.tzinfo)
+        is_device = any(character.isdigit() for character in place)
+        silence = Silence(
+            id=str(len(self._silences) + 1),
+            kind=SilenceKind(kind),
+            owner="caretaker",
+            reason="a test",
+            starts=at,
+            ends=ends + timedelta(days=ends <= at),
+            site="" if is_device else f"town/{place}",
+            device=device_of(place) if is_device else "",
+            channel=channel and int(channel),
+            rule=rule or "",
+        )
+        self._silences.append(silence)
+        self._engine.silence(silence)
 
     def _report(self, line: Line) -> Report:
         device, _, rest = line.words.partition(" ")
@@ -257,9 +318,12 @@ class Player:
         away = at - self._deaf_since if self._deaf_since else timedelta(0)
         stored = [_unpack(blob) for blob in self._kept.values()]
         self._engine = self._new_engine()
+        for silence in self._silences:
+            self._engine.silence(silence)
         self._engine.restore(
             (each.state for each in stored if each.state is not None),
             (alert for each in stored for alert in each.alerts),
+            (firings for each in stored for firings in each.firings),
             now=at,
             away=away,
         )
@@ -271,7 +335,10 @@ class Player:
     def _keep(self) -> None:
         engine = self._engine
         for each in engine.touched:
-            self._kept[each] = _pack(Stored(engine.state_of(each), engine.alerts_of(each)))
+            stored = Stored(
+                engine.state_of(each), engine.alerts_of(each), engine.firings_of(each)
+            )
+            self._kept[each] = _pack(stored)
         self._engine.touched.clear()
 
     def _new_engine(self) -> Engine:
@@ -315,6 +382,10 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     said = list(words_of(alert.evidence, zone))
     if alert.withheld and change.transition is not Transition.RESOLVED:
         said.append(f"withheld {alert.withheld}")
+    if alert.flaps:
+        said.append("flaps")
+    if change.transition is Transition.ESCALATED:
+        said.append(f"tier {alert.tier}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
     return Line(at, f"{words} {', '.join(said)}")
 
@@ -347,9 +418,10 @@ def blocks(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def all_scenarios() -> list[Scenario]:
+    """Return those of the rules, and those of the life of alerts, whichever their rule."""
     return [
         scenario(f"{path.stem} {title}", lines)
-        for path in sorted(SCENARIOS.glob("*.txt"))
+        for path in (*sorted(SCENARIOS.glob("*.txt")), *sorted(LIFE.glob("*.txt")))
         for title, lines in blocks(path)
     ]
 

@@ -6,6 +6,7 @@ import msgspec
 
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
+from rules.flapping import Firings
 from rules.readings import Report
 from rules.subject import DeviceState
 
@@ -39,6 +40,8 @@ class Stored(msgspec.Struct, frozen=True):
     state: DeviceState | None
     """None: it is a group, of which only the alerts are kept."""
     alerts: tuple[Alert, ...]
+    firings: tuple[Firings, ...] = ()
+    """How often its alerts fired of late."""
 
 
 class Commit(msgspec.Struct, kw_only=True):
