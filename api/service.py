@@ -122,6 +122,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             health=health.parts,
             changes=changes,
             metrics=metrics.exposition,
+            order=pipeline.order,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(
@@ -161,12 +162,17 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
         for stored in restored.stored
         if stored.state is None or stored.state.id in registry.devices
     ]
+    for silence in restored.silences:
+        engine.silence(silence)
     engine.restore(
         (stored.state for stored in known if stored.state is not None),
         (alert for stored in known for alert in stored.alerts),
+        (firings for stored in known for firings in stored.firings),
         now=at,
         away=max(away, timedelta(0)),
     )
+    for episode, acknowledged_at in restored.acknowledged:
+        engine.acknowledge(episode, acknowledged_at)
     log.info("service.taken_up", devices=len(known), away_s=away.total_seconds())
     return Seen(restored.seen)
 

@@ -14,6 +14,7 @@ import msgspec
 from ingest.clock import Now
 from ingest.history import History
 from ingest.ledger.store import Ledger
+from ingest.pipeline import Order
 from ingest.registry import Registry
 from rules.engine import Engine
 
@@ -73,3 +74,5 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     changes: Changes
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
+    order: Callable[[Order], None]
+    """Has the task that owns the engine do something to it."""

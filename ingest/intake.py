@@ -27,7 +27,8 @@ from ingest.wire import (
 )
 from rules.alerts import Change, Subject
 from rules.engine import Engine
-from rules.readings import ClockState, Report
+from rules.readings import ClockState, Report, Standing
+from rules.retrospect import Hazard, Retrospect
 
 ROUTES_MAX = 200_000
 """Topics remembered; when there are more, all are forgotten and found again."""
@@ -65,6 +66,7 @@ class Intake:
     ) -> None:
         self._codecs, self._registry, self._engine = codecs, registry, engine
         self._seen, self._announce = seen, announce
+        self._retrospect = Retrospect()
         self._routes: dict[str, Route | Rejected | Ignored] = {}
 
     def digest(self, messages: Sequence[Message], now: datetime) -> Commit:
@@ -132,7 +134,15 @@ class Intake:
             shown = f"the device shows {report.claimed_at}; kept under its arrival time"
             self._quarantine(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
         batch.reports.append(report)
+        if report.standing is Standing.LATE:
+            batch.hazards += self._looked_back(report)
         _changed(batch, self._engine.observe(report, batch.now), report.received_at)
+
+    def _looked_back(self, report: Report) -> list[Hazard]:
+        """Return what a late message would have meant, had it come in time."""
+        device, registry = report.device, self._registry
+        policy, profile = registry.policy_of(device), registry.profile_of(device)
+        return self._retrospect.judge(report, policy, profile)
 
     def _is_repeated(self, report: Report, message: Message) -> bool:
         """Say whether a message whose identity is known is the same one again.

@@ -8,6 +8,7 @@ from ingest.registry import Entry
 from rules.alerts import Alert, Change
 from rules.flapping import Firings
 from rules.readings import Report
+from rules.retrospect import Hazard
 from rules.subject import DeviceState
 
 
@@ -57,6 +58,7 @@ class Commit(msgspec.Struct, kw_only=True):
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
     to_tell: list[ToTell] = []
+    hazards: list[Hazard] = []
     refused: list[Refused] = []
     registered: list[Entry] = []
     hearing: bool = True

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.writing import append_event
+from ingest.ledger.log import append_event
 from rules.alerts import Group, GroupKind, Subject
 from rules.readings import DeviceId
 from rules.verdict import Evidence
@@ -37,6 +37,10 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     """A group as text: "site:area/site", "carrier:name", "all:"."""
     withheld: str = ""
     """Why people are not told of it; empty: they are."""
+    flaps: bool = False
+    """It comes and goes, and ends only after a longer quiet."""
+    tier: int = 1
+    """How far it has escalated."""
 
     @property
     def subject(self) -> Subject:

@@ -1,6 +1,5 @@
 """Writing a batch: plain functions on a connection whose transaction is the caller's."""
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -10,6 +9,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
 from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.hazards import write_hazard
+from ingest.ledger.log import append_event
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -24,6 +25,7 @@ REPLAY_MESSAGES = 100_000
 REASONS = {
     Transition.FIRING: "new_alert",
     Transition.RAISED: "alert_worse",
+    Transition.ESCALATED: "nobody_answered",
     Transition.RESOLVED: "alert_over",
 }
 """Why a notification was written down."""
@@ -49,6 +51,8 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         )
     for change in batch.changes:
         _write_change(connection, change, batch.now)
+    for hazard in batch.hazards:
+        write_hazard(connection, hazard, batch.now)
     for told in batch.to_tell:
         _write_to_tell(connection, told, batch.now)
     if batch.refused:
@@ -74,6 +78,7 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             "fired_at": alert.since,
             "evidence": evidence,
             "withheld": alert.withheld,
+            "flaps": alert.flaps,
         }
         connection.execute(sa.insert(tables.alerts).values(row))
     else:
@@ -82,6 +87,7 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             "severity": alert.severity,
             "evidence": evidence,
             "withheld": alert.withheld,
+            "tier": alert.tier,
         }
         if change.transition is Transition.RESOLVED:
             changed["resolved_at"] = alert.since
@@ -90,30 +96,27 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             .where(tables.alerts.c.episode == alert.episode)
             .values(changed)
         )
+        if alert.raised_at is not None:
+            _reopen(connection, alert.episode, alert.raised_at)
     begins_or_ends = change.transition in {Transition.FIRING, Transition.RESOLVED}
     at = alert.since if begins_or_ends else now
-    detail = alert.severity if change.transition is Transition.RAISED else ""
+    detail = ""
+    if change.transition is Transition.RAISED:
+        detail = alert.severity
+    elif change.transition is Transition.ESCALATED:
+        detail = f"tier {alert.tier}"
     append_event(connection, alert.episode, at, change.transition, "chargewatch", detail)
     if alert.withheld and change.transition is not Transition.RESOLVED:
         append_event(connection, alert.episode, at, "withheld", "chargewatch", alert.withheld)
 
 
-def append_event(  # noqa: PLR0913, PLR0917  (a line of the log has this many columns)
-    connection: sa.Connection, episode: str, at: datetime, what: str, who: str, detail: str
-) -> None:
-    """Append to the log that is never changed; each line carries the digest of all before."""
-    newest = sa.select(tables.alert_events.c.chain).order_by(tables.alert_events.c.id.desc())
-    before = connection.scalar(newest.limit(1)) or b""
-    line = msgspec.json.encode([episode, to_us(at), what, who, detail])
+def _reopen(connection: sa.Connection, episode: str, raised_at: datetime) -> None:
+    """Forget who saw to an alert before it became worse; the log still knows."""
+    alert = tables.alerts.c
     connection.execute(
-        sa.insert(tables.alert_events).values(
-            episode=episode,
-            at=at,
-            what=what,
-            who=who,
-            detail=detail,
-            chain=hashlib.sha256(before + line).digest(),
-        )
+        sa.update(tables.alerts)
+        .where(alert.episode == episode, alert.acknowledged_at < raised_at)
+        .values(acknowledged_at=None, acknowledged_by=None, note="")
     )
 
 

@@ -128,6 +128,9 @@ async def acknowledged(watch: Watch, number: int, *, who: str, note: str) -> Ale
     )
     if alert is None:
         raise Trouble(404, "There is no such alert.")
+    if alert.acknowledged_at is not None:
+        episode, at = alert.episode, alert.acknowledged_at
+        watch.order(lambda _: watch.engine.acknowledge(episode, at))
     watch.changes.tell(Change(alert.site, alerts=True))
     return alert
 
