@@ -17,7 +17,7 @@ from ingest.clock import Now, utc_now, warped
 from simulator import village_evening
 from simulator.player import Player, recorded
 from simulator.publisher import Broker, Publisher
-from simulator.village import Village, ledger
+from simulator.village import POLICY_TOML, Village, ledger
 from simulator.village import sites_toml as register
 
 SCENARIOS: dict[str, Callable[[int, dt.date], Village]] = {
@@ -83,6 +83,9 @@ TruthFile = Annotated[
 SitesFile = Annotated[
     Path | None, typer.Option(help="Write the register of its areas, sites and devices.")
 ]
+PolicyFile = Annotated[
+    Path | None, typer.Option(help="Write the limits that it has agreed on.")
+]
 Listing = Annotated[
     bool, typer.Option("--list", help="Show the scenarios and what happens in them.")
 ]
@@ -105,6 +108,7 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     out: Out = None,
     truth: TruthFile = None,
     sites_toml: SitesFile = None,
+    policy_toml: PolicyFile = None,
     listing: Listing = False,
 ) -> None:
     """Play a village of charging stations to an MQTT broker, or into a file.
@@ -122,6 +126,8 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
         truth.write_bytes(ledger(village))
     if sites_toml:
         sites_toml.write_text(register(village), encoding="utf-8")
+    if policy_toml:
+        policy_toml.write_text(POLICY_TOML, encoding="utf-8")
     if out:
         out.write_bytes(b"".join(map(recorded, player.play(until))))
         return
