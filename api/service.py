@@ -171,8 +171,6 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
         now=at,
         away=max(away, timedelta(0)),
     )
-    for episode, acknowledged_at in restored.acknowledged:
-        engine.acknowledge(episode, acknowledged_at)
     log.info("service.taken_up", devices=len(known), away_s=away.total_seconds())
     return Seen(restored.seen)
 

@@ -5,7 +5,7 @@ here (both live on one event loop), the ledger is asked through its queries.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -13,8 +13,8 @@ import msgspec
 
 from ingest.clock import Now
 from ingest.history import History
+from ingest.intake import Order
 from ingest.ledger.store import Ledger
-from ingest.pipeline import Order
 from ingest.registry import Registry
 from rules.engine import Engine
 
@@ -74,5 +74,5 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     changes: Changes
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
-    order: Callable[[Order], None]
-    """Has the task that owns the engine do something to it."""
+    order: Callable[[Order], Awaitable[None]]
+    """Has the task that owns the engine do something to it; returns when that is kept."""

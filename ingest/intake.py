@@ -41,6 +41,10 @@ smoke" once an hour, in the same words."""
 Announce = Callable[[Change], Iterable[ToTell]]
 """Says who is to be told of an alert's transition; asked before the commit."""
 
+Order = Callable[[Commit], None]
+"""Something that is to be done to the engine between two messages. It is given the batch
+that will be judged after it, to be written down with what that causes; it must not fail."""
+
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -69,9 +73,16 @@ class Intake:
         self._retrospect = Retrospect()
         self._routes: dict[str, Route | Rejected | Ignored] = {}
 
-    def digest(self, messages: Sequence[Message], now: datetime) -> Commit:
-        """Take a batch; return everything it causes, deadlines that have passed included."""
+    def digest(
+        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
+    ) -> Commit:
+        """Take a batch; return everything it causes, deadlines that have passed included.
+
+        Orders are carried out first: whatever they change is in force for the whole batch.
+        """
         batch = Commit(now=now)
+        for order in orders:
+            order(batch)
         _changed(batch, self._engine.advance(now), now)
         for message in messages:
             match self._understood(message, now):

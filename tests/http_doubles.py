@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.watch import Change, Changes, Part, Watch
+from ingest.intake import Order
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
@@ -106,6 +107,7 @@ class World:
             health=lambda: self.parts,
             changes=self.changes,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
+            order=self.order,
         )
         self.app = self.app_for(TOKENS)
 
@@ -138,26 +140,35 @@ class World:
         refused = Refused(self.at, topic, payload, reason, detail, str(self.serial))
         await self.ledger.commit(Commit(now=self.at, refused=[refused]))
 
+    async def order(self, order: Order) -> None:
+        """Do something to the engine, and commit it, as the pipeline does."""
+        batch = Commit(now=self.at)
+        order(batch)
+        batch.changes += self.engine.advance(self.at)
+        await self._keep(batch)
+
     async def _commit(self, reports: list[Report], changes: list[AlertChange]) -> None:
-        states = []
-        for subject in self.engine.touched:
-            stored = Stored(self.engine.state_of(subject), self.engine.alerts_of(subject))
-            states.append((str(subject), msgspec.msgpack.encode(stored)))
-        self.engine.touched.clear()
-        batch = Commit(
-            now=self.at,
-            reports=reports,
-            journal=packed(reports),
-            states=states,
-            changes=changes,
-            to_tell=[_to_tell(change.alert) for change in changes],
-            registered=list(self.registry.take_news()),
+        await self._keep(
+            Commit(now=self.at, reports=reports, journal=packed(reports), changes=changes)
         )
-        await self.ledger.commit(batch)
         await self.history.append([Entry(self.serial, self.at, tuple(reports))])
         sites = {self.registry.devices[report.device].site: False for report in reports}
         for site, alerts in (sites | {change.alert.site: True for change in changes}).items():
             self.changes.tell(Change(site, alerts))
+
+    async def _keep(self, batch: Commit) -> None:
+        engine = self.engine
+        for subject in engine.touched:
+            stored = Stored(
+                engine.state_of(subject),
+                engine.alerts_of(subject),
+                engine.firings_of(subject),
+            )
+            batch.states.append((str(subject), msgspec.msgpack.encode(stored)))
+        engine.touched.clear()
+        batch.to_tell = [_to_tell(change.alert) for change in batch.changes]
+        batch.registered = list(self.registry.take_news())
+        await self.ledger.commit(batch)
 
 
 def _to_tell(alert: Alert) -> ToTell:

@@ -285,7 +285,7 @@ class Player:
             ends=ends + timedelta(days=ends <= at),
             site="" if is_device else f"town/{place}",
             device=device_of(place) if is_device else "",
-            channel=channel and int(channel),
+            channel=int(channel) if channel else None,
             rule=rule or "",
         )
         self._silences.append(silence)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
 from rules.flapping import Firings
@@ -45,6 +46,15 @@ class Stored(msgspec.Struct, frozen=True):
     """How often its alerts fired of late."""
 
 
+class Acknowledged(msgspec.Struct, frozen=True):
+    """Somebody has seen to an alert."""
+
+    episode: str
+    at: datetime
+    who: str
+    note: str
+
+
 class Commit(msgspec.Struct, kw_only=True):
     """Everything one batch caused."""
 
@@ -59,8 +69,10 @@ class Commit(msgspec.Struct, kw_only=True):
     """By episode, when the message arrived that made an alert change; or its deadline."""
     to_tell: list[ToTell] = []
     hazards: list[Hazard] = []
+    acknowledged: list[Acknowledged] = []
     refused: list[Refused] = []
     registered: list[Entry] = []
+    policy_changes: list[PolicyChange] = []
     hearing: bool = True
     """False while the broker is out of reach: then the service counts as away."""
     ignored: int = 0
@@ -75,6 +87,8 @@ class Commit(msgspec.Struct, kw_only=True):
             or self.changes
             or self.refused
             or self.registered
+            or self.policy_changes
+            or self.acknowledged
             or self.ignored
             or self.repeated
         )

@@ -88,9 +88,7 @@ def find_hazards(
     if wanted.before_id is not None:
         conditions.append(column.id < wanted.before_id)
     question = sa.select(tables.hazards).where(*conditions).order_by(column.id.desc())
-    return [
-        _hazard(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))
-    ]
+    return [_hazard(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
 
 
 def _hazard(row: sa.Row[tuple[object, ...]]) -> HazardRow:

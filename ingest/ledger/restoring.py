@@ -11,7 +11,6 @@ from ingest.ledger.commit import Stored, identity_in_all
 from ingest.ledger.silences import not_over
 from ingest.ledger.writing import REPLAY_MESSAGES
 from ingest.registry import Area, Device, Name, Registry, Site
-from rules.alerts import State
 from rules.readings import DeviceId, Kind
 from rules.schedule import Schedule
 from rules.silences import Silence
@@ -28,8 +27,6 @@ class Restored(msgspec.Struct, frozen=True):
     """Identities of the last messages, oldest first."""
     silences: tuple[Silence, ...] = ()
     """Not over when the service was last seen."""
-    acknowledged: tuple[tuple[str, datetime], ...] = ()
-    """Episodes of open alerts that somebody sees to, and since when."""
 
 
 def read_restored(connection: sa.Connection) -> Restored:
@@ -44,18 +41,7 @@ def read_restored(connection: sa.Connection) -> Restored:
         last_commit_at,
         _seen(connection),
         tuple(row.silence for row in not_over(connection, last_commit_at or tables.EPOCH)),
-        _acknowledged(connection),
     )
-
-
-def _acknowledged(connection: sa.Connection) -> tuple[tuple[str, datetime], ...]:
-    alert = tables.alerts.c
-    rows = connection.execute(
-        sa.select(alert.episode, alert.acknowledged_at).where(
-            alert.state == State.FIRING, alert.acknowledged_at.is_not(None)
-        )
-    )
-    return tuple((row.episode, row.acknowledged_at) for row in rows)
 
 
 def entries_after(connection: sa.Connection, number: int, limit: int) -> list[Entry]:

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
-from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
+from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -35,9 +36,13 @@ _evidence_json = msgspec.json.Encoder().encode
 
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
-    """Write, in this order: who is who, the journal, the state, the alerts, the worklist."""
+    """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
+    the worklist.
+    """
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
+    for changed in batch.policy_changes:
+        append_policy_change(connection, changed)
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
@@ -49,6 +54,8 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
             " ON CONFLICT (subject) DO UPDATE SET state = excluded.state",
             batch.states,
         )
+    for seen in batch.acknowledged:
+        _write_acknowledged(connection, seen)
     for change in batch.changes:
         _write_change(connection, change, batch.now)
     for hazard in batch.hazards:
@@ -91,13 +98,14 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
         }
         if change.transition is Transition.RESOLVED:
             changed["resolved_at"] = alert.since
+        if alert.raised_at is not None and alert.acknowledged_at is None:
+            # Whoever saw to it saw to something less; the log still knows who.
+            changed |= {"acknowledged_at": None, "acknowledged_by": None, "note": ""}
         connection.execute(
             sa.update(tables.alerts)
             .where(tables.alerts.c.episode == alert.episode)
             .values(changed)
         )
-        if alert.raised_at is not None:
-            _reopen(connection, alert.episode, alert.raised_at)
     begins_or_ends = change.transition in {Transition.FIRING, Transition.RESOLVED}
     at = alert.since if begins_or_ends else now
     detail = ""
@@ -110,14 +118,16 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
         append_event(connection, alert.episode, at, "withheld", "chargewatch", alert.withheld)
 
 
-def _reopen(connection: sa.Connection, episode: str, raised_at: datetime) -> None:
-    """Forget who saw to an alert before it became worse; the log still knows."""
+def _write_acknowledged(connection: sa.Connection, seen: Acknowledged) -> None:
+    """Note who sees to an alert; the first to say so stays."""
     alert = tables.alerts.c
-    connection.execute(
+    noted = connection.execute(
         sa.update(tables.alerts)
-        .where(alert.episode == episode, alert.acknowledged_at < raised_at)
-        .values(acknowledged_at=None, acknowledged_by=None, note="")
+        .where(alert.episode == seen.episode, alert.acknowledged_at.is_(None))
+        .values(acknowledged_at=seen.at, acknowledged_by=seen.who, note=seen.note)
     )
+    if noted.rowcount:
+        append_event(connection, seen.episode, seen.at, "acknowledged", seen.who, seen.note)
 
 
 def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> None:
