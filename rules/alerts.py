@@ -14,6 +14,7 @@ A breach, a value between the thresholds, and silence all interrupt the clear ti
 
 A rule may have levels. An alert fires at the level that was held; a higher one that is
 held raises it; a lower one never lowers it, for "better" is no news while it is not well.
+What is not known interrupts no hold, of the first level or of a higher one; all else does.
 
 Whether people are told is a fact beside the state: `told` is the highest level they have
 heard of, `withheld` why they have not. They hear of the end only if they heard of the
@@ -29,7 +30,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rules.readings import DeviceId
-from rules.verdict import Breach, Clear, Evidence, Severity, Timing, Unknown, Verdict
+from rules.verdict import Between, Breach, Clear, Evidence, Severity, Timing, Unknown, Verdict
 
 
 class State(StrEnum):
@@ -200,6 +201,9 @@ def next_alert(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) ->
             if raised.severity is not alert.severity:
                 return replace(raised, clear_since=None, evidence=evidence)
             return replace(raised, clear_since=None, evidence=worse(alert.evidence, evidence))
+        case Alert(state=State.FIRING), Between():
+            alert = _not_raised(alert)
+            return alert if alert.clear_since is None else replace(alert, clear_since=None)
         case Alert(state=State.FIRING, clear_since=datetime()), _:
             return replace(alert, clear_since=None)
         case _:

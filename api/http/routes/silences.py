@@ -83,7 +83,7 @@ async def find(
     return Silences(silences=[Silence.of(row, now) for row in rows])
 
 
-@silences.post("/silences", status_code=201)
+@silences.post("/silences")
 async def create(watch: WatchHere, caller: Writer, wanted: NewSilence) -> Silence:
     """Keep alerts from people for a while; they are written down all the same.
 
