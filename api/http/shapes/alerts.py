@@ -144,10 +144,13 @@ class Words(Shape):
     began: str
     basis: str
     advice: str
+    remarks: list[str]
+    """That it comes and goes, that nobody acknowledges it, that people are not told."""
 
     @classmethod
     def of(cls, words: Explanation) -> "Words":
-        return cls(**{name: getattr(words, name) for name in cls.model_fields})
+        values = {name: getattr(words, name) for name in cls.model_fields}
+        return cls(**values | {"remarks": list(words.remarks)})
 
 
 class LogLine(Shape):
