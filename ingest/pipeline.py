@@ -3,8 +3,9 @@
 One task owns the engine, so there are no locks. While one batch is on its way to the disk
 the next is already being judged; its commit waits for the first, and no message is
 acknowledged before its own. Whoever else wants something of the engine gives an order
-(`Pipeline.order`), which is carried out between two batches and kept with the second. If the ledger cannot be written, nothing is acknowledged, the
-broker stops sending at the receive maximum, and the batch is tried again until it is kept.
+(`Pipeline.order`), which is carried out between two batches and kept with the second. If
+the ledger cannot be written, nothing is acknowledged, the broker stops sending at the
+receive maximum, and the batch is tried again until it is kept.
 """
 
 import asyncio
@@ -92,9 +93,8 @@ class Pipeline:
                 batch.hearing = self._hearing
                 if self._storing is not None:
                     await asyncio.shield(self._storing)
-                self._storing = asyncio.create_task(
-                    self._keep(batch, taken, [done for _, done in orders]), name="keep"
-                )
+                keeping = self._keep(batch, taken, [done for _, done in orders])
+                self._storing = asyncio.create_task(keeping, name="keep")
         finally:
             if self._storing is not None:
                 await asyncio.wait({self._storing}, timeout=FINISH_S)
@@ -104,7 +104,7 @@ class Pipeline:
 
     async def _next_batch(self) -> list[Received]:
         """Wait for messages, orders or the engine's next deadline; return the messages."""
-        while not (taken := self._taken()) and not self._orders:
+        while not ((taken := self._taken()) or self._orders or self._intake.waits):
             self._wake.clear()
             if self._storing is not None and self._storing.done():
                 await self._storing  # raises what must not be overlooked
@@ -125,7 +125,7 @@ class Pipeline:
         return []
 
     def _wait_s(self) -> float:
-        deadline = self._engine.next_deadline()
+        deadline = self._intake.next_deadline()
         if deadline is None:
             return HEARTBEAT_S
         wait_s = (deadline - self._now()).total_seconds() / self._speed
@@ -170,6 +170,8 @@ class Pipeline:
         self.health.committing = 0
         for link in self._links:
             link.acknowledge(taken)
+        for answer in batch.answers:
+            answer()
         self._committed(batch)
 
     def _unwell(self, reason: str) -> None:

@@ -202,12 +202,9 @@ def next_alert(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) ->
                 return replace(raised, clear_since=None, evidence=evidence)
             return replace(raised, clear_since=None, evidence=worse(alert.evidence, evidence))
         case Alert(state=State.FIRING), Between():
-            alert = _not_raised(alert)
-            return alert if alert.clear_since is None else replace(alert, clear_since=None)
-        case Alert(state=State.FIRING, clear_since=datetime()), _:
-            return replace(alert, clear_since=None)
+            return _not_clear(_not_raised(alert))
         case _:
-            return alert
+            return _not_clear(alert)
 
 
 def at_level(alert: Alert, breach: Breach, timing: Timing, now: datetime) -> Alert:
@@ -238,6 +235,10 @@ def _not_raised(alert: Alert) -> Alert:
     if alert.raise_since is None:
         return alert
     return replace(alert, raise_to=None, raise_since=None)
+
+
+def _not_clear(alert: Alert) -> Alert:
+    return alert if alert.clear_since is None else replace(alert, clear_since=None)
 
 
 def worse(known: Evidence, new: Evidence) -> Evidence:

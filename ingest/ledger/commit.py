@@ -1,5 +1,6 @@
 """What one batch caused, all of it, in the form in which it is written down."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
+from rules.cutter import Logged
+from rules.cutting import Command, Latch
 from rules.flapping import Firings
 from rules.readings import Report
 from rules.retrospect import Hazard
@@ -70,6 +73,13 @@ class Commit(msgspec.Struct, kw_only=True):
     to_tell: list[ToTell] = []
     hazards: list[Hazard] = []
     acknowledged: list[Acknowledged] = []
+    commands: list[Command] = []
+    """As they are now; whoever sends them finds in the ledger what is waiting."""
+    latches: list[Latch] = []
+    log: list[Logged] = []
+    """What happened to commands and latches, for the log that is never changed."""
+    answers: list[Callable[[], None]] = []
+    """To be called once all this is on the disk: somebody waits for it."""
     refused: list[Refused] = []
     registered: list[Entry] = []
     policy_changes: list[PolicyChange] = []
@@ -85,6 +95,9 @@ class Commit(msgspec.Struct, kw_only=True):
             self.reports
             or self.states
             or self.changes
+            or self.commands
+            or self.latches
+            or self.answers
             or self.refused
             or self.registered
             or self.policy_changes

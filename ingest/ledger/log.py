@@ -1,4 +1,7 @@
-"""The log of what happened and who did what: append-only, each line sealed with the last."""
+"""The log of what happened: append-only, each line with the digest of all before it.
+
+An alert's lines carry its episode, and so do those of the commands that it caused.
+"""
 
 import hashlib
 from datetime import datetime

@@ -75,14 +75,23 @@ def append_policy_change(connection: sa.Connection, change: PolicyChange) -> Non
     connection.execute(sa.insert(logged).values(at=change.at, **row, chain=chain))
 
 
-def last_settings(connection: sa.Connection) -> Settings | None:
-    """Return what was last set; None if nothing ever was."""
-    logged = tables.policy_changes.c
-    stored = connection.scalar(sa.select(logged.settings).order_by(logged.id.desc()).limit(1))
-    if stored is None:
+def last_change(connection: sa.Connection) -> PolicyChange | None:
+    """Return the newest line; None if nothing was ever set."""
+    logged = tables.policy_changes
+    newest = sa.select(logged).order_by(logged.c.id.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    if row is None:
         return None
-    listed = msgspec.json.decode(stored, type=_Listed)
-    return {(layer, table, key): value for layer, table, key, value in listed}
+    listed = msgspec.json.decode(row.settings, type=_Listed)
+    return PolicyChange(
+        at=row.at,
+        who=row.who,
+        how=How(row.how),
+        file=row.file,
+        digest=row.digest,
+        changes=msgspec.json.decode(row.changes, type=tuple[Changed, ...]),
+        settings={(layer, table, key): value for layer, table, key, value in listed},
+    )
 
 
 def policy_lines(

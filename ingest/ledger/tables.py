@@ -166,6 +166,49 @@ hazards = sa.Table(
 )
 sa.Index("hazards_by_device", hazards.c.device, hazards.c.rule, hazards.c.ended_at)
 
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("ordered_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text, nullable=False),
+    sa.Column("ordered_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment),
+    sa.Column("first_sent_at", Moment),
+    sa.Column("sent_at", Moment),
+    sa.Column("replied_at", Moment),
+    sa.Column("confirmed_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("failure", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+sa.Index("commands_to_send", commands.c.next_at)
+sa.Index("commands_by_time", commands.c.ordered_at)
+
+latches = sa.Table(
+    "latches",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text, nullable=False),
+    sa.Column("dark_at", Moment),
+    sa.Column("cleared_at", Moment),
+    sa.Column("cleared_by", sa.Text, nullable=False),
+    sa.Column("clear_reason", sa.Text, nullable=False),
+)
+sa.Index("latches_by_time", latches.c.since)
+
 quarantine = sa.Table(
     "quarantine",
     metadata,

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
+from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
@@ -37,7 +38,7 @@ _evidence_json = msgspec.json.Encoder().encode
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
     """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
-    the worklist.
+    the commands, the worklist.
     """
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
@@ -60,6 +61,7 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         _write_change(connection, change, batch.now)
     for hazard in batch.hazards:
         write_hazard(connection, hazard, batch.now)
+    write_commands(connection, batch.commands, batch.latches, batch.log)
     for told in batch.to_tell:
         _write_to_tell(connection, told, batch.now)
     if batch.refused:
@@ -254,6 +256,7 @@ def _forget(connection: sa.Connection, device: str, now: datetime) -> None:
             .values(state=State.RESOLVED, resolved_at=now)
         )
         append_event(connection, episode, now, State.RESOLVED, "chargewatch", "device gone")
+    end_all_of(connection, device, now)
     connection.execute(sa.delete(tables.sockets).where(tables.sockets.c.device == device))
     connection.execute(sa.delete(tables.devices).where(tables.devices.c.id == device))
     connection.execute(
