@@ -255,7 +255,8 @@ class Engine:
         hearing = self._blind_since is None
         within = self._enrol(state, profile)
         site = self._book.group(within[0])
-        moment = Moment(now, policy, profile, fresh_for, self._calendar, site, hearing)
+        span = self._calendar.span(profile.site, policy.schedule, now)
+        moment = Moment(now, policy, profile, fresh_for, span, site, hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:
