@@ -101,14 +101,17 @@ async def play(options: Options, console: Console, stop: asyncio.Event) -> Summa
         folder = Path(folder_name)
         http, broker = _settle_ports(options)
         truth_file, sites_file = folder / "truth.json", folder / "sites.toml"
+        policy_file = folder / "policy.toml"
         stream = ("--out", folder / "stream.jsonl", "--duration", 0, "--seed", options.seed)
-        await _simulator("--truth", truth_file, "--sites-toml", sites_file, *stream)
+        registers = ("--sites-toml", sites_file, "--policy-toml", policy_file)
+        await _simulator("--truth", truth_file, *registers, *stream)
         truth = msgspec.json.decode(truth_file.read_bytes(), type=Truth)
         started = utc_now() + HEAD_START
         now = warped(options.speed, started, truth.starts)
         settings = Settings(
             data_dir=folder,
             sites_file=sites_file,
+            policy_file=policy_file,
             language="en" if options.language == "en" else "zh",
             broker=broker,
             http=http,

@@ -203,7 +203,9 @@ class Registry:
         found = self._policy_of.get(device)
         if found is None:
             site = self.devices[device].site
-            found = self._policies.resolve(site, device, self.sites[site].schedule)
+            found = self.site_policy_of(site)  # one for all its devices: they are many
+            if device in self._policies.devices:
+                found = self._policies.resolve(site, device, self.sites[site].schedule)
             self._policy_of[device] = found
         return found
 
@@ -260,9 +262,10 @@ class Registry:
             case Area():
                 self.areas[entry.id] = entry
             case Site():
+                if entry.id in self.sites:
+                    self._groups_of.pop(entry.id, None)
+                    self._policy_of.clear()
                 self.sites[entry.id] = entry
-                self._groups_of.pop(entry.id, None)
-                self._policy_of.clear()
             case Device():
                 self.devices[entry.id] = entry
                 self._named[entry.dialect, entry.name] = entry.id

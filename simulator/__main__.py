@@ -19,7 +19,7 @@ from simulator import quiet_month, village_evening
 from simulator.devices import Emission
 from simulator.player import Player, recorded
 from simulator.publisher import Broker, Publisher
-from simulator.village import Village, incidents, ledger
+from simulator.village import POLICY_TOML, Village, incidents, ledger
 from simulator.village import sites_toml as register
 
 
@@ -99,6 +99,9 @@ TruthFile = Annotated[
 SitesFile = Annotated[
     Path | None, typer.Option(help="Write the register of its areas, sites and devices.")
 ]
+PolicyFile = Annotated[
+    Path | None, typer.Option(help="Write the limits that it has agreed on.")
+]
 Listing = Annotated[
     bool, typer.Option("--list", help="Show the scenarios and what happens in them.")
 ]
@@ -123,6 +126,7 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     out: Out = None,
     truth: TruthFile = None,
     sites_toml: SitesFile = None,
+    policy_toml: PolicyFile = None,
     listing: Listing = False,
 ) -> None:
     """Play a village of charging stations to an MQTT broker, or into a file.
@@ -142,6 +146,8 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
         truth.write_bytes(incidents(village) if lines else ledger(village))
     if sites_toml:
         sites_toml.write_text(register(village), encoding="utf-8")
+    if policy_toml:
+        policy_toml.write_text(POLICY_TOML, encoding="utf-8")
     if out:
         write(player.play(until), out)
         return

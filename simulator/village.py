@@ -145,6 +145,13 @@ def incidents(village: Village) -> bytes:
     )
 
 
+POLICY_TOML = """# The village lets people charge with fast chargers, which draw 860 W.
+[default.overload]
+warn_w = 900
+"""
+"""The policy file of every village: it is so that a charger of its own kind is no alarm."""
+
+
 def sites_toml(village: Village) -> str:
     """Return the village as the service's register of areas, sites and devices.
 

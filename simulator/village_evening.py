@@ -180,6 +180,7 @@ def _truths_of_sockets(moments: Evening) -> tuple[Truth, ...]:
 
 
 def _truths_of_devices(moments: Evening) -> tuple[Truth, ...]:
+    neighbours = timedelta(minutes=2)
     silent, after_will = timedelta(minutes=8), timedelta(minutes=2)
     return (
         Truth(
@@ -196,14 +197,14 @@ def _truths_of_devices(moments: Evening) -> tuple[Truth, ...]:
             begins=moments.drops_at,
             ends=None,
             earliest=moments.drops_at,  # at once if its last message was 2 min ago by then
-            latest=moments.drops_at + after_will + SLOW,
+            latest=moments.drops_at + after_will + neighbours + SLOW,
         ),
         Truth(
             rule="silence",
             device=DYING,
             begins=moments.dies_at,
             ends=None,
-            earliest=moments.dies_at - BEAT + silent,
-            latest=moments.dies_at + silent + SLOW,
+            earliest=moments.dies_at - BEAT + silent + neighbours,
+            latest=moments.dies_at + silent + neighbours + SLOW,
         ),
     )

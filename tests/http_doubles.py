@@ -20,9 +20,9 @@ from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
 from ingest.registry import Area, Device, Name, Registry, Site
 from rules.alerts import Alert
+from rules.alerts import Change as AlertChange
 from rules.catalog import rules_in_force
 from rules.engine import Engine
-from rules.policy import SitePolicy
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
 from tests.doubles import MemoryHistory
@@ -61,7 +61,7 @@ def registry() -> Registry:
                 id="berlin/hof",
                 area="berlin",
                 name=Name("柏林院子", "Berlin yard"),
-                policy=SitePolicy(schedule=nights),
+                schedule=nights,
             ),
         ],
         [
@@ -95,10 +95,7 @@ class World:
         self.at, self.elapsed_s, self.serial = NOON, 0.0, 0
         self.registry, self.history, self.changes = registry(), MemoryHistory(), Changes()
         self.ledger = open_ledger(path / "ledger.sqlite")
-        socket_rules, device_rules = rules_in_force()
-        self.engine = Engine(
-            socket_rules, device_rules, self.registry.profile_of, self.registry.policy_of
-        )
+        self.engine = Engine(*rules_in_force(), self.registry)
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
         self.watch = Watch(
             ledger=self.ledger,
@@ -130,36 +127,36 @@ class World:
 
     async def wait(self, span: timedelta) -> None:
         """Let time pass; whatever has a deadline by then happens."""
-        self.at += span
-        await self._commit([], self.engine.advance(self.at))
+        end = self.at + span
+        while (due := self.engine.next_deadline()) and due <= end:
+            self.at = max(self.at, due)
+            await self._commit([], self.engine.advance(self.at))
+        self.at = end
 
     async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
         self.serial += 1
         refused = Refused(self.at, topic, payload, reason, detail, str(self.serial))
         await self.ledger.commit(Commit(now=self.at, refused=[refused]))
 
-    async def _commit(self, reports: list[Report], changes: list[Alert]) -> None:
-        touched = sorted(self.engine.touched)
-        self.engine.touched.clear()
+    async def _commit(self, reports: list[Report], changes: list[AlertChange]) -> None:
         states = []
-        for device in touched:
-            state = self.engine.device(device)
-            assert state is not None
-            stored = Stored(state, self.engine.alerts_of(device))
-            states.append((device, msgspec.msgpack.encode(stored)))
+        for subject in self.engine.touched:
+            stored = Stored(self.engine.state_of(subject), self.engine.alerts_of(subject))
+            states.append((str(subject), msgspec.msgpack.encode(stored)))
+        self.engine.touched.clear()
         batch = Commit(
             now=self.at,
             reports=reports,
             journal=packed(reports),
             states=states,
             changes=changes,
-            to_tell=[_to_tell(alert) for alert in changes],
+            to_tell=[_to_tell(change.alert) for change in changes],
             registered=list(self.registry.take_news()),
         )
         await self.ledger.commit(batch)
         await self.history.append([Entry(self.serial, self.at, tuple(reports))])
         sites = {self.registry.devices[report.device].site: False for report in reports}
-        for site, alerts in (sites | {alert.site: True for alert in changes}).items():
+        for site, alerts in (sites | {change.alert.site: True for change in changes}).items():
             self.changes.tell(Change(site, alerts))
 
 

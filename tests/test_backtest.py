@@ -34,7 +34,7 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 from simulator.player import Player, recorded
 from simulator.quiet_month import quiet_month
-from simulator.village import Village, incidents, sites_toml
+from simulator.village import POLICY_TOML, Village, incidents, sites_toml
 from simulator.village_evening import village_evening
 from tests.backtests import MINUTE, NOON, PILE, SITES, an_hour, lines, run, watts, written
 
@@ -362,9 +362,8 @@ def test_an_evening_is_scored_against_what_the_simulator_knows(tmp_path: Path) -
     village = village_evening(7, DAY)
     truth = [msgspec.json.decode(line) for line in incidents(village).splitlines()]
     said = lines(*played(village, village.starts + 36 * MINUTE))
-    chargers_to_900_w = "[default.overload]\nwarn_w = 900"
     played_once = run(
-        tmp_path, said, sites=sites_toml(village), in_force=chargers_to_900_w, truth=truth
+        tmp_path, said, sites=sites_toml(village), in_force=POLICY_TOML, truth=truth
     )
     score = played_once.in_force.score
     assert score is not None

@@ -29,7 +29,7 @@ IN_TIME, DECEMBER = date(2026, 11, 30), date(2026, 12, 1)
 
 def schedule(text: str, year: int = 2026) -> Schedule:
     [site] = parsed(text.encode(), frozenset({"native"}), year).sites
-    return site.policy.schedule
+    return site.schedule
 
 
 def ending(text: str, today: date) -> list[str]:

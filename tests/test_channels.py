@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from api.channels import RETRY_AFTER_MAX, Channel, DeliveryFailed, Notice, Transition
+from api.channels import RETRY_AFTER_MAX, Channel, DeliveryFailed, Notice
 from api.channels.console_log import ConsoleLog
 from api.channels.smtp import Security, Smtp, SmtpServer, mail_channels
 from api.channels.webhook import (
@@ -37,6 +37,7 @@ from api.channels.webhook import (
     verify,
 )
 from api.settings import SmtpSettings
+from rules.alerts import Transition
 from rules.verdict import Severity
 
 HOST = "127.0.0.1"

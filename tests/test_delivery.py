@@ -21,7 +21,7 @@ from ingest.ledger.commit import Commit
 from ingest.ledger.queries import DeliveryRow
 from ingest.ledger.store import Ledger, open_ledger
 from ingest.registry import Area, Device, Name, Registry, Site
-from rules.alerts import Alert, AlertKey, State
+from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId, Kind
 from rules.verdict import Evidence, Severity
 
@@ -101,7 +101,8 @@ def firing(rule: str = "overload", severity: Severity = Severity.CRITICAL) -> Al
     return Alert(
         key=AlertKey(rule, PILE, 1 if rule == "overload" else None),
         severity=severity,
-        site="town/north",
+        within=(Group(GroupKind.SITE, "town/north"),),
+        told=severity,
         state=State.FIRING,
         began_at=NOON,
         since=NOON,
@@ -113,7 +114,8 @@ def over(alert: Alert) -> Alert:
     return Alert(
         key=alert.key,
         severity=alert.severity,
-        site=alert.site,
+        within=alert.within,
+        told=alert.told,
         state=State.RESOLVED,
         began_at=alert.began_at,
         since=alert.since + MINUTE,
@@ -123,8 +125,9 @@ def over(alert: Alert) -> Alert:
 
 async def happen(ledger: Ledger, channels: Sequence[Channel], *changes: Alert) -> None:
     to_tell = router(channels)
-    told = [each for alert in changes for each in to_tell(alert)]
-    await ledger.commit(Commit(now=NOON, changes=list(changes), to_tell=told))
+    happened = [Change(alert, Transition(alert.state)) for alert in changes]
+    told = [each for change in happened for each in to_tell(change)]
+    await ledger.commit(Commit(now=NOON, changes=happened, to_tell=told))
 
 
 @asynccontextmanager
@@ -383,7 +386,12 @@ def test_what_happens_while_it_runs_is_told_at_once(ledger: Ledger) -> None:
 
 def test_danger_goes_before_warnings_and_those_before_good_news(ledger: Ledger) -> None:
     warning = firing("silence", Severity.WARNING)
-    assert urgency(firing("smoke")) < urgency(warning) < urgency(over(firing("smoke")))
+    order = [
+        urgency(firing("smoke"), Transition.FIRING),
+        urgency(warning, Transition.FIRING),
+        urgency(over(firing("smoke")), Transition.RESOLVED),
+    ]
+    assert order == sorted(set(order))
 
     async def play() -> None:
         channel = Listener("log")

@@ -16,6 +16,7 @@ import typer.main
 from api.channels.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from api.cli import app
 from api.demo import Summary
+from api.policy_file import read_policies
 from api.settings import table
 from api.sites import read_sites
 from api.sites_file import AreaPart, DevicePart, SitePart
@@ -148,7 +149,8 @@ def intake_of(sites: str) -> Intake:
     declared = read_sites(ROOT / sites, [codec.name for codec in all_codecs()], NOW.year)
     registry = Registry((), (), ())
     registry.declare(declared.areas, declared.sites, declared.devices, NOW)
-    engine = Engine(*rules_in_force(), registry.profile_of, registry.policy_of)
+    registry.apply(read_policies(ROOT / "examples/policy.toml"))
+    engine = Engine(*rules_in_force(), registry)
     return Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
 
 
@@ -157,7 +159,8 @@ def played(intake: Intake, sent: Sequence[tuple[str, str]], now: datetime) -> li
     messages = [Message(topic, payload.encode(), now) for topic, payload in sent]
     at_once = intake.digest(messages, now)
     assert not at_once.refused
-    return [*at_once.changes, *intake.digest([], now + timedelta(seconds=6)).changes]
+    later = intake.digest([], now + timedelta(seconds=6))
+    return [change.alert for change in (*at_once.changes, *later.changes)]
 
 
 def test_decode_answers_as_the_readme_says() -> None:

@@ -17,10 +17,9 @@ from ingest.ledger.commit import Commit, Stored, ToTell, identity_in_all
 from ingest.registry import Area, Device, Name, Registry, Site
 from ingest.replay import GENERATION, Seen
 from ingest.wire import Message, Refusal
-from rules.alerts import Alert, State
+from rules.alerts import Change, State
 from rules.catalog import rules_in_force
 from rules.engine import Engine
-from rules.policy import SitePolicy
 from rules.readings import ClockState, DeviceId, Kind, Standing
 from rules.schedule import Schedule
 
@@ -35,10 +34,10 @@ AMENDED = Refusal.CLOCK_WRONG
 
 def known() -> Registry:
     registry = Registry([], [], [])
-    policy = SitePolicy(schedule=Schedule("Asia/Shanghai", ()))
+    always = Schedule("Asia/Shanghai", ())
     registry.declare(
         [Area(id="town", name=Name("镇", "Town"))],
-        [Site(id="town/north", area="town", name=Name("北", "North"), policy=policy)],
+        [Site(id="town/north", area="town", name=Name("北", "North"), schedule=always)],
         [
             Device(id=PILE, site="town/north", dialect="native", name=PILE, kind=Kind.CHARGER),
             Device(id=SMOKE, site="town/north", dialect="native", name=SMOKE, kind=Kind.SMOKE),
@@ -52,9 +51,7 @@ def known() -> Registry:
 class World:
     def __init__(self) -> None:
         self.registry = known()
-        self.engine = Engine(
-            *rules_in_force(), self.registry.profile_of, self.registry.policy_of
-        )
+        self.engine = Engine(*rules_in_force(), self.registry)
         self.seen = Seen()
         self.intake = Intake(all_codecs(), self.registry, self.engine, self.seen, announce)
 
@@ -62,7 +59,8 @@ class World:
         return self.intake.digest(messages, now)
 
 
-def announce(alert: Alert) -> list[ToTell]:
+def announce(change: Change) -> list[ToTell]:
+    alert = change.alert
     key = f"{alert.episode}:{alert.state}:log"
     return [ToTell(key, alert.episode, alert.state, "log", 0, alert)]
 
@@ -296,13 +294,13 @@ def test_nothing_but_time_is_an_empty_batch() -> None:
 
 def test_smoke_fires_and_everything_about_it_is_in_one_commit() -> None:
     batch = World().digest(message(EVENT, {"event": "smoke"}), now=NOON + SECOND)
-    [alert] = batch.changes
+    [(alert, _)] = batch.changes
     assert (alert.key.rule, alert.state, alert.since) == ("smoke", State.FIRING, NOON + SECOND)
     assert batch.arrived == {alert.episode: NOON}
     assert [told.alert for told in batch.to_tell] == [alert]
     [(device, blob)] = batch.states
     stored = msgspec.msgpack.decode(blob, type=Stored)
-    assert (device, stored.state.id, stored.alerts) == (SMOKE, SMOKE, (alert,))
+    assert (device, stored.state and stored.state.id, stored.alerts) == (SMOKE, SMOKE, (alert,))
     assert [report.device for report in unpacked(batch.journal)] == [SMOKE]
 
 
@@ -310,7 +308,7 @@ def test_a_deadline_that_passed_between_two_batches_is_in_the_second() -> None:
     world = World()
     assert world.digest(message(TELEMETRY, watts(1200))).changes == []
     batch = world.digest(now=NOON + 30 * SECOND)
-    [alert] = batch.changes
+    [(alert, _)] = batch.changes
     assert (alert.key.rule, alert.state) == ("overload", State.FIRING)
     assert not batch.is_empty
     assert [device for device, _ in batch.states] == [PILE]
@@ -330,8 +328,8 @@ def test_two_batches_do_not_share_what_they_hold() -> None:
 def test_smoke_that_comes_and_goes_within_a_batch_is_two_alerts() -> None:
     bodies = [{"event": "smoke", "active": active} for active in (True, False, True)]
     batch = World().digest(*(message(EVENT, body) for body in bodies))
-    assert [alert.state for alert in batch.changes] == ["firing", "resolved", "firing"]
-    assert batch.changes[0].episode != batch.changes[2].episode
+    assert [alert.state for alert, _ in batch.changes] == ["firing", "resolved", "firing"]
+    assert batch.changes[0].alert.episode != batch.changes[2].alert.episode
     assert len({told.idempotency_key for told in batch.to_tell}) == 3
 
 
@@ -349,7 +347,7 @@ def test_a_stranger_is_entered_as_undeclared_with_its_place_and_watched() -> Non
     )
     assert [type(entry) for entry in batch.registered] == [Site, Device, Device]
     assert batch.registered[-1] == stranger
-    assert [alert.key.device for alert in batch.changes] == [stranger.id]
+    assert [alert.key.device for alert, _ in batch.changes] == [stranger.id]
 
 
 def test_a_stranger_who_says_nothing_that_can_be_read_is_not_entered() -> None:
@@ -373,7 +371,9 @@ def test_a_topic_is_understood_anew_when_its_device_becomes_known() -> None:
     batch = world.digest(attribute)
     hall = DeviceId("undeclared/zigbee2mqtt/Hall")
     assert [report.device for report in batch.reports] == [hall]
-    assert [(alert.key.rule, alert.key.device) for alert in batch.changes] == [("smoke", hall)]
+    assert [(alert.key.rule, alert.key.device) for alert, _ in batch.changes] == [
+        ("smoke", hall)
+    ]
 
 
 # --- whatever comes -------------------------------------------------------------------

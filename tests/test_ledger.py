@@ -23,8 +23,7 @@ from ingest.ledger.outbox import OutboxState, Reason
 from ingest.ledger.queries import AlertFilter
 from ingest.ledger.store import Ledger, LedgerDamaged, LedgerUnavailable, open_ledger
 from ingest.registry import Area, Device, Gone, Name, Site
-from rules.alerts import Alert, AlertKey, State
-from rules.policy import Band, SitePolicy
+from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
 from rules.subject import DeviceState
@@ -46,13 +45,18 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
+def happened(*alerts: Alert) -> list[Change]:
+    return [Change(alert, Transition(alert.state)) for alert in alerts]
+
+
 def firing(at: datetime = NOON, rule: str = "overload", channel: int | None = 1) -> Alert:
     return Alert(
         key=AlertKey(rule, PILE, channel),
         severity=Severity.CRITICAL,
-        site="town/north",
+        within=(Group(GroupKind.SITE, "town/north"),),
         state=State.FIRING,
         began_at=at,
+        told=Severity.CRITICAL,
         since=at,
         evidence=Evidence(1200.0, 1000.0, "W", at),
     )
@@ -104,7 +108,7 @@ def everything(alert: Alert) -> Commit:
     return commit_of(
         report(1),
         states=[(PILE, msgspec.msgpack.encode(state))],
-        changes=[alert],
+        changes=happened(alert),
         to_tell=[to_tell(alert)],
         refused=[refused(1)],
         registered=[Area(id="town", name=Name("镇", "Town"))],
@@ -114,7 +118,7 @@ def everything(alert: Alert) -> Commit:
 
 
 def test_a_batch_that_fails_leaves_nothing_behind(ledger: Ledger) -> None:
-    run(ledger.commit(commit_of(changes=[firing()])))
+    run(ledger.commit(commit_of(changes=happened(firing()))))
     before = counts(ledger)
     second = firing(NOON + SECOND)  # the first one is still open
     with pytest.raises(sa.exc.IntegrityError):
@@ -130,12 +134,12 @@ def test_there_is_only_one_open_alert_for_each_rule_and_socket(
     ledger: Ledger, channel: int | None
 ) -> None:
     first = firing(channel=channel)
-    run(ledger.commit(commit_of(changes=[first])))
+    run(ledger.commit(commit_of(changes=happened(first))))
     with pytest.raises(sa.exc.IntegrityError):
-        run(ledger.commit(commit_of(changes=[firing(NOON + SECOND, channel=channel)])))
-    run(ledger.commit(commit_of(changes=[firing(NOON + SECOND, channel=2)])))
-    run(ledger.commit(commit_of(changes=[resolved(first)])))
-    run(ledger.commit(commit_of(changes=[firing(NOON + MINUTE, channel=channel)])))
+        run(ledger.commit(commit_of(changes=happened(firing(NOON + SECOND, channel=channel)))))
+    run(ledger.commit(commit_of(changes=happened(firing(NOON + SECOND, channel=2)))))
+    run(ledger.commit(commit_of(changes=happened(resolved(first)))))
+    run(ledger.commit(commit_of(changes=happened(firing(NOON + MINUTE, channel=channel)))))
     assert run(ledger.read(queries.count_alerts)) == {
         ("overload", "firing"): 2,
         ("overload", "resolved"): 1,
@@ -147,7 +151,7 @@ def test_all_of_a_batch_is_found_again(ledger: Ledger) -> None:
     run(ledger.commit(everything(alert)))
     restored = ledger.restored()
     [stored] = restored.stored
-    assert (stored.state.id, stored.alerts) == (PILE, (alert,))
+    assert (stored.state and stored.state.id, stored.alerts) == (PILE, (alert,))
     assert restored.last_commit_at == NOON
     assert restored.seen == ("=1", identity_in_all(PILE, "b/1"))
     [entry] = run(ledger.entries_after(0, 10))
@@ -170,7 +174,7 @@ def test_the_last_commit_never_goes_back(ledger: Ledger) -> None:
 def test_what_was_committed_is_there_after_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     crashed = open_ledger(path)
-    run(crashed.commit(commit_of(report(1), changes=[firing()])))
+    run(crashed.commit(commit_of(report(1), changes=happened(firing()))))
     with crashed._writer.begin() as transaction:
         crashed._writer.exec_driver_sql("INSERT INTO tallies VALUES ('half', 1)")
         files = {name.name: name.read_bytes() for name in tmp_path.iterdir()}
@@ -264,7 +268,7 @@ def test_a_ledger_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     "change", ["UPDATE alert_events SET who = 'nobody'", "DELETE FROM alert_events"]
 )
 def test_the_log_of_alerts_cannot_be_changed(ledger: Ledger, change: str) -> None:
-    run(ledger.commit(commit_of(changes=[firing()])))
+    run(ledger.commit(commit_of(changes=happened(firing()))))
     with pytest.raises(sa.exc.IntegrityError, match="append-only"):
         run(ledger.write(lambda connection: connection.exec_driver_sql(change)))
     assert counts(ledger)["alert_events"] == 1
@@ -272,9 +276,9 @@ def test_the_log_of_alerts_cannot_be_changed(ledger: Ledger, change: str) -> Non
 
 def test_each_line_of_the_log_vouches_for_all_before_it(ledger: Ledger) -> None:
     first, second = firing(), firing(NOON + SECOND, "smoke", None)
-    run(ledger.commit(commit_of(changes=[first, second])))
+    run(ledger.commit(commit_of(changes=happened(first, second))))
     run(ledger.write(lambda c: queries.acknowledge(c, 1, who="王", note="seen", now=NOON)))
-    run(ledger.commit(commit_of(changes=[resolved(first)])))
+    run(ledger.commit(commit_of(changes=happened(resolved(first)))))
     with ledger.engine.connect() as connection:
         rows = connection.execute(
             sa.select(tables.alert_events).order_by(tables.alert_events.c.id)
@@ -292,7 +296,7 @@ def test_each_line_of_the_log_vouches_for_all_before_it(ledger: Ledger) -> None:
 
 def test_an_alert_is_found_by_each_of_its_parts(ledger: Ledger) -> None:
     old, new = firing(), firing(NOON + MINUTE, "smoke", None)
-    run(ledger.commit(commit_of(changes=[old, new, resolved(old)])))
+    run(ledger.commit(commit_of(changes=happened(old, new, resolved(old)))))
 
     def found(**parts: Any) -> list[str]:
         wanted = AlertFilter(**parts)
@@ -307,7 +311,7 @@ def test_an_alert_is_found_by_each_of_its_parts(ledger: Ledger) -> None:
 
 
 def test_the_first_to_acknowledge_is_the_one_that_counts(ledger: Ledger) -> None:
-    run(ledger.commit(commit_of(changes=[firing()])))
+    run(ledger.commit(commit_of(changes=happened(firing()))))
 
     def acknowledge(who: str, minutes: int) -> queries.AlertRow | None:
         now = NOON + minutes * MINUTE
@@ -384,15 +388,16 @@ def test_an_amended_message_is_counted_apart_from_the_refused(ledger: Ledger) ->
 
 # --- who is who -----------------------------------------------------------------------
 
-POLICY = SitePolicy(
-    schedule=Schedule("Europe/Berlin", (Window(time(22), time(5), frozenset({0, 6})),)),
-    after_hours_grace=timedelta(minutes=2.5),
-    socket_limit_w=Band(trigger=900.5, clear=600.0),
-    smoke_silent_after=timedelta(days=3),
-)
+NIGHTS = Schedule("Europe/Berlin", (Window(time(22), time(5), frozenset({0, 6})),))
 WHO = (
     Area(id="town", name=Name("镇", "Town")),
-    Site(id="town/north", area="town", name=Name("北", "North"), policy=POLICY),
+    Site(
+        id="town/north",
+        area="town",
+        name=Name("北", "North"),
+        schedule=NIGHTS,
+        carrier="mobile",
+    ),
     Device(
         id=PILE,
         site="town/north",
@@ -420,7 +425,7 @@ def test_the_registry_is_read_back_as_it_was_written(ledger: Ledger) -> None:
     assert list(known.areas.values()) == [WHO[0]]
     assert list(known.sites.values()) == [WHO[1]]
     assert list(known.devices.values()) == list(WHO[2:])
-    assert known.policy_of("town/north") == POLICY
+    assert known.policy_of(PILE).schedule == NIGHTS
 
 
 def test_an_entry_that_is_written_again_replaces_the_one_before(ledger: Ledger) -> None:
@@ -456,7 +461,7 @@ def test_a_device_that_is_gone_leaves_its_place_to_another_of_its_name(ledger: L
 
 def test_the_open_alerts_of_a_device_that_is_gone_end_with_it(ledger: Ledger) -> None:
     alert = firing()
-    run(ledger.commit(commit_of(registered=list(WHO), changes=[alert])))
+    run(ledger.commit(commit_of(registered=list(WHO), changes=happened(alert))))
     run(ledger.commit(commit_of(registered=[Gone(PILE)], now=NOON + MINUTE)))
     row = run(ledger.read(lambda connection: queries.get_alert(connection, 1)))
     assert row is not None
@@ -484,7 +489,7 @@ def test_fire_goes_first_then_the_oldest(ledger: Ledger) -> None:
         firing(NOON + SECOND, rule="overload"),
     )
     told = [to_tell(warning, urgency=1), to_tell(fire), to_tell(later)]
-    run(ledger.commit(commit_of(changes=[warning, fire, later], to_tell=told)))
+    run(ledger.commit(commit_of(changes=happened(warning, fire, later), to_tell=told)))
     assert [item.alert.key.rule for item in due(ledger)] == ["smoke", "overload", "silence"]
     assert due(ledger, "mail") == []
     assert due(ledger, now=NOON - SECOND) == []
@@ -495,7 +500,7 @@ def test_the_end_waits_until_the_beginning_is_told(ledger: Ledger) -> None:
     alert = firing()
     over = resolved(alert)
     told = [to_tell(alert), to_tell(over, urgency=2)]
-    run(ledger.commit(commit_of(changes=[alert, over], to_tell=told)))
+    run(ledger.commit(commit_of(changes=happened(alert, over), to_tell=told)))
     [first] = due(ledger)
     assert (first.transition, first.alert) == ("firing", alert)
     again_at = NOON + 5 * MINUTE
@@ -515,7 +520,7 @@ def test_the_end_waits_until_the_beginning_is_told(ledger: Ledger) -> None:
 def test_what_became_of_a_notification_is_said_in_words(ledger: Ledger) -> None:
     alerts = [firing(rule=rule) for rule in ("a", "b", "c", "d")]
     batch = commit_of(
-        changes=alerts,
+        changes=happened(*alerts),
         to_tell=[*map(to_tell, alerts[:3]), to_tell(alerts[3], "pager")],
     )
     run(ledger.commit(batch))
@@ -549,7 +554,7 @@ def test_what_became_of_a_notification_is_said_in_words(ledger: Ledger) -> None:
 
 def test_the_same_notification_is_written_once(ledger: Ledger) -> None:
     alert = firing()
-    batch = commit_of(changes=[alert], to_tell=[to_tell(alert), to_tell(alert)])
+    batch = commit_of(changes=happened(alert), to_tell=[to_tell(alert), to_tell(alert)])
     run(ledger.commit(batch))
     assert len(due(ledger)) == 1
 

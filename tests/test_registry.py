@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ingest import registry as registry_module
 from ingest.registry import Area, Device, Gone, Name, Registry, Site
-from rules.policy import SitePolicy
+from rules.policy import Policy
 from rules.readings import DeviceId, Kind, Reading
 from rules.schedule import Schedule
 
@@ -18,7 +18,7 @@ NORTH = Site(
     id="town/north",
     area="town",
     name=Name("北", "North"),
-    policy=SitePolicy(schedule=Schedule("Europe/Berlin", ())),
+    schedule=Schedule("Europe/Berlin", ()),
 )
 PILE = Device(
     id=DeviceId("town/north/pile-1"),
@@ -80,7 +80,7 @@ def test_a_stranger_of_another_dialect_is_entered_among_the_undeclared() -> None
     assert [type(entry) for entry in known.take_news()] == [Area, Site, Device]
     assert known.find("zigbee2mqtt", "Hall/left") == stranger
     assert known.profile_of(stranger.id).declared is False
-    assert known.policy_of(stranger.site) == SitePolicy()
+    assert known.policy_of(stranger.id) == Policy()
 
 
 def test_strangers_are_limited_and_the_declared_are_not(
@@ -127,7 +127,7 @@ def test_what_is_declared_no_more_becomes_a_stranger_and_stays_watched() -> None
     assert pile.declared is False
     assert known.devices[PLUG.id].declared is True
     assert known.areas["town"].declared is known.sites["town/north"].declared is False
-    assert known.policy_of("town/north") == NORTH.policy
+    assert known.site_policy_of("town/north").schedule == NORTH.schedule
     assert pile in list(known.take_news())
 
 

@@ -6,18 +6,14 @@ holds for all schedules is in test_schedule.py.
 
 from tests.test_scenarios import Player, scenario, shown, written
 
-NEVER_SILENT = "north charger_silent_after_min = 20160"
+NEVER_SILENT = 'north silence.charger_after = "14 d"'
 
 
 def alerts(*lines: str) -> list[str]:
     """Play a timeline; return what fired and what ended, "day time ! rule …"."""
     played = scenario("complaint", [NEVER_SILENT, *lines])
-    return [
-        line.partition(" warning ")[0]
-        for line in shown(
-            (written(alert, played.zone) for alert in Player(played).play()), played.zone
-        )
-    ]
+    told = [written(change, at, played.zone) for at, change in Player(played).play()]
+    return [line.partition(" warning ")[0] for line in shown(told, played.zone)]
 
 
 def test_a_window_goes_over_midnight() -> None:
@@ -28,7 +24,7 @@ def test_a_window_goes_over_midnight() -> None:
     """
     assert alerts(
         'north closed = ["20:00-05:00"]',
-        "north grace_min = 0",
+        "north after_hours.grace = '0 s'",
         "19:00:00  pile-1  1: 200 W",
         "06:00:00  nothing more",
     ) == [
@@ -46,7 +42,7 @@ def test_a_window_is_on_the_clock_of_the_site_and_not_on_utc() -> None:
     for day in ("2026-01-14", "2026-07-15"):
         told = alerts(
             'north zone = "Europe/Berlin"',
-            "north grace_min = 0",
+            "north after_hours.grace = '0 s'",
             f"day {day}",
             "21:00:00  pile-1  1: 200 W",
             "06:00:00  nothing more",
@@ -61,7 +57,7 @@ def test_what_is_true_already_when_the_window_opens_fires_without_a_message() ->
     began; #11803, #10979, #5600: time passes only when a message comes.
     """
     assert alerts(
-        "north warn_before_min = 60",
+        "north closing_soon.before = '60 min'",
         "12:00:00  pile-1  1: 200 W",
         "22:30:00  nothing more",
     ) == [
@@ -78,7 +74,7 @@ def test_a_day_has_as_many_windows_as_it_needs() -> None:
     """
     told = alerts(
         'north closed = ["06:00-07:00", "11:30-13:30", "22:00-05:00"]',
-        "north grace_min = 0",
+        "north after_hours.grace = '0 s'",
         "05:30:00  pile-1  1: 200 W",
         "05:29:59  nothing more",
     )
@@ -97,7 +93,7 @@ def test_a_night_that_begins_on_a_holiday_is_that_of_the_holiday() -> None:
     assert alerts(
         'north calendar = "CN"',
         'north closed = ["workdays 22:00-05:00", "restdays 23:00-08:00"]',
-        "north grace_min = 0",
+        "north after_hours.grace = '0 s'",
         "day 2026-10-07",  # the last holiday, a Wednesday
         "21:00:00  pile-1  1: 200 W",
         "22:30:00  nothing more",

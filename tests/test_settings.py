@@ -12,6 +12,7 @@ from api.settings import PLACEHOLDERS, Settings
 PREFIX = "CHARGEWATCH_"
 VALUES: dict[str, tuple[str, Any]] = {
     "DATA_DIR": ("/srv/cw", Path("/srv/cw")),
+    "POLICY_FILE": ("/etc/policy.toml", Path("/etc/policy.toml")),
     "SITES_FILE": ("/etc/sites.toml", Path("/etc/sites.toml")),
     "LOG": ("json", "json"),
     "LANGUAGE": ("en", "en"),

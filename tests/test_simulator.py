@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -14,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from api import policy_file
 from ingest.clock import utc_now, warped
 from ingest.codecs.native import Native
+from ingest.registry import Device, Name, Registry, Site
 from ingest.wire import Message, Profile, Rejected, Said
-from rules.alerts import State
+from rules.alerts import Alert, Change, Transition
 from rules.catalog import rules_in_force
 from rules.engine import Engine
-from rules.policy import DeviceProfile, SitePolicy
 from rules.readings import DeviceId, Kind, Report
 from simulator.__main__ import app
 from simulator.charging import BATTERIES, Battery, Curve, charge, joined
@@ -28,7 +30,7 @@ from simulator.devices import Emission
 from simulator.piles import PilePlan
 from simulator.player import Player, recorded
 from simulator.publisher import Broker
-from simulator.village import Village, ledger, sites_toml
+from simulator.village import POLICY_TOML, Village, ledger, sites_toml
 from simulator.village_evening import (
     DROPPED,
     DYING,
@@ -184,12 +186,11 @@ def test_one_pile_lives_in_1970() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_rules_in_force_find_the_truth_and_nothing_else(seed: int) -> None:
     village, emissions = evening(seed)
-    kinds = {device.id: device.kind for device in village.devices()}
-    engine = judging(kinds)
+    engine = judging({device.id: device.kind for device in village.devices()})
     fired = []
     for emission in emissions:
         while (due := engine.next_deadline()) and due <= emission.at:
-            fired += [(due, a) for a in engine.advance(due) if a.state is State.FIRING]
+            fired += begun(engine.advance(due), due)
         heard = said(emission)
         if isinstance(heard, Said):
             report = Report(
@@ -199,8 +200,7 @@ def test_the_rules_in_force_find_the_truth_and_nothing_else(seed: int) -> None:
                 identity="",
                 readings=heard.readings,
             )
-            changes = engine.observe(report, emission.at)
-            fired += [(emission.at, a) for a in changes if a.state is State.FIRING]
+            fired += begun(engine.observe(report, emission.at), emission.at)
     found = {(a.key.rule, str(a.key.device), a.key.channel): at for at, a in fired}
     assert len(found) == len(fired)
     assert found.keys() == {(t.rule, t.device, t.channel) for t in village.truth()}
@@ -210,13 +210,31 @@ def test_the_rules_in_force_find_the_truth_and_nothing_else(seed: int) -> None:
 
 
 def judging(kinds: dict[str, Kind]) -> Engine:
-    catalogue = rules_in_force()
-    return Engine(
-        catalogue.socket_rules,
-        catalogue.device_rules,
-        lambda device: DeviceProfile(id=device, site="", kind=kinds[device]),
-        lambda _: SitePolicy(),
+    registry = Registry([], [], [])
+    sites = {"/".join(device.split("/")[:2]) for device in kinds}
+    name = Name("", "")
+    registry.declare(
+        [],
+        [Site(id=site, area=site.partition("/")[0], name=name) for site in sites],
+        [
+            Device(
+                id=DeviceId(device),
+                site="/".join(device.split("/")[:2]),
+                dialect="native",
+                name=device,
+                kind=kind,
+            )
+            for device, kind in kinds.items()
+        ],
+        datetime(2026, 1, 1, tzinfo=UTC),
     )
+    registry.apply(policy_file.parsed(POLICY_TOML.encode()))
+    return Engine(*rules_in_force(), registry)
+
+
+def begun(changes: Iterable[Change], at: datetime) -> list[tuple[datetime, Alert]]:
+    """Return the alerts that begin to fire."""
+    return [(at, alert) for alert, what in changes if what is Transition.FIRING]
 
 
 def test_the_first_alarm_is_due_within_6_minutes_and_all_within_50() -> None:

@@ -12,7 +12,7 @@ from ingest.ledger.outbox import OutboxState, Reason
 from ingest.ledger.queries import AlertRow
 from ingest.registry import Registry
 from ingest.wire import Refusal
-from rules.alerts import Alert, AlertKey, State
+from rules.alerts import Alert, AlertKey, Group, GroupKind, State
 from rules.catalog import rules_in_force
 from rules.readings import DeviceId, Kind
 from rules.rule import Rule
@@ -28,7 +28,7 @@ def firing(rule: str, evidence: Evidence, device: DeviceId = PILE) -> Alert:
     return Alert(
         key=AlertKey(rule, device, 3),
         severity=Severity.CRITICAL,
-        site="/".join(device.split("/")[:2]),
+        within=(Group(GroupKind.SITE, "/".join(device.split("/")[:2])),),
         state=State.FIRING,
         began_at=NOON,
         since=NOON + timedelta(seconds=30),
@@ -41,7 +41,7 @@ def row_of(alert: Alert) -> AlertRow:
         id=1,
         episode=alert.episode,
         rule=alert.key.rule,
-        device=alert.key.device,
+        device=alert.key.device or "",
         channel=alert.key.channel,
         site=alert.site,
         severity=alert.severity,

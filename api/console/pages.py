@@ -72,6 +72,10 @@ async def station(
         registry=watch.registry,
         station=station_of(watch, entry, devices_by_site(watch)[entry.id]),
         alerts=await views.recent_alerts(watch, entry.id, language_of(request)),
+        overload={
+            device.id: watch.registry.policy_of(device.id).overload
+            for device in devices_by_site(watch)[entry.id]
+        },
         zone=entry.schedule.zone,
     )
 
