@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 from hypothesis import given
@@ -383,11 +384,11 @@ def test_a_history_raises_what_its_recording_raises(tmp_path: Path) -> None:
     expected = run(tmp_path, lines(*messages), sites=sites_toml(village))
     kept(tmp_path, messages)
     asked = Asked(sites=tmp_path / "sites.toml")
-    since = messages[0].received_at
-    until = messages[-1].received_at + timedelta(seconds=1)
+    since, until = village.starts - timedelta(days=1), village.ends
     result = asyncio.run(on_history(asked, tmp_path, since, until, lambda _share, _now: None))
     assert told(result.in_force.episodes) == told(expected.in_force.episodes)
     assert result.tally.readings == expected.tally.readings
+    assert (result.begins, result.ends) == (expected.begins, expected.ends)
 
 
 def kept(folder: Path, messages: list[Message]) -> None:
@@ -410,9 +411,31 @@ def kept(folder: Path, messages: list[Message]) -> None:
         ledger.close()
 
 
+def test_a_history_of_devices_that_nobody_knows_any_more_is_counted(tmp_path: Path) -> None:
+    written(tmp_path / "sites.toml", SITES)
+    stranger = watts(2, 100, device="town/south/pile-9")
+    kept(tmp_path, [watts(0, 100), watts(1, 100), stranger])
+    (tmp_path / "ledger.sqlite").unlink()
+    history = duckdb.connect(tmp_path / "history.duckdb")
+    history.execute("UPDATE readings SET device = 'x' WHERE power_w = 100 AND position = 1")
+    history.close()
+    asked = Asked(sites=tmp_path / "sites.toml")
+    ask = on_history(asked, tmp_path, NOON, NOON + MINUTE, lambda _share, _now: None)
+    result = asyncio.run(ask)
+    assert result.tally.messages == 2
+    assert result.tally.refused == {"unknown_device": 1}
+    assert result.sites == 2
+
+
 def test_a_history_that_is_not_there_is_said(tmp_path: Path) -> None:
     ask = on_history(Asked(), tmp_path, NOON, NOON + MINUTE, lambda _share, _now: None)
     with pytest.raises(NoHistory, match="there is no history"):
+        asyncio.run(ask)
+    written(tmp_path / "sites.toml", SITES)
+    kept(tmp_path, [watts(0, 100)])
+    since = NOON + MINUTE
+    ask = on_history(Asked(), tmp_path, since, since + MINUTE, lambda _share, _now: None)
+    with pytest.raises(NoHistory, match="nothing from 2026-01-05"):
         asyncio.run(ask)
 
 

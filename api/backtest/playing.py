@@ -88,7 +88,7 @@ class Playing:
         tally.ignored += batch.ignored
         tally.repeated += batch.repeated
         for refused in batch.refused:
-            tally.refused[refused.reason] = tally.refused.get(refused.reason, 0) + 1
+            self.refuse(refused.reason)
 
     def observe(self, report: Report) -> None:
         """Take the next message of a history, understood long ago."""
@@ -97,9 +97,10 @@ class Playing:
         for side in self.sides:
             side.observe(report, now)
 
-    def end(self, at: datetime) -> None:
-        """Let the time pass until `at`, when nobody looks on any more."""
-        self._moved_on(max(at, self.now))
+    def refuse(self, reason: str) -> None:
+        """Count a message that cannot be judged."""
+        refused = self.tally.refused
+        refused[reason] = refused.get(reason, 0) + 1
 
     def _moved_on(self, at: datetime) -> datetime:
         if at < self.now:
