@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from rules.alerts import EVERYTHING, Alert, AlertKey, Change, Group, GroupKind, Subject
 from rules.book import AlertBook
+from rules.cutting import Cut
 from rules.deadlines import Deadlines
 from rules.groups import GroupState
 from rules.policy import DeviceProfile, Policy
@@ -133,6 +134,19 @@ class Engine:
             )
             self.touched.add(device)
             self._deadlines.wake(device, now)
+
+    def note_cut(
+        self, device: DeviceId, channel: int | None, cut: Cut, now: datetime
+    ) -> list[Change]:
+        """Be told what became of a socket's switching; return what happened to alerts by it."""
+        profile = self._places.profile_of(device)
+        state = self._devices.get(device)
+        if state is None:
+            state = self._devices[device] = DeviceState(device, profile.site, profile.kind)
+        state.values(channel).cut = cut
+        self.touched.add(device)
+        self._judge(state, profile, now)
+        return self._settled(now)
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""

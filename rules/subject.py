@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from rules.cutting import Cut, Seen
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 
+PAUSE_FADES = 0.75
+"""How much of a longer pause is believed after a shorter one."""
 COLDEST_C, HOTTEST_C = -40.0, 250.0
 """Ours: what is beyond is a broken sensor or a lost bit, not a temperature."""
 
@@ -47,14 +50,25 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """When `device_temperature_c` arrived here."""
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
+    power_before_w: float | None = None
+    """The one before `power_w`."""
+    power_pause: timedelta = timedelta(0)
+    """About how long it is from one power to the next, of late; 0: not known."""
+    cut: Cut | None = None
+    """Its last command and its latch; None for a socket that was never switched by us."""
 
-    def take(self, reading: Reading, now: datetime) -> None:  # noqa: C901, PLR0912
+    def take(self, reading: Reading, now: datetime) -> None:  # noqa: C901, PLR0912, PLR0915
         """Keep what `reading` says; what it does not say keeps its old value.
 
         A loop over the names takes three times as long, for every socket of every message.
         """
         if reading.power_w is not None:
-            self.power_w = reading.power_w
+            if self.power_at is not None:
+                pause = now - self.power_at
+                if pause < self.power_pause:  # one quick word makes no quick device
+                    pause = max(pause, self.power_pause * PAUSE_FADES)
+                self.power_pause = pause
+            self.power_before_w, self.power_w = self.power_w, reading.power_w
             self.power_at = now
         if reading.current_a is not None:
             self.current_a = reading.current_a
@@ -106,6 +120,10 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         if self.power_at is None or now - self.power_at >= within:
             return None
         return self.power_w
+
+    def seen(self) -> Seen:
+        """Return the facts by which a command is judged."""
+        return Seen(self.power_w, self.power_at, self.relay_on, self.relay_at, self.power_pause)
 
     def temperature_c_since(self, oldest: datetime) -> float | None:
         """Return the temperature; None if it was heard before `oldest`, or is impossible."""
@@ -191,9 +209,14 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
 
     @property
     def metered_parts(self) -> Sequence[Values]:
-        """The sockets in the order heard; the whole device where only it has a meter."""
+        """The sockets in the order heard; the whole device where only it has a meter.
+
+        A socket that was cut is always one of them: somebody must ask what became of it.
+        """
         sockets = tuple(self.sockets.values())
         for socket in sockets:
             if socket.power_w is not None:
                 return sockets
-        return (self.whole,)
+        if not sockets:
+            return (self.whole,)
+        return (self.whole, *(socket for socket in sockets if socket.cut is not None))

@@ -115,6 +115,13 @@ def ledger(village: Village) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entries), indent=2) + b"\n"
 
 
+POLICY_TOML = """# The village lets people charge with fast chargers, which draw 860 W.
+[default.overload]
+warn_w = 900
+"""
+"""The policy file of every village: it is so that a charger of its own kind is no alarm."""
+
+
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """A truth as a line for the scorer (docs/backtest.md)."""
 
@@ -143,13 +150,6 @@ def incidents(village: Village) -> bytes:
         )
         for truth in village.truths
     )
-
-
-POLICY_TOML = """# The village lets people charge with fast chargers, which draw 860 W.
-[default.overload]
-warn_w = 900
-"""
-"""The policy file of every village: it is so that a charger of its own kind is no alarm."""
 
 
 def sites_toml(village: Village) -> str:

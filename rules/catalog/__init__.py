@@ -9,8 +9,10 @@ from typing import NamedTuple
 from rules.catalog.after_hours import AfterHours
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
+from rules.catalog.cut_failed import CutFailed
 from rules.catalog.device_fault import DeviceFault
 from rules.catalog.heat import Heat
+from rules.catalog.latched_charging import LatchedCharging
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
 from rules.catalog.relay_welded import RelayWelded
@@ -35,6 +37,8 @@ def rules_in_force() -> Catalogue:
         socket_rules=(
             Overload(),
             RelayWelded(),
+            CutFailed(),
+            LatchedCharging(),
             AfterHours(),
             ClosingSoon(),
         ),
