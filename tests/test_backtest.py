@@ -324,13 +324,24 @@ def test_the_policy_in_force_may_be_a_file_too(tmp_path: Path) -> None:
     assert rules_of(result.proposed.episodes) == ["overload"]
 
 
+def test_a_policy_raises_beside_another_what_it_raises_alone(tmp_path: Path) -> None:
+    village = village_evening(7, DAY)
+    said = lines(*played(village, village.starts + 60 * MINUTE))
+    policy = "[default.overload]\nwarn_w = 700\n[default.silence]\ncharger_after = '4 min'"
+    beside = run(tmp_path, said, sites=sites_toml(village), policy=policy).proposed
+    alone = run(tmp_path, said, sites=sites_toml(village), in_force=policy).in_force
+    assert beside is not None
+    assert beside.episodes == alone.episodes
+    assert beside.alerts > 5
+
+
 def limit(watts: int) -> str:
     """Return a policy of one site that warns and acts above so many watts."""
     return f'[site."town/north".overload]\nwarn_w = {watts}\nact_w = {watts}\n'
 
 
 def test_a_policy_that_is_wrong_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PolicyFileWrong, match=r"policy\.toml: .*warn_w"):
+    with pytest.raises(PolicyFileWrong, match=r"policy\.toml:2: .*warn_w"):
         run(tmp_path, [GOOD], policy=limit(-1))
 
 
