@@ -5,7 +5,7 @@ import gzip
 import io
 import sys
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -24,7 +24,6 @@ from api.backtest.running import Asked, NoHistory, on_history
 from api.backtest.truth import TruthUnreadable, read_truth
 from api.policy_file import PolicyFileWrong
 from ingest.codecs import all_codecs
-from ingest.duckdb_history import open_duckdb
 from ingest.intake import Intake
 from ingest.ledger import queries
 from ingest.ledger.store import open_ledger
@@ -37,7 +36,7 @@ from simulator.player import Player, recorded
 from simulator.quiet_month import quiet_month
 from simulator.village import POLICY_TOML, Village, incidents, sites_toml
 from simulator.village_evening import village_evening
-from tests.backtests import MINUTE, NOON, PILE, SITES, an_hour, lines, run, watts, written
+from tests.backtests import MINUTE, NOON, PILE, SITES, an_hour, kept, lines, run, watts, written
 
 DAY = date(2026, 5, 12)
 GOOD = recorded_line(watts(0, 100))
@@ -156,7 +155,7 @@ JSON = st.recursive(
 @given(
     payload=st.binary() | st.text().map(str.encode) | JSON.map(msgspec.json.encode),
     topic=st.text(),
-    at=st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.timezones()),
+    at=st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.just(UTC)),
     retained=st.booleans(),
 )
 def test_a_message_comes_out_of_its_line_as_it_went_in(
@@ -400,26 +399,6 @@ def test_a_history_raises_what_its_recording_raises(tmp_path: Path) -> None:
     assert told(result.in_force.episodes) == told(expected.in_force.episodes)
     assert result.tally.readings == expected.tally.readings
     assert (result.begins, result.ends) == (expected.begins, expected.ends)
-
-
-def kept(folder: Path, messages: list[Message]) -> None:
-    """Keep messages as the service does: in the ledger, then in the history."""
-    registry = registry_of(folder / "sites.toml", None, messages[0].received_at)
-    engine = Engine(*rules_in_force(), registry)
-    intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
-    ledger = open_ledger(folder / "ledger.sqlite")
-
-    async def keep() -> None:
-        for first in range(0, len(messages), 100):
-            batch = messages[first : first + 100]
-            await ledger.commit(intake.digest(batch, batch[-1].received_at))
-        async with open_duckdb(folder / "history.duckdb") as history:
-            await history.append(await ledger.entries_after(0, len(messages)))
-
-    try:
-        asyncio.run(keep())
-    finally:
-        ledger.close()
 
 
 def test_a_history_of_devices_that_nobody_knows_any_more_is_counted(tmp_path: Path) -> None:

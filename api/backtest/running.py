@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
@@ -27,7 +27,7 @@ from api.backtest.truth import Incident, read_truth
 from api.policy_file import read_policies
 from ingest.duckdb_history import open_duckdb
 from ingest.errors import ChargewatchError
-from ingest.history import Row
+from ingest.history import HistoryUnavailable, Row
 from ingest.ledger.store import opened
 from ingest.registry import Registry
 
@@ -91,15 +91,26 @@ async def on_history(
     playing: Playing | None = None
     started_s = time.perf_counter()
     with _sparing_the_collector():
-        async with open_duckdb(data_dir / "history.duckdb") as history:
-            async for rows in history.replay(since, until):
-                playing = playing or asked.playing(registry, rows[0].received_at)
-                for message in messages_of(rows):
-                    _observe(playing, message)
-                tell((playing.now - since) / (until - since), playing.now)
+        async for rows in _replayed(data_dir / "history.duckdb", since, until):
+            playing = playing or asked.playing(registry, rows[0].received_at)
+            for message in messages_of(rows):
+                _observe(playing, message)
+            tell((playing.now - since) / (until - since), playing.now)
     if playing is None:
         raise NoHistory(f"{data_dir}: its history has nothing from {since} to {until}")
     return result_of(playing, truth, Lines(), time.perf_counter() - started_s)
+
+
+async def _replayed(
+    file: Path, since: datetime, until: datetime
+) -> AsyncIterator[Sequence[Row]]:
+    try:
+        async with open_duckdb(file) as history:
+            async for rows in history.replay(since, until):
+                yield rows
+    except HistoryUnavailable as error:
+        hint = "if the service has it open, stop it, or work on a copy of its folder"
+        raise HistoryUnavailable(f"{error}\n{hint}") from error
 
 
 def _observe(playing: Playing, message: list[Row]) -> None:
