@@ -227,6 +227,7 @@ class Intake:
             for subject in engine.touched
         ]
         engine.touched.clear()
+        batch.sessions = engine.take_ended()
         batch.journal = packed(batch.reports) if batch.reports else b""
         batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
 

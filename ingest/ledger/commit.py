@@ -11,6 +11,7 @@ from rules.alerts import Alert, Change
 from rules.cutter import Logged
 from rules.cutting import Command, Latch
 from rules.readings import Report
+from rules.session import EndedSession
 from rules.subject import DeviceState
 
 
@@ -57,6 +58,8 @@ class Commit(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
+    sessions: list[EndedSession] = []
+    """Those that ended; one that is known by now better than before comes again."""
     to_tell: list[ToTell] = []
     commands: list[Command] = []
     """As they are now; whoever sends them finds in the ledger what is waiting."""

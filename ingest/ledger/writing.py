@@ -12,6 +12,7 @@ from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Commit, Refused, ToTell
 from ingest.ledger.log import append_event
 from ingest.ledger.policy_log import append_policy_change
+from ingest.ledger.sessions import write_sessions
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -56,6 +57,8 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
     for change in batch.changes:
         _write_change(connection, change, batch.now)
     write_commands(connection, batch.commands, batch.latches, batch.log)
+    if batch.sessions:
+        write_sessions(connection, batch.sessions)
     for told in batch.to_tell:
         _write_to_tell(connection, told, batch.now)
     if batch.refused:
