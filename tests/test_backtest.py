@@ -17,6 +17,7 @@ from rich.console import Console
 
 from api.backtest.episodes import Episode
 from api.backtest.places import registry_of
+from api.backtest.playing import Playing
 from api.backtest.printing import show
 from api.backtest.recording import LINE_BYTES_MAX, Recording, RecordingUnreadable
 from api.backtest.result import Result
@@ -28,8 +29,10 @@ from ingest.intake import Intake
 from ingest.ledger import queries
 from ingest.ledger.store import open_ledger
 from ingest.lines import recorded_line, recorded_message
+from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import Message
+from rules.alerts import EVERYTHING, Group, GroupKind
 from rules.catalog import rules_in_force
 from rules.engine import Engine
 from simulator.player import Player, recorded
@@ -281,6 +284,25 @@ def live_alerts(path: Path, sites: Path, messages: list[Message]) -> set[Told]:
     finally:
         ledger.close()
     return {(r.rule, r.device, r.channel, r.fired_at, r.resolved_at) for r in rows}
+
+
+def test_what_has_been_played_leaves_nothing_behind_but_its_alerts() -> None:
+    village = quiet_month(seed=7, first=DAY, days=1, sites=1)
+    registry = Registry([], [], [])
+    playing = Playing(registry, (), village.starts)
+    for message in played(village, village.ends):
+        playing.hear(message)
+    [side] = playing.sides
+    assert side.engine.take_ended() == []
+    assert side.engine.touched <= {
+        *registry.devices,
+        *map(group_of, registry.sites),
+        EVERYTHING,
+    }
+
+
+def group_of(site: str) -> Group:
+    return Group(GroupKind.SITE, site)
 
 
 # --- policies and their difference ----------------------------------------------------

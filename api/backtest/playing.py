@@ -16,6 +16,7 @@ from ingest.intake import Intake
 from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import Message
+from rules.alerts import Change
 from rules.catalog import rules_in_force
 from rules.engine import Engine, Places
 from rules.readings import Report
@@ -45,10 +46,15 @@ class Side:
         """Wake at every deadline up to and at `until`."""
         engine = self.engine
         while (due := engine.next_deadline()) is not None and due <= until:
-            self.episodes.note(engine.advance(due), due)
+            self.note(engine.advance(due), due)
 
     def observe(self, report: Report, now: datetime) -> None:
-        self.episodes.note(self.engine.observe(report, now), now)
+        self.note(self.engine.observe(report, now), now)
+
+    def note(self, changes: Iterable[Change], now: datetime) -> None:
+        """Keep what happened to alerts; sessions that ended would only pile up."""
+        self.episodes.note(changes, now)
+        self.engine.take_ended()
 
 
 class Playing:
@@ -79,7 +85,7 @@ class Playing:
         if now != message.received_at:
             message = msgspec.structs.replace(message, received_at=now)
         batch = self._intake.judged((message,), now)
-        self._first.episodes.note(batch.changes, now)
+        self._first.note(batch.changes, now)
         for report in batch.reports:
             self._count(report)
             for side in self._others:
