@@ -169,6 +169,7 @@ class ServiceProcess:
         broker: Mosquitto,
         *,
         sites: Path | None = None,
+        policy: Path | None = None,
         receiver: WebhookReceiver | None = None,
     ) -> None:
         self.data = folder / "data"
@@ -186,6 +187,8 @@ class ServiceProcess:
         }
         if sites is not None:
             self._settings["SITES_FILE"] = str(sites)
+        if policy is not None:
+            self._settings["POLICY_FILE"] = str(policy)
         if receiver is not None:
             self._settings["WEBHOOK__URL"] = receiver.url
             self._settings["WEBHOOK__SECRET"] = receiver.secret
@@ -329,10 +332,11 @@ def service(
     broker: Mosquitto,
     *,
     sites: Path | None = None,
+    policy: Path | None = None,
     receiver: WebhookReceiver | None = None,
 ) -> Iterator[ServiceProcess]:
     """Yield a service that is not started yet; whatever happens, no process is left."""
-    running = ServiceProcess(folder, broker, sites=sites, receiver=receiver)
+    running = ServiceProcess(folder, broker, sites=sites, policy=policy, receiver=receiver)
     try:
         yield running
     finally:
