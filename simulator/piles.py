@@ -45,6 +45,8 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     faults: Faults = Faults()
     own_connection: bool = False
     """It has a connection, and so a last will, of its own."""
+    beat: timedelta = timedelta(seconds=30)
+    """The time between two reports."""
 
 
 class Socket:
@@ -108,13 +110,13 @@ class Socket:
 
 
 class Pile(Device):
-    """Reports every 30 s, and at once when a plug goes in or out."""
+    """Reports at each beat of its plan, and at once when a plug goes in or out."""
 
     kind = Kind.CHARGER
-    beat = timedelta(seconds=30)
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        self.beat = plan.beat
         made = stream(seed, plan.id, "made")
         self._ambient_c = made.uniform(16, 21)
         self._crosstalk_w = made.uniform(0.3, 2.5)
