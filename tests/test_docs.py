@@ -249,8 +249,9 @@ def test_no_table_is_explained_that_the_policy_file_does_not_have() -> None:
 
 
 def test_the_example_of_the_policy_page_is_right_and_its_mistakes_are_what_is_said() -> None:
-    [layers] = blocks("docs/policy.md", "toml")
-    assert parsed_policy(layers.encode()) != BUILT_IN
+    for name in ("docs/policy.md", *READMES):
+        [layers] = blocks(name, "toml")
+        assert parsed_policy(layers.encode()) != BUILT_IN
     [said] = blocks("docs/policy.md", "text")
     site = '[site."riverside/factory-dormitory".overload]'
     for text in ("\n[default.overload]\nhold = 30\n", f"{5 * chr(10)}{site}\nact_w = 750\n"):
