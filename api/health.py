@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from api.commands import CommandsHealth
 from api.delivery import DeliveryHealth
 from api.watch import Part
 from ingest.history_writer import HistoryHealth
 from ingest.mqtt import Link
 from ingest.pipeline import PipelineHealth
+from rules.self_health import SelfHealth
 
 
 class Health:
@@ -18,20 +20,31 @@ class Health:
         pipeline: PipelineHealth,
         delivery: DeliveryHealth,
         policy: Callable[[], Part],
+        commands: CommandsHealth,
     ) -> None:
         self._links, self._pipeline, self._delivery = links, pipeline, delivery
-        self._policy = policy
+        self._policy, self._commands = policy, commands
         self._history: HistoryHealth | None = None
 
     def history_is(self, health: HistoryHealth) -> None:
         self._history = health
 
+    def facts(self, broker_dropped: int | None) -> SelfHealth:
+        """Return what the rules are to know; the pipeline adds what it knows of itself."""
+        history = self._history
+        return SelfHealth(
+            broker_dropped=broker_dropped,
+            history_failing_since=None if history is None or history.ok else history.since,
+            delivery_failing_since=min(self._delivery.stuck_since.values(), default=None),
+        )
+
     def parts(self) -> tuple[Part, ...]:
         """Return the parts in the order of the data path.
 
         Three are not vital. Without the history alarms go on, and it catches up by itself; a
-        channel that fails is tried again, and taking us out of service would mend nothing;
-        with a policy file that is wrong the last policy stays in force.
+        channel that fails is tried again, and so is the way to the devices: taking us out of
+        service would mend nothing; with a policy file that is wrong the last policy stays in
+        force.
         """
         lost = next((link for link in self._links if not link.connected), None)
         broker = (
@@ -51,4 +64,11 @@ class Health:
             else Part("history", history.ok, history.reason, history.since, vital=False),
             Part("delivery", ok=not failing, reason=failing, vital=False),
             self._policy(),
+            Part(
+                "commands",
+                ok=not self._commands.reason,
+                reason=self._commands.reason,
+                since=self._commands.since,
+                vital=False,
+            ),
         )

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from ingest.clock import Now
+from ingest.desk import Desk
 from ingest.history import History
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
@@ -97,6 +98,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     now: Now
     health: Callable[[], tuple[Part, ...]]
     changes: Changes
+    desk: Desk
+    """Where orders to devices are handed in."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere

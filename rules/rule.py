@@ -10,6 +10,7 @@ from rules.groups import GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import Kind
 from rules.schedule import Calendar, Span
+from rules.self_health import SelfHealth
 from rules.subject import DeviceState, Values
 from rules.verdict import Severity, Timing, Verdict
 
@@ -23,6 +24,8 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     fresh_for: timedelta
     """How long a value of this device holds before it counts as unknown."""
     calendar: Calendar
+    site: GroupState
+    """What is wrong with other devices of the site."""
     hearing: bool = True
     """False while the broker is out of reach: then silence means nothing."""
 
@@ -39,6 +42,8 @@ class GroupMoment(msgspec.Struct, frozen=True, gc=False):
     policy: Policy
     """That of the site; of a carrier, or of everything, the built-in one."""
     hearing: bool = True
+    health: SelfHealth | None = None
+    """How the service itself is doing; None until it was told."""
 
 
 class Rule(Protocol):

@@ -4,9 +4,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ingest.codecs.native import Event, Status, Telemetry
+from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
-from simulator.commands import Command
 from simulator.devices import Device, Faults, stream
 
 TEST_LASTS = timedelta(seconds=10)

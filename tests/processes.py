@@ -283,6 +283,16 @@ class ServiceProcess:
             pytest.fail(f"{path}: HTTP {answer.status_code}: {answer.text}\n{self.log_text()}")
         return answer.json()
 
+    def post(self, path: str, **body: object) -> Any:
+        """Return what /api/v1 answers to an order of the admin's."""
+        [token] = [each for each in read_tokens(self.data) if each.name == "admin"]
+        answer = self._http.post(
+            f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token.secret}"}
+        )
+        if not answer.is_success:
+            pytest.fail(f"{path}: HTTP {answer.status_code}: {answer.text}\n{self.log_text()}")
+        return answer.json()
+
     def ready(self) -> tuple[int, dict[str, Json]]:
         """Return the status of /health/ready, and the parts by name; (0, {}): no answer."""
         try:

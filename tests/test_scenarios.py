@@ -19,7 +19,12 @@ the next day.
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
+    08:02:20  health lag 90 s                what the service knows of itself: also ledger 90 s,
+                                             dropped 3, history failing, delivery failing, good
     08:02:30  expect pile-2                  it is declared and ought to be there
+    08:02:40  cut pile-1:1                   a person orders it; also: sent pile-1:1, reply
+                                             pile-1:1 ok (or no), clear pile-1:1
+    08:02:40  ! order pile-1:1 switch_off eve    what is ordered, and by whom
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
 """
@@ -43,15 +48,21 @@ from ingest.timing import timed
 from ingest.wire import Said
 from rules import catalog
 from rules.alerts import Alert, Change, Group, Subject, Transition
+from rules.cutter import Cutter
+from rules.cutting import Command, CommandState
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
+from rules.self_health import SelfHealth
 from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
+OURS = ("broker ", "health ", "service ", "restart")
+"""Begin what happens to the service itself."""
+SWITCHING = ("cut ", "sent ", "reply ", "clear ")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
 WORDS: dict[str, dict[str, object]] = {
@@ -131,9 +142,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 
 def is_message(words: str) -> bool:
-    return not words.startswith(
-        ("!", "broker ", "service ", "restart", "nothing more", "declared ")
-    )
+    return not words.startswith(("!", "nothing more", "declared ", *OURS, *SWITCHING))
 
 
 def device_of(words: str) -> str:
@@ -173,10 +182,15 @@ class Player:
     def __init__(self, played: Scenario) -> None:
         self._played = played
         self._declared: set[str] = set()
+        self._health = SelfHealth()
         self._engine = self._new_engine()
+        self._cutter = Cutter(self._engine, played.registry.policy_of)
+        self._engine.note_health(self._health, played.happens[0].at)
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
+        self._stopped = False
         self.changes: list[tuple[datetime, Change]] = []
+        self.orders: list[tuple[datetime, Command]] = []
 
     def play(self, restarts_at: Iterable[datetime] = ()) -> list[tuple[datetime, Change]]:
         """Play it all, with further restarts that take no time, after what happens then."""
@@ -185,18 +199,33 @@ class Player:
         for line in self._played.happens:
             while restart is not None and restart < line.at:
                 self._pass_time(restart)
-                self._restart(restart)
+                if not self._stopped:
+                    self._restart(restart)
                 restart = next(restarts, None)
             self._pass_time(line.at)
             self._happen(line)
-            self._keep()
+            self._settle(line.at)
         self._pass_time(self._played.until)
         return self.changes
 
     def _pass_time(self, until: datetime) -> None:
-        while (due := self._engine.next_deadline()) and due <= until:
+        while (due := self._next_deadline()) and due <= until:
             self._note(due, self._engine.advance(due))
-            self._keep()
+            self._settle(due)
+
+    def _next_deadline(self) -> datetime | None:
+        deadlines = (self._engine.next_deadline(), self._cutter.next_deadline())
+        return min((each for each in deadlines if each is not None), default=None)
+
+    def _settle(self, now: datetime) -> None:
+        """Let the cutter look, as the intake does with each batch, and keep everything."""
+        self._cutter.run(tuple(self._engine.touched), now)
+        caused = self._cutter.take_caused()
+        self._note(now, caused.changes)
+        for command in caused.commands.values():
+            if command.state is CommandState.ORDERED:
+                self.orders.append((now, command))
+        self._keep()
 
     def _happen(self, line: Line) -> None:
         match line.words:
@@ -208,6 +237,17 @@ class Player:
             case words if words.startswith("declared "):
                 self._declared.add(device_of(words.removeprefix("declared ")))
                 self._restart(line.at)
+            case words if words.startswith(SWITCHING):
+                self._switch(line)
+            case words if words.startswith(OURS):
+                self._happen_to_us(line)
+            case _:
+                self._note(line.at, self._engine.observe(self._report(line), line.at))
+                return
+        self._note(line.at, self._engine.advance(line.at))
+
+    def _happen_to_us(self, line: Line) -> None:
+        match line.words:
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
@@ -218,14 +258,34 @@ class Player:
                 self._restart(line.at)
             case "service stops":
                 self._engine, self._deaf_since = self._new_engine(), line.at
+                self._stopped = True
             case "service starts":
+                self._stopped = False
                 self._restart(line.at)
                 self._deaf_since = None
                 self._engine.sighted(line.at)
+            case words:
+                self._health = health_of(words.removeprefix("health "), line.at)
+                self._engine.note_health(self._health, line.at)
+
+    def _switch(self, line: Line) -> None:
+        what, socket, *rest = line.words.split()
+        device, _, channel = socket.partition(":")
+        subject = DeviceId(device_of(device)), int(channel) if channel else None
+        state = self._engine.device(subject[0])
+        cut = state and state.values(subject[1]).cut
+        match what:
+            case "cut":
+                self._cutter.order(subject, by="eve", reason="smells", now=line.at)
+            case "clear":
+                self._cutter.clear(subject, by="eve", reason="looked at", now=line.at)
+            case "sent":
+                assert cut
+                self._cutter.sent(cut.command.id, line.at)
             case _:
-                self._note(line.at, self._engine.observe(self._report(line), line.at))
-                return
-        self._note(line.at, self._engine.advance(line.at))
+                assert cut
+                ok, number = rest == ["ok"], cut.command.id
+                self._cutter.answered(subject[0], number, ok=ok, detail="", at=line.at)
 
     def _note(self, at: datetime, changes: Iterable[Change]) -> None:
         self.changes += [(at, change) for change in changes]
@@ -263,9 +323,11 @@ class Player:
             now=at,
             away=away,
         )
+        self._cutter = Cutter(self._engine, self._played.registry.policy_of)
         if self._deaf_since:
             self._deaf_since = at
             self._engine.blind(at)
+        self._engine.note_health(self._health, at)
         self._keep()
 
     def _keep(self) -> None:
@@ -292,6 +354,21 @@ class WithStrangers(Registry):
         return msgspec.structs.replace(super().profile_of(device), declared=not stranger)
 
 
+def health_of(words: str, now: datetime) -> SelfHealth:
+    match words.split():
+        case ["good"]:
+            return SelfHealth()
+        case ["dropped", count]:
+            return SelfHealth(broker_dropped=int(count))
+        case [part, "failing"]:
+            return msgspec.convert({f"{part}_failing_since": now}, SelfHealth)
+        case [part, seconds, "s"]:
+            field = {"lag": "lag", "ledger": "ledger_away"}[part]
+            return msgspec.convert({field: timedelta(seconds=float(seconds))}, SelfHealth)
+        case _:
+            raise ValueError(words)
+
+
 def reading(words: str) -> Reading:
     channel: int | None = None
     if match := re.fullmatch(r"(\d+): (.+)", words):
@@ -316,7 +393,14 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     if alert.withheld and change.transition is not Transition.RESOLVED:
         said.append(f"withheld {alert.withheld}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
-    return Line(at, f"{words} {', '.join(said)}")
+    return Line(at, f"{words} {', '.join(said)}".strip())
+
+
+def order_line(command: Command, at: datetime) -> Line:
+    socket = command.device.removeprefix("town/").removeprefix("north/")
+    if command.channel is not None:
+        socket += f":{command.channel}"
+    return Line(at, f"! order {socket} {command.action} {command.ordered_by}")
 
 
 def subject_of(alert: Alert) -> str:
@@ -331,7 +415,7 @@ def subject_of(alert: Alert) -> str:
 
 def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
     if evidence.measured is not None:
-        yield f"{evidence.measured:g} {evidence.unit}"
+        yield f"{evidence.measured:g} {evidence.unit}".strip()
     if evidence.limit is not None:
         yield f"limit {evidence.limit:g} {evidence.unit}"
     if evidence.since is not None:
@@ -356,8 +440,13 @@ def all_scenarios() -> list[Scenario]:
 
 @pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
 def test_scenario(played: Scenario) -> None:
-    changes = [written(change, at, played.zone) for at, change in Player(played).play()]
-    assert shown(changes, played.zone) == shown(played.expected, played.zone)
+    player = Player(played)
+    changes = [written(change, at, played.zone) for at, change in player.play()]
+    orders = [line for line in played.expected if line.words.startswith("! order ")]
+    alerts = [line for line in played.expected if line not in orders]
+    assert shown(changes, played.zone) == shown(alerts, played.zone)
+    ordered = [order_line(command, at) for at, command in player.orders]
+    assert shown(ordered, played.zone) == shown(orders, played.zone)
 
 
 def shown(lines: Iterable[Line], zone: ZoneInfo) -> list[str]:

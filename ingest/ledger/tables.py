@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0004"
+VERSION = "0005"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -110,6 +110,26 @@ policy_changes = sa.Table(
     sqlite_autoincrement=True,
 )
 
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=False),
+    sa.Column("energy_kwh", sa.Float, nullable=False),
+    sa.Column("peak_w", sa.Float, nullable=False),
+    sa.Column("charging_w", sa.Float, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text, nullable=False),
+    sa.Column("stop_reason", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("sessions_by_site", sessions.c.site, sessions.c.began_at)
+# The migration also makes `one_session`, a unique index on (device, channel, began_at).
+
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -129,6 +149,49 @@ outbox = sa.Table(
     sa.Column("receipt", sa.Text, nullable=False),
 )
 sa.Index("outbox_due", outbox.c.channel, outbox.c.state, outbox.c.urgency)
+
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("ordered_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text, nullable=False),
+    sa.Column("ordered_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment),
+    sa.Column("first_sent_at", Moment),
+    sa.Column("sent_at", Moment),
+    sa.Column("replied_at", Moment),
+    sa.Column("confirmed_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("failure", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+sa.Index("commands_to_send", commands.c.next_at)
+sa.Index("commands_by_time", commands.c.ordered_at)
+
+latches = sa.Table(
+    "latches",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text, nullable=False),
+    sa.Column("dark_at", Moment),
+    sa.Column("cleared_at", Moment),
+    sa.Column("cleared_by", sa.Text, nullable=False),
+    sa.Column("clear_reason", sa.Text, nullable=False),
+)
+sa.Index("latches_by_time", latches.c.since)
 
 quarantine = sa.Table(
     "quarantine",
