@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from api.policy_file import KnownPlaces, read_policies
-from api.policy_shape import did_you_mean, keys_of, tables, unit_of
+from api.policy_shape import did_you_mean, unit_of
 from api.sites import Declared, read_sites
 from api.sites_file import SitePart
 from api.text import Texts
@@ -20,6 +20,16 @@ from rules.readings import Kind
 from rules.verdict import Severity
 
 SITES_FILE_LAYER = "sites file"
+WARNS_TOO = (Severity.WARNING, Severity.CRITICAL)
+SEVERAL: dict[str, tuple[Severity, ...]] = {
+    "overload": WARNS_TOO,
+    "pile_overload": WARNS_TOO,
+    "site_overload": WARNS_TOO,
+    "heat": WARNS_TOO,
+    "monitoring_blind": WARNS_TOO,
+}
+"""The rules with several levels; a test holds it equal to what they answer."""
+
 HOURS = ("zone", "closed", "calendar", "extra_holidays", "extra_workdays", "exceptions")
 """The keys of a site that say when it is closed."""
 
@@ -31,7 +41,7 @@ class PlaceUnknown(ChargewatchError):
 class RuleShown(msgspec.Struct, frozen=True):
     rule: str
     name: str
-    levels: tuple[str, ...]
+    levels: tuple[Severity, ...]
     """How loud it may be, rising."""
     basis: str
 
@@ -72,10 +82,9 @@ def catalogue(say: Texts) -> list[RuleShown]:
     ]
 
 
-def levels_of(rule: str, severity: Severity) -> tuple[str, ...]:
-    """Return how loud a rule may be: one with a limit to warn at has that level too."""
-    warns = rule in tables() and any(key.startswith("warn_") for key in keys_of(rule))
-    return tuple(dict.fromkeys((*((Severity.WARNING,) if warns else ()), severity)))
+def levels_of(rule: str, severity: Severity) -> tuple[Severity, ...]:
+    """Return how loud a rule may be, rising; `severity` is the level it has by itself."""
+    return SEVERAL.get(rule, (severity,))
 
 
 def in_force(

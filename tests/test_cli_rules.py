@@ -1,5 +1,6 @@
 """`rules list`, `rules explain` and `check-policy`, as somebody types them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from api.rules_shown import levels_of
 from rules.catalog import rules_in_force
 from rules.policies import BUILT_IN
+from rules.rule import Rule
+from rules.verdict import Severity
 
+CATALOGUE = Path(__file__).parents[1] / "rules" / "catalog"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SITES, POLICY = str(EXAMPLES / "sites.toml"), str(EXAMPLES / "policy.toml")
 DORMITORY = "riverside/factory-dormitory"
@@ -49,6 +54,17 @@ def test_the_list_has_every_rule_with_its_levels_and_basis() -> None:
     assert listed["overload"]["levels"] == ["warning", "critical"]
     assert listed["smoke"]["levels"] == ["critical"]
     assert all(rule["basis"] for rule in listed.values())
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rules in rules_in_force() for rule in rules], ids=lambda rule: rule.name
+)
+def test_the_levels_are_those_that_the_rule_answers(rule: Rule) -> None:
+    code = (CATALOGUE / f"{rule.name}.py").read_text(encoding="utf-8")
+    named = {Severity[word] for word in re.findall(r"Severity\.([A-Z]+)", code)}
+    levels = levels_of(rule.name, rule.severity)
+    assert set(levels) == named
+    assert sorted(levels, key=lambda level: level.rank) == list(levels)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ import typer.main
 from api.channels.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from api.cli import app
 from api.demo import Summary
+from api.policy_check import PARTS
 from api.policy_file import PolicyFileWrong, read_policies
 from api.policy_file import parsed as parsed_policy
-from api.policy_shape import allowed, keys_of, shown, tables
+from api.policy_shape import allowed, keys_of, parts_of, shown, tables
 from api.settings import table
 from api.sites import read_sites
 from api.sites_file import AreaPart, DevicePart, SitePart
@@ -241,6 +242,9 @@ def test_every_key_of_the_policy_file_is_explained_with_its_values(table: str) -
     explained = [row for row in rows(section) if row[0].startswith("`")]
     assert [row[:3] for row in explained] == rows_of_the_policy(table)
     assert all(row[3] for row in explained), "each says what it means"
+    scope = " ".join(section.partition("|")[0].split())
+    assert ("set it in" in scope.casefold()) is (len(parts_of(table)) < len(PARTS))
+    assert all(f"`{part}`" in scope for part in parts_of(table) if "in `default`" in scope)
 
 
 def test_no_table_is_explained_that_the_policy_file_does_not_have() -> None:
