@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from rules.alerts import EVERYTHING, Alert, AlertKey, Change, Group, GroupKind, Subject
+from rules.alerts import (
+    EVERYTHING,
+    Alert,
+    AlertKey,
+    Change,
+    Group,
+    GroupKind,
+    State,
+    Subject,
+)
 from rules.book import AlertBook
 from rules.deadlines import Deadlines
 from rules.groups import GroupState
@@ -22,6 +31,7 @@ from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rul
 from rules.schedule import Calendar
 from rules.session import EndedSession
 from rules.sessions import follow, lose
+from rules.stirring import STIRRED_BY
 from rules.subject import DeviceState, Values
 from rules.verdict import Breach, Verdict
 
@@ -258,9 +268,24 @@ class Engine:
         unsettled = self._book.unsettled
         while unsettled:
             group = min(unsettled, key=lambda each: WIDENING[each.kind])
+            self._stir(group, now)
             self._judge_group(group, now)
             unsettled.discard(group)
         return self._book.take_changes()
+
+    def _stir(self, group: Group, now: datetime) -> None:
+        """Judge the devices whose pending alerts have waited for what fires here now."""
+        if group.kind is not GroupKind.SITE:
+            return
+        state = self._book.group(group)
+        for rule, causes in STIRRED_BY.items():
+            waiting = [each for each in state.open(rule) if each.state is State.PENDING]
+            if not waiting or not any(state.fires(cause) for cause in causes):
+                continue
+            for alert in waiting:
+                device = self._devices.get(alert.key.device) if alert.key.device else None
+                if device is not None:
+                    self._judge(device, self._places.profile_of(device.id), now)
 
     def _judge_group(self, group: Group, now: datetime) -> None:
         rules = self._group_rules[group.kind]
