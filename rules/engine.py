@@ -274,17 +274,17 @@ class Engine:
         return self._book.take_changes()
 
     def _stir(self, group: Group, now: datetime) -> None:
-        """Judge the devices whose pending alerts have waited for what fires here now."""
+        """Judge the devices whose alerts wait for what fires here now, or lived on it."""
         if group.kind is not GroupKind.SITE:
             return
         state = self._book.group(group)
         for rule, causes in STIRRED_BY.items():
-            waiting = [each for each in state.open(rule) if each.state is State.PENDING]
-            if not waiting or not any(state.fires(cause) for cause in causes):
+            if not state.how_many_open(rule):
                 continue
-            for alert in waiting:
+            fires = any(state.fires(cause) for cause in causes)
+            for alert in state.open(rule):
                 device = self._devices.get(alert.key.device) if alert.key.device else None
-                if device is not None:
+                if device is not None and fires is (alert.state is State.PENDING):
                     self._judge(device, self._places.profile_of(device.id), now)
 
     def _judge_group(self, group: Group, now: datetime) -> None:
