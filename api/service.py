@@ -20,12 +20,13 @@ from api.channels import Channel
 from api.channels.console_log import ConsoleLog
 from api.channels.smtp import mail_channels
 from api.channels.webhook import Webhook
+from api.commands import Commands
 from api.delivery import Delivery
 from api.health import Health
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
-from api.policy_file import read_policies
+from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
 from api.sites_schedule import calendars_ending
@@ -34,10 +35,12 @@ from api.tokens import add_token, read_tokens
 from api.watch import Change, Changes, Watch
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
+from ingest.desk import Desk
 from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
+from ingest.ledger.policy_log import last_change
 from ingest.ledger.store import Ledger, LedgerUnavailable, opened
 from ingest.mqtt import Link
 from ingest.mqtt_connection import BrokerAddress
@@ -58,6 +61,7 @@ class Running(msgspec.Struct, frozen=True):
     watch: Watch
     metrics: Metrics
     ledger: Ledger
+    policy: PolicyKeeper
 
 
 @asynccontextmanager
@@ -77,8 +81,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             for words in calendars_ending(declared.calendars, now().date()):
                 log.warning("calendar.ends", reason=words)
             registry.declare(declared.areas, declared.sites, declared.devices, now())
-        if settings.policy_file is not None:
-            registry.apply(read_policies(settings.policy_file))
+        first = policy_at_start(settings.policy_file, await ledger.read(last_change))
+        registry.apply(first.text.policies)
         engine = Engine(*rules_in_force(), registry)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
@@ -86,12 +90,24 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         for device in registry.devices.values():
             if device.declared:
                 engine.expect(device.id, now())
-        intake = Intake(codecs, registry, engine, seen, router(channels))
-
         wake = asyncio.Event()
-        links = _links(settings.broker, codecs, now, wake)
+        desk = Desk(wake.set)
+        intake = Intake(codecs, registry, engine, seen, router(channels), desk=desk)
+
+        broker = _address(settings.broker)
+        links = _links(settings.broker, broker, codecs, now, wake)
         compose = composer(registry, Texts.of(settings.language), settings.http.url)
         delivery = Delivery(ledger, channels, compose, now, speed)
+        commands = Commands(
+            ledger=ledger,
+            registry=registry,
+            codecs=codecs,
+            desk=desk,
+            broker=broker,
+            client_id=settings.broker.client_id,
+            now=now,
+            speed=speed,
+        )
         journal_grew, changes = asyncio.Event(), Changes()
 
         def committed(batch: Commit) -> None:
@@ -99,6 +115,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             journal_grew.set()
             if batch.to_tell:
                 delivery.post()
+            if batch.commands:
+                commands.post()
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -111,7 +129,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             speed=speed,
             committed=committed,
         )
-        health = Health(links, pipeline.health, delivery.health)
+        policy = PolicyKeeper(first, registry, engine, pipeline.order, now)
+        health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
         metrics.watch(links, delivery.health)
         watch = Watch(
             ledger=ledger,
@@ -121,7 +140,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             now=now,
             health=health.parts,
             changes=changes,
+            desk=desk,
             metrics=metrics.exposition,
+            policy=policy,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(
@@ -131,9 +152,11 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
+            tasks.create_task(policy.run(), name="policy"),
+            tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
         ]
-        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger)
+        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):
             task.cancel()
 
@@ -184,22 +207,29 @@ def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel
     return tuple(channels)
 
 
-def _links(
-    settings: BrokerSettings, codecs: Sequence[Codec], now: Now, wake: asyncio.Event
-) -> tuple[Link, Link]:
-    """Return two sessions, the urgent one first.
-
-    The broker's queue is first come, first served: behind an hour of telemetry smoke would
-    wait its turn. So safety events have a session, and a queue, of their own.
-    """
+def _address(settings: BrokerSettings) -> BrokerAddress:
     password = None if settings.password is None else settings.password.get_secret_value()
-    address = BrokerAddress(
+    return BrokerAddress(
         host=settings.host,
         port=settings.port,
         tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
         username=settings.username,
         password=None if password is None else password.encode(),
     )
+
+
+def _links(
+    settings: BrokerSettings,
+    address: BrokerAddress,
+    codecs: Sequence[Codec],
+    now: Now,
+    wake: asyncio.Event,
+) -> tuple[Link, Link]:
+    """Return two sessions, the urgent one first.
+
+    The broker's queue is first come, first served: behind an hour of telemetry smoke would
+    wait its turn. So safety events have a session, and a queue, of their own.
+    """
     urgent = [each for codec in codecs for each in codec.urgent_filters]
     rest = [each for codec in codecs for each in codec.filters if each not in urgent]
     return (
@@ -224,6 +254,7 @@ def _access(settings: Settings) -> Access:
 def _tell_pages(changes: Changes, registry: Registry, batch: Commit) -> None:
     """Say which sites' pages are out of date."""
     sites = {registry.devices[report.device].site: False for report in batch.reports}
+    sites |= {registry.devices[command.device].site: False for command in batch.commands}
     sites |= {change.alert.site: True for change in batch.changes}
     for site, alerts in sites.items():
         changes.tell(Change(site, alerts))

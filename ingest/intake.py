@@ -7,13 +7,16 @@ the ledger in one transaction; nothing else leaves this file.
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
+from ingest.desk import Desk
 from ingest.journal import packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell, identity_in_all
 from ingest.registry import Device, Registry
 from ingest.replay import Seen
+from ingest.switching import Switching
 from ingest.timing import BEHIND_MAX, in_utc, timed
 from ingest.wire import (
     PAYLOAD_BYTES_MAX,
@@ -23,6 +26,7 @@ from ingest.wire import (
     Profile,
     Refusal,
     Rejected,
+    Reply,
     Said,
 )
 from rules.alerts import Change
@@ -40,6 +44,10 @@ smoke" once an hour, in the same words."""
 Announce = Callable[[Change], Iterable[ToTell]]
 """Says who is to be told of an alert's transition; asked before the commit."""
 
+Order = Callable[[Commit], None]
+"""Something that is to be done to the engine between two messages. It is given the batch
+that will be judged after it, to be written down with what that causes; it must not fail."""
+
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -52,37 +60,71 @@ class Route(msgspec.Struct):
     profile: Profile
 
 
+class Understood(NamedTuple):
+    """A message of a device that is known by now."""
+
+    report: Report
+    reply: Reply | None
+
+
 class Intake:
     """Owns the routes and what was seen; the engine and the registry are its tools."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (it is where everything meets)
         self,
         codecs: Sequence[Codec],
         registry: Registry,
         engine: Engine,
         seen: Seen,
         announce: Announce,
+        *,
+        desk: Desk | None = None,
     ) -> None:
         self._codecs, self._registry, self._engine = codecs, registry, engine
         self._seen, self._announce = seen, announce
         self._routes: dict[str, Route | Rejected | Ignored] = {}
+        self._switching = Switching(engine, registry, desk or Desk())
 
-    def digest(self, messages: Sequence[Message], now: datetime) -> Commit:
-        """Take a batch; return everything it causes, deadlines that have passed included."""
+    @property
+    def waits(self) -> bool:
+        """Say whether a request waits that no message brings."""
+        return self._switching.waits
+
+    def next_deadline(self) -> datetime | None:
+        """Return the first moment at which something happens without a new message."""
+        deadlines = (self._engine.next_deadline(), self._switching.next_deadline())
+        return min((each for each in deadlines if each is not None), default=None)
+
+    def digest(
+        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
+    ) -> Commit:
+        """Take a batch; return everything it causes, deadlines that have passed included.
+
+        Orders are carried out first: whatever they change is in force for the whole batch.
+        """
+        batch = self.judged(messages, now, orders)
+        self._sum_up(batch)
+        return batch
+
+    def judged(
+        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
+    ) -> Commit:
+        """Do the same, but pack nothing to be written down, and ask nobody who is told."""
         batch = Commit(now=now)
+        for order in orders:
+            order(batch)
         _changed(batch, self._engine.advance(now), now)
         for message in messages:
             match self._understood(message, now):
-                case Report() as report:
-                    self._take(report, message, batch)
+                case Understood() as understood:
+                    self._take(understood, message, batch)
                 case Rejected() as rejected:
                     self._refuse(message, rejected, batch)
                 case Ignored():
                     batch.ignored += 1
-        self._sum_up(batch)
         return batch
 
-    def _understood(self, message: Message, now: datetime) -> Report | Rejected | Ignored:
+    def _understood(self, message: Message, now: datetime) -> Understood | Rejected | Ignored:
         route = self._routes.get(message.topic) or self._find_route(message.topic)
         if not isinstance(route, Route):
             return route
@@ -99,7 +141,7 @@ class Intake:
             route.device, route.profile = learnt, self._registry.codec_profile(learnt)
         return self._report(message, said, learnt)
 
-    def _report(self, message: Message, said: Said, device: Device) -> Report | Rejected:
+    def _report(self, message: Message, said: Said, device: Device) -> Understood | Rejected:
         before = self._engine.device(device.id)
         at, clock, standing = timed(
             said, message.received_at, before, retained=message.retained
@@ -108,7 +150,7 @@ class Intake:
             age = message.received_at - at
             if clock is not ClockState.DEVICE or age > BEHIND_MAX:
                 return Rejected(Refusal.RETAINED_OLD, "nobody knows when this was measured")
-        return Report(
+        report = Report(
             device=device.id,
             at=at,
             received_at=message.received_at,
@@ -118,8 +160,10 @@ class Intake:
             clock=clock,
             claimed_at=None if said.at is None else in_utc(said.at),
         )
+        return Understood(report, said.reply)
 
-    def _take(self, report: Report, message: Message, batch: Commit) -> None:
+    def _take(self, understood: Understood, message: Message, batch: Commit) -> None:
+        report, reply = understood
         identity = identity_in_all(report.device, report.identity)
         if identity in self._seen and self._is_repeated(report, message):
             batch.repeated += 1
@@ -132,6 +176,8 @@ class Intake:
             shown = f"the device shows {report.claimed_at}; kept under its arrival time"
             self._quarantine(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
         batch.reports.append(report)
+        if reply is not None:
+            self._switching.answered(report.device, reply, report.received_at)
         _changed(batch, self._engine.observe(report, batch.now), report.received_at)
 
     def _is_repeated(self, report: Report, message: Message) -> bool:
@@ -174,6 +220,7 @@ class Intake:
     def _sum_up(self, batch: Commit) -> None:
         """Pack what is written down, now: the engine's state changes with the next batch."""
         engine = self._engine
+        _changed(batch, self._switching.settle(tuple(engine.touched), batch), batch.now)
         batch.registered += self._registry.take_news()
         batch.states = [
             (str(subject), _pack(Stored(engine.state_of(subject), engine.alerts_of(subject))))

@@ -64,6 +64,14 @@ class Ignored(msgspec.Struct, frozen=True):
     why: str
 
 
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """A device's answer to the command with this id: carried out, or why not."""
+
+    id: str
+    ok: bool
+    detail: str = ""
+
+
 class Said(msgspec.Struct, frozen=True, gc=False):
     """What a codec understood. `at` is the device's own claim, believed or not elsewhere.
 
@@ -77,6 +85,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     """The device says itself that it had kept this message back."""
     presence_only: bool = False
     """A birth or a last will, which is meant to be retained."""
+    reply: Reply | None = None
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -84,6 +93,19 @@ class Profile(msgspec.Struct, frozen=True):
 
     kind: Kind = Kind.UNKNOWN
     zone: ZoneInfo = ZoneInfo("Asia/Shanghai")
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to switch one socket, on its way into a dialect.
+
+    `channel` is None where the whole device is one socket; `sockets` is how many it has.
+    """
+
+    id: str
+    on: bool
+    channel: int | None
+    sockets: int
+    expires_at: datetime
 
 
 class Codec(Protocol):
@@ -118,6 +140,10 @@ class Codec(Protocol):
         self, message: Message, name: str, profile: Profile
     ) -> Said | Rejected | Ignored:
         """Understand a message whose topic is `name`'s; never raises, whatever the bytes."""
+        ...
+
+    def command(self, name: str, switch: Switch) -> tuple[str, bytes] | None:
+        """Return the topic and the payload that switch a socket; None: it cannot be said."""
         ...
 
 

@@ -23,6 +23,7 @@ from rules.alerts import (
     Subject,
 )
 from rules.book import AlertBook
+from rules.cutting import Cut
 from rules.deadlines import Deadlines
 from rules.groups import GroupState
 from rules.policy import DeviceProfile, Policy
@@ -33,7 +34,7 @@ from rules.session import EndedSession
 from rules.sessions import follow, lose
 from rules.stirring import STIRRED_BY
 from rules.subject import DeviceState, Values
-from rules.verdict import Breach, Verdict
+from rules.verdict import CLEAR, Breach, Verdict
 
 R = TypeVar("R", bound=PartRule)
 
@@ -156,6 +157,19 @@ class Engine:
             self.touched.add(device)
             self._deadlines.wake(device, now)
 
+    def note_cut(
+        self, device: DeviceId, channel: int | None, cut: Cut, now: datetime
+    ) -> list[Change]:
+        """Be told what became of a socket's switching; return what happened to alerts by it."""
+        profile = self._places.profile_of(device)
+        state = self._devices.get(device)
+        if state is None:
+            state = self._devices[device] = DeviceState(device, profile.site, profile.kind)
+        state.values(channel).cut = cut
+        self.touched.add(device)
+        self._judge(state, profile, now)
+        return self._settled(now)
+
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
         self._blind_since = self._blind_since or now
@@ -219,8 +233,11 @@ class Engine:
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:
+            judge = rule.judge
             for part in parts:
-                verdict = rule.judge(part, state, moment)
+                verdict = judge(part, state, moment)
+                if verdict is CLEAR and not alerted:
+                    continue
                 due = verdict.recheck_at
                 if alerted or type(verdict) is Breach:
                     key = AlertKey(rule.name, state.id, part.channel)
@@ -235,8 +252,7 @@ class Engine:
                 due = self._apply(device_rule, key, within, policy, verdict, now)
             if due is not None and (wake is None or due < wake):
                 wake = due
-        if wake is not None:
-            self._deadlines.wake(state.id, wake)
+        self._deadlines.set(state.id, wake)
         self._draw(state, parts, moment, within)
         if state.id in self._book:
             self._let_go(state, parts, now)
@@ -293,12 +309,12 @@ class Engine:
             return
         state, policy = self._book.group(group), self._places.group_policy_of(group)
         moment = GroupMoment(now, policy, self._blind_since is None)
-        within = self._within_group(group)
+        within, wake = self._within_group(group), None
         for rule in rules:
             key = AlertKey(rule.name, None, None, group)
             due = self._apply(rule, key, within, policy, rule.judge(state, moment), now)
-            if due is not None:
-                self._deadlines.wake(group, due)
+            wake = _earlier(wake, due)
+        self._deadlines.set(group, wake)
 
     def _within_group(self, group: Group) -> tuple[Group, ...]:
         if group.kind is GroupKind.SITE:

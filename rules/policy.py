@@ -148,6 +148,30 @@ class SiteOutageLimits(Limits, frozen=True):
     """ThingsBoard's users and ours: half a station does not die of old age at once."""
 
 
+class CutLimits(Limits, frozen=True):
+    """Switching off for safety: whether it happens by itself, and how long each step has."""
+
+    automatic: bool = False
+    """Vendors withdrew their own cuts because of mistaken ones: a site asks for it."""
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+    retry_after: timedelta = 5 * SECOND
+    """GB/T 26875.3 sends three times and waits 10 s for an answer; a fire waits for nobody."""
+    expires_after: timedelta = 60 * SECOND
+    """A command that was kept from its device for longer is ordered anew, or not at all."""
+    verify_within: timedelta = 20 * SECOND
+    """From the device's yes to no power: a pile reports at once, its meter averages."""
+    spacing: timedelta = SECOND / 2
+    """AP3000: half a second between two commands to one device."""
+
+    def check(self) -> None:
+        if self.spacing < SECOND / 2:
+            raise ValueError("spacing must be at least 0.5 s")
+        for name in ("retry_after", "expires_after", "verify_within"):
+            if not SECOND <= getattr(self, name) <= 10 * MINUTE:
+                raise ValueError(f"{name} must be between 1 s and 10 min")
+        self.check_order("retry_after", "expires_after")
+
+
 class SessionsLimits(Limits, frozen=True):
     """How sessions are told from the power of a socket."""
 
@@ -245,6 +269,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
+    cut: CutLimits = CutLimits()
     sessions: SessionsLimits = SessionsLimits()
     long_charge: LongChargeLimits = LongChargeLimits()
     no_taper: NoTaperLimits = NoTaperLimits()
@@ -252,6 +277,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     power_step: PowerStepLimits = PowerStepLimits()
     abrupt_end: AbruptEndLimits = AbruptEndLimits()
     after_session: AfterSessionLimits = AfterSessionLimits()
+
+    @property
+    def dark_below_w(self) -> float:
+        """The power below which a socket is off: its meter sees its neighbours."""
+        return max(self.relay_welded.min_w, self.charging.min_w)
 
     def silent_after(self, kind: Kind) -> timedelta:
         """Return how long a device of this kind may say nothing."""

@@ -1,28 +1,12 @@
 """What a device understands when it is told to do something, and how it answers."""
 
-from typing import Annotated, Literal
-
 import msgspec
 
-from rules.readings import Channel, Text
+from ingest.codecs.native import Command, Reply
+from rules.readings import Text
 
-Order = Literal["switch_off", "switch_on", "self_test", "report_now"]
-
-
-class Command(msgspec.Struct, frozen=True):
-    """The payload of `…/command`. `channel` is the socket to switch, from 1."""
-
-    id: Annotated[Text, msgspec.Meta(min_length=1)]
-    command: Order
-    channel: Channel | None = None
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """The payload of `…/reply`: the command with this id was carried out, or why not."""
-
-    id: str
-    ok: bool
-    detail: str = ""
+DETAIL_MAX = 200
+"""As long as the text of a reply may be."""
 
 
 class _Identified(msgspec.Struct, frozen=True):
@@ -34,7 +18,7 @@ def understood(payload: bytes) -> Command | Reply:
     try:
         return msgspec.json.decode(payload, type=Command)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return Reply(_id_in(payload), ok=False, detail=f"not understood: {error}")
+        return Reply(_id_in(payload), ok=False, detail=f"not understood: {error}"[:DETAIL_MAX])
 
 
 def _id_in(payload: bytes) -> str:

@@ -7,12 +7,14 @@ from random import Random
 
 import msgspec
 
-from ingest.codecs.native import ROOT, Event, Status, Telemetry
+from ingest.codecs.native import ROOT, Command, Event, Reply, Status, Telemetry
 from rules.readings import Kind
-from simulator.commands import Command, Reply, understood
+from simulator.commands import understood
 
 BOOTS_WITHIN = timedelta(seconds=20)
 """A village does not switch on at once; every device connects a moment of its own later."""
+DONE_MAX = 32
+"""Commands that a device remembers."""
 JITTER_S = 0.4
 """No device's timer is exact; each beat comes up to this much late."""
 
@@ -74,6 +76,8 @@ class Device:
         self._last: Emission | None = None
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._planned = 0
+        self._done: dict[str, Reply] = {}
+        """The last commands and what was answered: a repeated one is carried out once."""
         self._plan(starts + BOOTS_WITHIN * self.chance.random(), self._connect)
         self._plan_faults(faults)
 
@@ -94,12 +98,17 @@ class Device:
         command = understood(payload)
         if isinstance(command, Reply):
             self._say("reply", msgspec.json.encode(command), now)
-        else:
-            detail = self._refusal(command)
-            reply = Reply(command.id, ok=not detail, detail=detail)
-            self._say("reply", msgspec.json.encode(reply), now)
-            if reply.ok:
-                self._carry_out(command, now)
+        elif not self._loses(command):
+            reply = self._done.get(command.id)
+            if reply is None:
+                detail = self._too_late(command, now) or self._refusal(command)
+                reply = Reply(command.id, ok=not detail, detail=detail)
+                self._remember(reply)
+                self._say("reply", msgspec.json.encode(reply), now)
+                if reply.ok:
+                    self._carry_out(command, now)
+            else:  # it was carried out, and its answer got lost on the way
+                self._say("reply", msgspec.json.encode(reply), now)
         return self._spoken()
 
     def last_will(self, at: datetime) -> Emission:
@@ -123,6 +132,10 @@ class Device:
     def _carry_out(self, command: Command, now: datetime) -> None:
         raise NotImplementedError
 
+    def _loses(self, command: Command) -> bool:  # noqa: ARG002  (most devices lose nothing)
+        """Say whether this command never gets through to the device."""
+        return False
+
     def _plan(self, at: datetime, deed: Callable[[datetime], None]) -> None:
         self._planned += 1
         heapq.heappush(self._agenda, (at, self._planned, deed))
@@ -134,6 +147,16 @@ class Device:
         self._say("event", self._encoded(event, now), now)
 
     # --- inside ---------------------------------------------------------------------
+
+    def _too_late(self, command: Command, now: datetime) -> str:
+        clock = now - self._faults.clock_behind
+        expired = command.expires_at is not None and clock >= command.expires_at
+        return "expired" if expired else ""
+
+    def _remember(self, reply: Reply) -> None:
+        self._done[reply.id] = reply
+        if len(self._done) > DONE_MAX:
+            del self._done[next(iter(self._done))]
 
     def _connect(self, now: datetime) -> None:
         self._say("status", self._encoded(self._status(now), now), now, retain=True)

@@ -1,14 +1,18 @@
-"""A charging pile: ten sockets behind one meter chip and one connection."""
+"""A charging pile: ten sockets behind one meter chip and one connection.
+
+Its sockets obey, refuse, lose or only pretend to obey, as the plan says.
+"""
 
 import math
 from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
 
 import msgspec
 
-from ingest.codecs.native import Event, Status, Telemetry
+from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.charging import Curve
-from simulator.commands import Command
 from simulator.devices import Device, Faults, stream
 
 MAINS_V = 229.0
@@ -35,6 +39,24 @@ class Use(msgspec.Struct, frozen=True):
     curve: Curve
 
 
+class Switching(StrEnum):
+    """How a socket takes its orders."""
+
+    OBEYS = "obeys"
+    REFUSES = "refuses"
+    LOSES = "loses"
+    """The order never arrives, and nobody answers."""
+    WELDED = "welded"
+    """It says yes, and says that it is off; the current flows all the same."""
+
+
+class Rescan(msgspec.Struct, frozen=True):
+    """The owner starts the session again from the phone: the pile closes its relay."""
+
+    channel: int
+    at: datetime
+
+
 class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     """All that will happen at one pile. `id` is area/site/device."""
 
@@ -42,17 +64,26 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     sockets: int = 10
     uses: tuple[Use, ...] = ()
     """Those of one socket must not overlap."""
+    rescans: tuple[Rescan, ...] = ()
+    switching: dict[int, Switching] = {}
+    """By socket; one that is not named obeys."""
     faults: Faults = Faults()
     own_connection: bool = False
     """It has a connection, and so a last will, of its own."""
+    beat: timedelta = timedelta(seconds=30)
+    """The time between two reports."""
 
 
 class Socket:
     """What one outlet carries. Its moments never go back."""
 
-    def __init__(self, starts: datetime, energy_wh: float, ambient_c: float) -> None:
+    def __init__(
+        self, starts: datetime, energy_wh: float, ambient_c: float, switching: Switching
+    ) -> None:
         self.use: Use | None = None
+        self.switching = switching
         self.cut = False
+        """What its relay is said to be; only a welded one lies."""
         self.energy_wh = energy_wh
         self.session_wh = 0.0
         self.ran = timedelta(0)
@@ -61,8 +92,13 @@ class Socket:
         self._now = starts
 
     @property
+    def dark(self) -> bool:
+        """Whether the relay keeps the current from flowing."""
+        return self.cut and self.switching is not Switching.WELDED
+
+    @property
     def power_w(self) -> float:
-        return 0.0 if self.use is None or self.cut else self.use.curve.power_w(self.ran)
+        return 0.0 if self.use is None or self.dark else self.use.curve.power_w(self.ran)
 
     def advance(self, now: datetime) -> None:
         """Let time pass to `now`: energy flows, the contacts warm up or cool down."""
@@ -70,7 +106,7 @@ class Socket:
         if passed < timedelta(0):
             raise ValueError(f"time went back from {self._now} to {now}")
         self._now = now
-        if self.use and not self.cut:
+        if self.use and not self.dark:
             curve, ran = self.use.curve, self.ran + passed
             drawn_wh = max(0.0, curve.energy_wh(ran) - curve.energy_wh(self.ran))
             self.energy_wh += drawn_wh
@@ -108,23 +144,31 @@ class Socket:
 
 
 class Pile(Device):
-    """Reports every 30 s, and at once when a plug goes in or out."""
+    """Reports at each beat of its plan, and at once when a plug goes in or out."""
 
     kind = Kind.CHARGER
-    beat = timedelta(seconds=30)
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
+        self.beat = plan.beat
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        self.beat = plan.beat
         made = stream(seed, plan.id, "made")
         self._ambient_c = made.uniform(16, 21)
         self._crosstalk_w = made.uniform(0.3, 2.5)
         """An empty socket's meter sees its neighbours; how much depends on the firmware."""
         self.sockets = {
-            channel: Socket(starts, made.uniform(50e3, 900e3), self._ambient_c)
+            channel: Socket(
+                starts,
+                made.uniform(50e3, 900e3),
+                self._ambient_c,
+                plan.switching.get(channel, Switching.OBEYS),
+            )
             for channel in range(1, plan.sockets + 1)
         }
         for use in plan.uses:
             self._expect(use, starts)
+        for rescan in plan.rescans:
+            self._plan(rescan.at, partial(self._rescanned, rescan.channel))
 
     def _expect(self, use: Use, starts: datetime) -> None:
         if use.plugged_at <= starts:
@@ -143,6 +187,11 @@ class Pile(Device):
         self.sockets[use.channel].unplug(now)
         self._tell(Event(event="unplugged", channel=use.channel), now)
         self._plan(now + timedelta(seconds=1), self._report)
+
+    def _rescanned(self, channel: int, now: datetime) -> None:
+        self.sockets[channel].switch(now, on=True)
+        self._report(now)
+        self._plan(now + SETTLED_AFTER, self._report)
 
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
         return Status(online=True, model="CW-P10", firmware="1.4.2", sockets=len(self.sockets))
@@ -175,7 +224,7 @@ class Pile(Device):
 
     def _metered_w(self, socket: Socket) -> float:
         error = self.chance.gauss(0, 1)  # drawn in any case: commands shift no later noise
-        if socket.cut:
+        if socket.dark:
             return abs(error) * 0.1
         if socket.use is None:
             return max(0.0, self._crosstalk_w + error * 0.15)
@@ -186,7 +235,14 @@ class Pile(Device):
             return ""
         if command.channel is None:
             return "channel missing: which socket?"
-        return "" if command.channel in self.sockets else f"no socket {command.channel}"
+        socket = self.sockets.get(command.channel)
+        if socket is None:
+            return f"no socket {command.channel}"
+        return "not now" if socket.switching is Switching.REFUSES else ""
+
+    def _loses(self, command: Command) -> bool:
+        socket = None if command.channel is None else self.sockets.get(command.channel)
+        return socket is not None and socket.switching is Switching.LOSES
 
     def _carry_out(self, command: Command, now: datetime) -> None:
         if command.channel is not None and command.command in {"switch_on", "switch_off"}:

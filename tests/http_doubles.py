@@ -14,11 +14,15 @@ from fastapi import FastAPI
 
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
+from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
+from ingest.desk import Desk
+from ingest.intake import Order
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
 from ingest.registry import Area, Device, Name, Registry, Site
+from ingest.switching import Switching
 from rules.alerts import Alert
 from rules.alerts import Change as AlertChange
 from rules.catalog import rules_in_force
@@ -96,7 +100,13 @@ class World:
         self.registry, self.history, self.changes = registry(), MemoryHistory(), Changes()
         self.ledger = open_ledger(path / "ledger.sqlite")
         self.engine = Engine(*rules_in_force(), self.registry)
+        self.desk = Desk(self._soon)
+        self.switching = Switching(self.engine, self.registry, self.desk)
+        self._tasks: set[asyncio.Task[None]] = set()
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
+        self.policy_file = path / "policy.toml"
+        self.policy_file.touch()
+        start = policy_at_start(self.policy_file, None)
         self.watch = Watch(
             ledger=self.ledger,
             history=self.history,
@@ -105,7 +115,9 @@ class World:
             now=lambda: self.at,
             health=lambda: self.parts,
             changes=self.changes,
+            desk=self.desk,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
+            policy=PolicyKeeper(start, self.registry, self.engine, self.order, lambda: self.at),
         )
         self.app = self.app_for(TOKENS)
 
@@ -128,33 +140,47 @@ class World:
     async def wait(self, span: timedelta) -> None:
         """Let time pass; whatever has a deadline by then happens."""
         end = self.at + span
-        while (due := self.engine.next_deadline()) and due <= end:
+        while (due := self._next_deadline()) and due <= end:
             self.at = max(self.at, due)
             await self._commit([], self.engine.advance(self.at))
         self.at = end
+
+    async def order(self, order: Order) -> None:
+        """Carry out an order, as the pipeline does."""
+        batch = Commit(now=self.at)
+        order(batch)
+        await self.ledger.commit(batch)
+        await self._commit([], self.engine.advance(self.at))
 
     async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
         self.serial += 1
         refused = Refused(self.at, topic, payload, reason, detail, str(self.serial))
         await self.ledger.commit(Commit(now=self.at, refused=[refused]))
 
+    def _next_deadline(self) -> datetime | None:
+        deadlines = (self.engine.next_deadline(), self.switching.next_deadline())
+        return min((each for each in deadlines if each is not None), default=None)
+
+    def _soon(self) -> None:
+        """Take up what is on the desk, as the pipeline does when it is woken."""
+        task = asyncio.ensure_future(self._commit([], []))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _commit(self, reports: list[Report], changes: list[AlertChange]) -> None:
-        states = []
+        batch = Commit(now=self.at, reports=reports, journal=packed(reports))
+        changes = changes + self.switching.settle(tuple(self.engine.touched), batch)
         for subject in self.engine.touched:
             stored = Stored(self.engine.state_of(subject), self.engine.alerts_of(subject))
-            states.append((str(subject), msgspec.msgpack.encode(stored)))
+            batch.states.append((str(subject), msgspec.msgpack.encode(stored)))
         self.engine.touched.clear()
-        batch = Commit(
-            now=self.at,
-            reports=reports,
-            journal=packed(reports),
-            states=states,
-            changes=changes,
-            sessions=self.engine.take_ended(),
-            to_tell=[_to_tell(change.alert) for change in changes],
-            registered=list(self.registry.take_news()),
-        )
+        batch.changes = changes
+        batch.to_tell = [_to_tell(change.alert) for change in changes]
+        batch.registered = list(self.registry.take_news())
+        batch.sessions = self.engine.take_ended()
         await self.ledger.commit(batch)
+        for answer in batch.answers:
+            answer()
         await self.history.append([Entry(self.serial, self.at, tuple(reports))])
         sites = {self.registry.devices[report.device].site: False for report in reports}
         for site, alerts in (sites | {change.alert.site: True for change in changes}).items():

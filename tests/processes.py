@@ -169,6 +169,7 @@ class ServiceProcess:
         broker: Mosquitto,
         *,
         sites: Path | None = None,
+        policy: Path | None = None,
         receiver: WebhookReceiver | None = None,
     ) -> None:
         self.data = folder / "data"
@@ -186,6 +187,8 @@ class ServiceProcess:
         }
         if sites is not None:
             self._settings["SITES_FILE"] = str(sites)
+        if policy is not None:
+            self._settings["POLICY_FILE"] = str(policy)
         if receiver is not None:
             self._settings["WEBHOOK__URL"] = receiver.url
             self._settings["WEBHOOK__SECRET"] = receiver.secret
@@ -280,6 +283,16 @@ class ServiceProcess:
             pytest.fail(f"{path}: HTTP {answer.status_code}: {answer.text}\n{self.log_text()}")
         return answer.json()
 
+    def post(self, path: str, **body: object) -> Any:
+        """Return what /api/v1 answers to an order of the admin's."""
+        [token] = [each for each in read_tokens(self.data) if each.name == "admin"]
+        answer = self._http.post(
+            f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token.secret}"}
+        )
+        if not answer.is_success:
+            pytest.fail(f"{path}: HTTP {answer.status_code}: {answer.text}\n{self.log_text()}")
+        return answer.json()
+
     def ready(self) -> tuple[int, dict[str, Json]]:
         """Return the status of /health/ready, and the parts by name; (0, {}): no answer."""
         try:
@@ -329,10 +342,11 @@ def service(
     broker: Mosquitto,
     *,
     sites: Path | None = None,
+    policy: Path | None = None,
     receiver: WebhookReceiver | None = None,
 ) -> Iterator[ServiceProcess]:
     """Yield a service that is not started yet; whatever happens, no process is left."""
-    running = ServiceProcess(folder, broker, sites=sites, receiver=receiver)
+    running = ServiceProcess(folder, broker, sites=sites, policy=policy, receiver=receiver)
     try:
         yield running
     finally:

@@ -22,6 +22,9 @@ the next day.
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
     08:02:30  expect pile-2                  it is declared and ought to be there
+    08:02:40  cut pile-1:1                   a person orders it; also: sent pile-1:1, reply
+                                             pile-1:1 ok (or no), clear pile-1:1
+    08:02:40  ! order pile-1:1 switch_off eve    what is ordered, and by whom
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
 """
@@ -45,6 +48,8 @@ from ingest.timing import timed
 from ingest.wire import Said
 from rules import catalog
 from rules.alerts import Alert, Change, Group, Subject, Transition
+from rules.cutter import Cutter
+from rules.cutting import Command, CommandState
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
@@ -55,6 +60,7 @@ MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
 REPEAT = re.compile(r" \[every (\d+) s until (\S+)\]")
+SWITCHING = ("cut ", "sent ", "reply ", "clear ")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
 WORDS: dict[str, dict[str, object]] = {
@@ -152,7 +158,7 @@ def repeated(first: datetime, words: str) -> Iterator[Line]:
 
 def is_message(words: str) -> bool:
     return not words.startswith(
-        ("!", "broker ", "service ", "restart", "nothing more", "declared ")
+        ("!", "broker ", "service ", "restart", "nothing more", "declared ", *SWITCHING)
     )
 
 
@@ -194,9 +200,11 @@ class Player:
         self._played = played
         self._declared: set[str] = set()
         self._engine = self._new_engine()
+        self._cutter = Cutter(self._engine, played.registry.policy_of)
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
         self.changes: list[tuple[datetime, Change]] = []
+        self.orders: list[tuple[datetime, Command]] = []
 
     def play(self, restarts_at: Iterable[datetime] = ()) -> list[tuple[datetime, Change]]:
         """Play it all, with further restarts that take no time, after what happens then."""
@@ -209,14 +217,28 @@ class Player:
                 restart = next(restarts, None)
             self._pass_time(line.at)
             self._happen(line)
-            self._keep()
+            self._settle(line.at)
         self._pass_time(self._played.until)
         return self.changes
 
     def _pass_time(self, until: datetime) -> None:
-        while (due := self._engine.next_deadline()) and due <= until:
+        while (due := self._next_deadline()) and due <= until:
             self._note(due, self._engine.advance(due))
-            self._keep()
+            self._settle(due)
+
+    def _next_deadline(self) -> datetime | None:
+        deadlines = (self._engine.next_deadline(), self._cutter.next_deadline())
+        return min((each for each in deadlines if each is not None), default=None)
+
+    def _settle(self, now: datetime) -> None:
+        """Let the cutter look, as the intake does with each batch, and keep everything."""
+        self._cutter.run(tuple(self._engine.touched), now)
+        caused = self._cutter.take_caused()
+        self._note(now, caused.changes)
+        for command in caused.commands.values():
+            if command.state is CommandState.ORDERED:
+                self.orders.append((now, command))
+        self._keep()
 
     def _happen(self, line: Line) -> None:
         match line.words:
@@ -228,6 +250,8 @@ class Player:
             case words if words.startswith("declared "):
                 self._declared.add(device_of(words.removeprefix("declared ")))
                 self._restart(line.at)
+            case words if words.startswith(SWITCHING):
+                self._switch(line)
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
@@ -246,6 +270,25 @@ class Player:
                 self._note(line.at, self._engine.observe(self._report(line), line.at))
                 return
         self._note(line.at, self._engine.advance(line.at))
+
+    def _switch(self, line: Line) -> None:
+        what, socket, *rest = line.words.split()
+        device, _, channel = socket.partition(":")
+        subject = DeviceId(device_of(device)), int(channel) if channel else None
+        state = self._engine.device(subject[0])
+        cut = state and state.values(subject[1]).cut
+        match what:
+            case "cut":
+                self._cutter.order(subject, by="eve", reason="smells", now=line.at)
+            case "clear":
+                self._cutter.clear(subject, by="eve", reason="looked at", now=line.at)
+            case "sent":
+                assert cut
+                self._cutter.sent(cut.command.id, line.at)
+            case _:
+                assert cut
+                ok, number = rest == ["ok"], cut.command.id
+                self._cutter.answered(subject[0], number, ok=ok, detail="", at=line.at)
 
     def _note(self, at: datetime, changes: Iterable[Change]) -> None:
         self.changes += [(at, change) for change in changes]
@@ -283,6 +326,7 @@ class Player:
             now=at,
             away=away,
         )
+        self._cutter = Cutter(self._engine, self._played.registry.policy_of)
         if self._deaf_since:
             self._deaf_since = at
             self._engine.blind(at)
@@ -343,6 +387,13 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     return Line(at, f"{words} {', '.join(said)}")
 
 
+def order_line(command: Command, at: datetime) -> Line:
+    socket = command.device.removeprefix("town/").removeprefix("north/")
+    if command.channel is not None:
+        socket += f":{command.channel}"
+    return Line(at, f"! order {socket} {command.action} {command.ordered_by}")
+
+
 def subject_of(alert: Alert) -> str:
     """Return `pile-1:3`, `yard/pile-1`, `site north`, `carrier mobile`, `all`."""
     _, device, channel, group = alert.key
@@ -380,8 +431,13 @@ def all_scenarios() -> list[Scenario]:
 
 @pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
 def test_scenario(played: Scenario) -> None:
-    changes = [written(change, at, played.zone) for at, change in Player(played).play()]
-    assert shown(changes, played.zone) == shown(played.expected, played.zone)
+    player = Player(played)
+    changes = [written(change, at, played.zone) for at, change in player.play()]
+    orders = [line for line in played.expected if line.words.startswith("! order ")]
+    alerts = [line for line in played.expected if line not in orders]
+    assert shown(changes, played.zone) == shown(alerts, played.zone)
+    ordered = [order_line(command, at) for at, command in player.orders]
+    assert shown(ordered, played.zone) == shown(orders, played.zone)
 
 
 def shown(lines: Iterable[Line], zone: ZoneInfo) -> list[str]:

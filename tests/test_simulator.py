@@ -269,7 +269,7 @@ def test_a_socket_that_is_switched_off_draws_nothing_until_it_is_switched_on() -
     player, now = at_work()
     pile, channel = FORGOTTEN
     reply, telemetry = command(player, pile, now, command="switch_off", channel=channel)
-    assert reply.payload == b'{"id":"c1","ok":true,"detail":""}'
+    assert msgspec.json.decode(reply.payload)["ok"] is True
     assert reply.topic == f"chargewatch/v1/{pile}/reply"
     assert power_of(telemetry, channel) < 1
     later = [e for e in player.play(now + timedelta(minutes=3)) if e.device == pile]
@@ -334,7 +334,7 @@ def at_work() -> tuple[Player, datetime]:
 
 
 def command(player: Player, device: str, now: datetime, **words: object) -> list[Emission]:
-    payload = msgspec.json.encode({"id": "c1", **words})
+    payload = msgspec.json.encode({"id": f"c-{now.isoformat()}", **words})
     return player.obey(f"chargewatch/v1/{device}/command", payload, now)
 
 

@@ -14,6 +14,7 @@ from ingest.registry import Registry
 from ingest.wire import Refusal
 from rules.alerts import Alert, AlertKey, Group, GroupKind, State
 from rules.catalog import rules_in_force
+from rules.cutting import Failure
 from rules.readings import DeviceId, Kind
 from rules.rule import Rule
 from rules.verdict import Evidence, Severity
@@ -79,11 +80,18 @@ def test_every_word_of_the_code_has_words_for_people(say: Texts) -> None:
         "outbox": OutboxState,
     }
     wanted = {f"{family}.{word}" for family, words in families.items() for word in words}
-    wanted |= {f"part.{name}" for name in ("broker", "ledger", "history", "delivery")}
+    wanted |= {
+        f"part.{name}" for name in ("broker", "ledger", "history", "delivery", "commands")
+    }
     wanted |= {f"title.{state}" for state in State}
     wanted |= {
         f"rule.{rule.name}.{part}"
         for rule, part in product(RULES, ("name", "text", "basis", "advice"))
+    }
+    wanted |= {
+        f"rule.cut_failed.detail.{failure}"
+        for failure in Failure
+        if failure is not Failure.SUPERSEDED
     }
     assert wanted <= say.messages.keys()
 

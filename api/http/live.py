@@ -168,6 +168,7 @@ def _socket(part: Values, moment: Present) -> Socket:
         relay_on=part.relay_on,
         device_temperature_c=part.device_temperature_c,
         as_of=part.power_at,
+        latched_since=part.cut.latch.since if part.cut and part.cut.latch else None,
         values=_said(part),
     )
 

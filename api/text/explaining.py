@@ -93,7 +93,7 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
             limit=limit,
             since=_moment(evidence.since, zone, say),
             until=_moment(evidence.until, zone, say),
-            detail=plain(evidence.detail) or say("value.none"),
+            detail=say.word(f"rule.{rule}.detail", evidence.detail) or say("value.none"),
         ),
         rule=rule_name,
         severity=severity,

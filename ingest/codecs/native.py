@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, bad_name
+from ingest import wire
+from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, Switch, bad_name
 from rules.readings import Channel, Measured, Reading, Text
 
 ROOT = ("chargewatch", "v1")
@@ -65,11 +66,34 @@ class Status(_Body, frozen=True, kw_only=True):
     sockets: SocketCount | None = None
 
 
+Order = Literal["switch_off", "switch_on", "self_test", "report_now"]
+CommandId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a device is told to do. `channel` is the socket to switch, from 1."""
+
+    id: CommandId
+    command: Order
+    channel: Channel | None = None
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """From here on it is not to be carried out; for devices whose clock is right."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The command with this id was understood and carried out, or why not."""
+
+    id: CommandId
+    ok: bool
+    detail: Text = ""
+
+
 BODIES = {"telemetry": Telemetry, "event": Event, "status": Status}
 
 _telemetry = msgspec.json.Decoder(Telemetry)
 _event = msgspec.json.Decoder(Event)
 _status = msgspec.json.Decoder(Status)
+_reply = msgspec.json.Decoder(Reply)
 
 
 class Native(msgspec.Struct, frozen=True):
@@ -79,8 +103,12 @@ class Native(msgspec.Struct, frozen=True):
         "chargewatch/v1/+/+/+/telemetry",
         "chargewatch/v1/+/+/+/event",
         "chargewatch/v1/+/+/+/status",
+        "chargewatch/v1/+/+/+/reply",
     )
-    urgent_filters: tuple[str, ...] = ("chargewatch/v1/+/+/+/event",)
+    urgent_filters: tuple[str, ...] = (
+        "chargewatch/v1/+/+/+/event",
+        "chargewatch/v1/+/+/+/reply",
+    )
 
     def address(self, topic: str, known: Container[str]) -> str | Rejected | Ignored | None:  # noqa: ARG002
         if not topic.startswith("chargewatch/v1/"):
@@ -91,9 +119,9 @@ class Native(msgspec.Struct, frozen=True):
         for name in levels[2:5]:
             if wrong := bad_name(name):
                 return Rejected(Refusal.BAD_NAME, wrong)
-        if levels[5] in {"command", "reply"}:
-            return Ignored(levels[5])
-        if levels[5] not in BODIES:
+        if levels[5] == "command":
+            return Ignored("a command")
+        if levels[5] not in BODIES and levels[5] != "reply":
             return Rejected(Refusal.UNKNOWN_TOPIC, f"no such branch: {levels[5]!r}")
         return "/".join(levels[2:5])
 
@@ -114,6 +142,9 @@ class Native(msgspec.Struct, frozen=True):
                 case "event":
                     event = _event.decode(message.payload)
                     return _said(event, name, (happened(event),))
+                case "reply":
+                    reply = _reply.decode(message.payload)
+                    return Said((), reply=wire.Reply(reply.id, reply.ok, reply.detail))
                 case _:
                     status = _status.decode(message.payload)
                     return _said(status, name, (Reading(online=status.online),), presence=True)
@@ -125,6 +156,16 @@ class Native(msgspec.Struct, frozen=True):
             return Rejected(Refusal.NOT_UTF8, str(error))
         except RecursionError:
             return Rejected(Refusal.TOO_DEEP)
+
+    def command(self, name: str, switch: Switch) -> tuple[str, bytes] | None:
+        """Return the order; a device that is one single socket has it as its first."""
+        body = Command(
+            switch.id,
+            "switch_on" if switch.on else "switch_off",
+            switch.channel or 1,
+            switch.expires_at,
+        )
+        return "/".join((*ROOT, name, "command")), msgspec.json.encode(body)
 
 
 def _said(

@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 
 from ingest.codecs.loose import Gathered, moment, number, parsed_object, percentage, word
-from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, bad_name
+from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, Switch, bad_name
 from rules.readings import Reading
 
 ENERGY = {
@@ -125,6 +125,14 @@ class Tasmota(msgspec.Struct, frozen=True):
             case _:
                 self._note_state(block, gathered)
         return Said(gathered.readings(), moment(block.get("Time"), profile.zone))
+
+    def command(self, name: str, switch: Switch) -> tuple[str, bytes] | None:
+        """Return cmnd/…/POWER<n>; it has no id and no reply, but the relay reports itself."""
+        folder = self.full_topic.rstrip("/")
+        topic = folder.replace("%prefix%", self.prefixes[0]).replace("%topic%", name)
+        if "%" in topic or "%prefix%" not in folder:
+            return None  # %hostname% and %id% are the device's own, and commands need a prefix
+        return f"{topic}/POWER{switch.channel or 1}", b"ON" if switch.on else b"OFF"
 
     def _presence(self, payload: bytes) -> Said | Rejected:
         online = _which(payload, self.presence_words)

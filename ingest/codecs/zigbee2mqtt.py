@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.codecs import loose
 from ingest.codecs.loose import Gathered, flag, number, word
-from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, bad_name
+from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, Switch, bad_name
 from rules.readings import Kind, Reading
 
 METERED: dict[str, tuple[str, Callable[[object], float | None]]] = {
@@ -123,6 +123,12 @@ class Zigbee2Mqtt(msgspec.Struct, frozen=True):
             return body
         readings = _readings(body, mains=_is_mains(body, profile.kind))
         return Said(readings, _last_seen(body.get("last_seen"), profile.zone))
+
+    def command(self, name: str, switch: Switch) -> tuple[str, bytes] | None:
+        """Return …/set; the bridge answers with the new state. Strips count their sockets."""
+        key = "state" if switch.sockets <= 1 else f"state_l{switch.channel or 1}"
+        payload = msgspec.json.encode({key: "ON" if switch.on else "OFF"})
+        return f"{self.base}/{name}/set", payload
 
 
 def _presence(payload: bytes) -> Said | Rejected:

@@ -1,11 +1,15 @@
 """What one batch caused, all of it, in the form in which it is written down."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
+from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
+from rules.cutter import Logged
+from rules.cutting import Command, Latch
 from rules.readings import Report
 from rules.session import EndedSession
 from rules.subject import DeviceState
@@ -57,8 +61,16 @@ class Commit(msgspec.Struct, kw_only=True):
     sessions: list[EndedSession] = []
     """Those that ended; one that is known by now better than before comes again."""
     to_tell: list[ToTell] = []
+    commands: list[Command] = []
+    """As they are now; whoever sends them finds in the ledger what is waiting."""
+    latches: list[Latch] = []
+    log: list[Logged] = []
+    """What happened to commands and latches, for the log that is never changed."""
+    answers: list[Callable[[], None]] = []
+    """To be called once all this is on the disk: somebody waits for it."""
     refused: list[Refused] = []
     registered: list[Entry] = []
+    policy_changes: list[PolicyChange] = []
     hearing: bool = True
     """False while the broker is out of reach: then the service counts as away."""
     ignored: int = 0
@@ -71,8 +83,12 @@ class Commit(msgspec.Struct, kw_only=True):
             self.reports
             or self.states
             or self.changes
+            or self.commands
+            or self.latches
+            or self.answers
             or self.refused
             or self.registered
+            or self.policy_changes
             or self.ignored
             or self.repeated
         )

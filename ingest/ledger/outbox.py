@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.writing import append_event
+from ingest.ledger.log import append_event
 from rules.alerts import Alert, State
 
 _unpack_alert = msgspec.msgpack.Decoder(Alert).decode

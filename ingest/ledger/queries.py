@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.writing import append_event
+from ingest.ledger.log import append_event
 from rules.alerts import Group, GroupKind, Subject
 from rules.readings import DeviceId
 from rules.verdict import Evidence

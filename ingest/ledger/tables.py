@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0003"
+VERSION = "0005"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -79,7 +79,8 @@ alerts = sa.Table(
 )
 sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
 # The migration also makes `one_open_alert`, a unique index on (rule, device, channel, scope) of
-# what is firing, and the triggers that keep alert_events append-only: SQLite's own SQL, both.
+# what is firing, and the triggers that keep alert_events and policy_changes append-only:
+# SQLite's own SQL, all of it.
 
 alert_events = sa.Table(
     "alert_events",
@@ -90,6 +91,21 @@ alert_events = sa.Table(
     sa.Column("what", sa.Text, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("chain", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+policy_changes = sa.Table(
+    "policy_changes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("how", sa.Text, nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("changes", sa.LargeBinary, nullable=False),
+    sa.Column("settings", sa.LargeBinary, nullable=False),
     sa.Column("chain", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -133,6 +149,49 @@ outbox = sa.Table(
     sa.Column("receipt", sa.Text, nullable=False),
 )
 sa.Index("outbox_due", outbox.c.channel, outbox.c.state, outbox.c.urgency)
+
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("ordered_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text, nullable=False),
+    sa.Column("ordered_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment),
+    sa.Column("first_sent_at", Moment),
+    sa.Column("sent_at", Moment),
+    sa.Column("replied_at", Moment),
+    sa.Column("confirmed_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("failure", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+sa.Index("commands_to_send", commands.c.next_at)
+sa.Index("commands_by_time", commands.c.ordered_at)
+
+latches = sa.Table(
+    "latches",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text, nullable=False),
+    sa.Column("dark_at", Moment),
+    sa.Column("cleared_at", Moment),
+    sa.Column("cleared_by", sa.Text, nullable=False),
+    sa.Column("clear_reason", sa.Text, nullable=False),
+)
+sa.Index("latches_by_time", latches.c.since)
 
 quarantine = sa.Table(
     "quarantine",

@@ -1,6 +1,5 @@
 """Writing a batch: plain functions on a connection whose transaction is the caller's."""
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -9,7 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
+from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.log import append_event
+from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.sessions import write_sessions
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
@@ -34,9 +36,13 @@ _evidence_json = msgspec.json.Encoder().encode
 
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
-    """Write, in this order: who is who, the journal, the state, the alerts, the worklist."""
+    """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
+    the commands, the worklist.
+    """
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
+    for changed in batch.policy_changes:
+        append_policy_change(connection, changed)
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
@@ -50,6 +56,7 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         )
     for change in batch.changes:
         _write_change(connection, change, batch.now)
+    write_commands(connection, batch.commands, batch.latches, batch.log)
     if batch.sessions:
         write_sessions(connection, batch.sessions)
     for told in batch.to_tell:
@@ -99,25 +106,6 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
     append_event(connection, alert.episode, at, change.transition, "chargewatch", detail)
     if alert.withheld and change.transition is not Transition.RESOLVED:
         append_event(connection, alert.episode, at, "withheld", "chargewatch", alert.withheld)
-
-
-def append_event(  # noqa: PLR0913, PLR0917  (a line of the log has this many columns)
-    connection: sa.Connection, episode: str, at: datetime, what: str, who: str, detail: str
-) -> None:
-    """Append to the log that is never changed; each line carries the digest of all before."""
-    newest = sa.select(tables.alert_events.c.chain).order_by(tables.alert_events.c.id.desc())
-    before = connection.scalar(newest.limit(1)) or b""
-    line = msgspec.json.encode([episode, to_us(at), what, who, detail])
-    connection.execute(
-        sa.insert(tables.alert_events).values(
-            episode=episode,
-            at=at,
-            what=what,
-            who=who,
-            detail=detail,
-            chain=hashlib.sha256(before + line).digest(),
-        )
-    )
 
 
 def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> None:
@@ -244,6 +232,7 @@ def _forget(connection: sa.Connection, device: str, now: datetime) -> None:
             .values(state=State.RESOLVED, resolved_at=now)
         )
         append_event(connection, episode, now, State.RESOLVED, "chargewatch", "device gone")
+    end_all_of(connection, device, now)
     connection.execute(sa.delete(tables.sockets).where(tables.sockets.c.device == device))
     connection.execute(sa.delete(tables.devices).where(tables.devices.c.id == device))
     connection.execute(

@@ -11,8 +11,10 @@ from rules.catalog.after_hours import AfterHours
 from rules.catalog.after_session import AfterSession
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
+from rules.catalog.cut_failed import CutFailed
 from rules.catalog.device_fault import DeviceFault
 from rules.catalog.heat import Heat
+from rules.catalog.latched_charging import LatchedCharging
 from rules.catalog.long_charge import LongCharge
 from rules.catalog.long_float import LongFloat
 from rules.catalog.no_taper import NoTaper
@@ -41,6 +43,8 @@ def rules_in_force() -> Catalogue:
         socket_rules=(
             Overload(),
             RelayWelded(),
+            CutFailed(),
+            LatchedCharging(),
             AfterHours(),
             ClosingSoon(),
             LongCharge(),

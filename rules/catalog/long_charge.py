@@ -34,16 +34,16 @@ class LongCharge(msgspec.Struct, frozen=True):
     def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return AT_ONCE
 
-    def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
-        session = part.session
-        if session is None or session.phase not in {Phase.CHARGING, Phase.TAPERING}:
+    def judge(self, part: Values, device: DeviceState, moment: Moment) -> Verdict:
+        session, now = part.session, moment.now
+        if session is None or session.ended_at is not None:
             return CLEAR
-        if not session.is_open:
-            return CLEAR
-        now = moment.now
         if part.fresh_power_w(now, moment.fresh_for) is None:
-            lost_at = session.at + moment.policy.sessions.lost_after
+            heard_at = device.waiting_since or session.at
+            lost_at = heard_at + moment.policy.sessions.lost_after  # the engine ends it then
             return Unknown(recheck_at=lost_at if lost_at > now else None)
+        if session.phase not in {Phase.CHARGING, Phase.TAPERING}:
+            return CLEAR
         if session.low_since is not None:
             return BETWEEN
         limits = moment.policy.long_charge

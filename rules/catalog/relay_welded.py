@@ -26,7 +26,7 @@ class RelayWelded(msgspec.Struct, frozen=True):
         power_w = part.fresh_power_w(moment.now, moment.fresh_for)
         if power_w is None:
             return UNKNOWN
-        limit_w = max(moment.policy.relay_welded.min_w, moment.policy.charging.min_w)
+        limit_w = moment.policy.dark_below_w
         if power_w < limit_w:
             return CLEAR
         if part.fresh_relay_on(moment.now, moment.fresh_for) is None:

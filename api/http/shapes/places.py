@@ -51,6 +51,8 @@ class Socket(Shape):
     device_temperature_c: float | None
     as_of: datetime | None
     """When the power was last heard."""
+    latched_since: datetime | None
+    """Since when it has been cut for safety; null: it is not. A person clears it."""
     values: dict[str, Value]
     """The latest of every quantity, under its name in docs/messages.md."""
 
@@ -92,6 +94,7 @@ class Device(Shape):
                     "relay_on": True,
                     "device_temperature_c": 31.0,
                     "as_of": "2026-11-23T14:33:26Z",
+                    "latched_since": None,
                     "values": {"power_w": 312.5, "relay_on": True},
                 }
             ],

@@ -1,0 +1,175 @@
+"""Switching off for safety: orders, what became of them, and latches."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
+
+from api.http.context import WatchHere, Writer, reader
+from api.http.problems import Trouble
+from api.http.routes.inputs import Channel, Id, Limit, Moment, NameInPath
+from api.http.shapes.alerts import LogLine
+from api.http.shapes.shape import NAME_CHARS_MAX
+from api.http.shapes.switching import Command, CommandInFull, Commands, Latch, Latches
+from api.watch import Watch
+from ingest.desk import ClearWanted, CutWanted, DeskBusy, Request
+from ingest.ledger import commanding, queries
+from ingest.ledger.commanding import CommandFilter
+from ingest.ledger.queries import EventRow
+from ingest.registry import Device
+from rules import cutting
+from rules.cutting import CommandState
+from rules.readings import DeviceId, Kind
+
+REASON_CHARS_MAX = 500
+
+switching = APIRouter(tags=["switching"], dependencies=[Depends(reader)])
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a reason is needed, for those who come later")
+    return text.strip()
+
+
+Reason = Annotated[str, Field(max_length=REASON_CHARS_MAX), AfterValidator(_not_blank)]
+
+
+class CutOrder(BaseModel):
+    """`channel` is the socket, from 1; left out for a device that is one single socket."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "device": "xuhui/renmin-lu/pile-1",
+                    "channel": 3,
+                    "reason": "smells of burning",
+                }
+            ]
+        },
+    )
+
+    device: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    channel: int | None = Field(None, ge=1, le=256)
+    reason: Reason
+
+
+class Clearing(BaseModel):
+    """Why it is safe to charge there again."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "bike removed, socket looked at"}]},
+    )
+
+    reason: Reason
+
+
+@switching.post("/cut", status_code=202)
+async def cut(watch: WatchHere, caller: Writer, wanted: CutOrder) -> Command:
+    """Order a socket to be switched off, and latch it until a person clears it.
+
+    The answer says that the order is kept; ask `/commands/{id}` what became of it. While
+    one cut is on its way, the same is answered again.
+    """
+    device = _charger(watch, wanted.device)
+    _check_socket(watch, device, wanted.channel)
+    request = CutWanted(device.id, wanted.channel, caller.name, wanted.reason)
+    answer = await _asked(watch, request)
+    if not isinstance(answer, cutting.Command):
+        raise TypeError("an order to cut is answered by its command")
+    return Command.of(answer)
+
+
+@switching.get("/commands")
+async def commands(  # noqa: PLR0913, PLR0917  (each is a filter)
+    watch: WatchHere,
+    device: Id | None = None,
+    channel: Channel | None = None,
+    state: CommandState | None = None,
+    before: Moment | None = None,
+    limit: Limit = 100,
+) -> Commands:
+    """List commands, newest first; with `before` those that were ordered earlier."""
+    wanted = CommandFilter(device=device, channel=channel, state=state, before=before)
+    found = await watch.ledger.read(lambda c: commanding.find_commands(c, wanted, limit + 1))
+    page = found[:limit]
+    return Commands(
+        commands=[Command.of(each) for each in page],
+        next_before=page[-1].ordered_at if len(found) > limit else None,
+    )
+
+
+@switching.get("/commands/{id}")
+async def command(watch: WatchHere, id: NameInPath) -> CommandInFull:  # noqa: A002  (the API's word)
+    """Return a command and everything that was written down about it."""
+
+    def ask(c: Connection) -> tuple[cutting.Command | None, list[EventRow]]:
+        found = commanding.get_command(c, id)
+        return found, [] if found is None else queries.events_of(c, found.episode)
+
+    found, log = await watch.ledger.read(ask)
+    if found is None:
+        raise Trouble(404, "There is no such command.")
+    return CommandInFull(command=Command.of(found), log=[LogLine.of(line) for line in log])
+
+
+@switching.get("/latches")
+async def latches(
+    watch: WatchHere,
+    *,
+    device: Id | None = None,
+    cleared: Annotated[bool, Query(description="True: those that were cleared.")] = False,
+    limit: Limit = 100,
+) -> Latches:
+    """List the latches that are in force, or those that were cleared, newest first."""
+    found = await watch.ledger.read(
+        lambda c: commanding.find_latches(c, device=device, cleared=cleared, limit=limit)
+    )
+    return Latches(latches=[Latch.of(each) for each in found])
+
+
+@switching.post("/latches/{id}/clear")
+async def clear(watch: WatchHere, caller: Writer, id: NameInPath, said: Clearing) -> Latch:  # noqa: A002
+    """Clear a latch: somebody has been there, and says why it is safe to charge again.
+
+    The socket is ordered to be switched on.
+    """
+    latch = await watch.ledger.read(lambda c: commanding.get_latch(c, id))
+    if latch is None:
+        raise Trouble(404, "There is no such latch.")
+    answer = None
+    if latch.cleared_at is None:
+        request = ClearWanted(id, latch.device, latch.channel, caller.name, said.reason)
+        answer = await _asked(watch, request)
+    if not isinstance(answer, cutting.Latch):
+        raise Trouble(409, "This latch has been cleared already.")
+    return Latch.of(answer)
+
+
+async def _asked(watch: Watch, request: Request) -> cutting.Command | cutting.Latch | None:
+    try:
+        return await watch.desk.ask(request)
+    except DeskBusy as error:
+        raise Trouble(503, f"The order was not kept: {error}") from error
+
+
+def _charger(watch: Watch, name: str) -> Device:
+    device = watch.registry.devices.get(DeviceId(name))
+    if device is None:
+        raise Trouble(404, "There is no such device.")
+    if device.kind is not Kind.CHARGER:
+        raise Trouble(422, "Only a charger can be switched off.")
+    return device
+
+
+def _check_socket(watch: Watch, device: Device, channel: int | None) -> None:
+    state = watch.engine.device(device.id)
+    sockets = device.sockets | (state.sockets.keys() if state else frozenset())
+    if channel is None and sockets:
+        raise Trouble(422, "Which socket? This device has several, or counts its only one.")
+    if channel is not None and channel not in sockets:
+        raise Trouble(422, f"There is no socket {channel}.")
