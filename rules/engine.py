@@ -21,15 +21,17 @@ from rules.alerts import (
     GroupKind,
     State,
     Subject,
+    Transition,
 )
 from rules.book import AlertBook
 from rules.cutting import Cut
 from rules.deadlines import Deadlines
-from rules.groups import GroupState
+from rules.groups import EVENTS, SIGNS, GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
 from rules.schedule import Calendar
+from rules.self_health import SelfHealth
 from rules.session import EndedSession
 from rules.sessions import follow, lose
 from rules.stirring import STIRRED_BY
@@ -84,6 +86,7 @@ class Engine:
         self._within: dict[DeviceId, tuple[Group, ...]] = {}
         self._blind_since: datetime | None = None
         self._ended: list[EndedSession] = []
+        self._health: SelfHealth | None = None
         self.touched: set[Subject] = self._book.touched
         """Devices and groups whose state changed; the caller empties it when it has stored
         them."""
@@ -172,7 +175,9 @@ class Engine:
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
-        self._blind_since = self._blind_since or now
+        if self._blind_since is None:
+            self._blind_since = now
+            self._deadlines.wake(EVERYTHING, now)
 
     def sighted(self, now: datetime) -> None:
         """Be told that messages come again; every device gets the blind time as a grace."""
@@ -181,6 +186,12 @@ class Engine:
         self._excuse(now - self._blind_since, now)
         self._blind_since = None
         self.judge_all(now)
+
+    def note_health(self, health: SelfHealth, now: datetime) -> None:
+        """Be told how the service itself is doing; it counts at the next `advance`."""
+        if health != self._health:
+            self._health = health
+            self._deadlines.wake(EVERYTHING, now)
 
     def judge_all(self, now: datetime) -> None:
         """Judge everything at the next `advance`: the policy has changed, or hearing has."""
@@ -278,16 +289,29 @@ class Engine:
     def _settled(self, now: datetime) -> list[Change]:
         """Ask the rules of the groups whose facts changed; return all that is news.
 
-        From the narrowest group to the widest, each once: no rule looks at the alerts of a
-        group as wide as its own.
+        From the widest group to the narrowest: no rule looks at the alerts of a group, and
+        what speaks for all the sites of a carrier must be there before them.
         """
+        if self._book.changes:
+            self._remember_signs(now)
         unsettled = self._book.unsettled
         while unsettled:
-            group = min(unsettled, key=lambda each: WIDENING[each.kind])
-            self._stir(group, now)
-            self._judge_group(group, now)
-            unsettled.discard(group)
+            for group in sorted(unsettled, key=_widest_first):
+                self._stir(group, now)
+                self._judge_group(group, now)
+                unsettled.discard(group)
         return self._book.take_changes()
+
+    def _remember_signs(self, now: datetime) -> None:
+        """Keep with the device, and so over a restart, that it showed a sign of fire."""
+        for alert, transition in self._book.changes:
+            rule, device = alert.key.rule, alert.key.device
+            if transition is not Transition.RESOLVED or device is None or rule not in SIGNS:
+                continue
+            if (state := self._devices.get(device)) is not None:
+                at = alert.began_at if rule in EVENTS else now
+                state.signs[rule] = at
+                self._book.group(alert.within[0]).remember(rule, device, at)
 
     def _stir(self, group: Group, now: datetime) -> None:
         """Judge the devices whose alerts wait for what fires here now, or lived on it."""
@@ -308,7 +332,7 @@ class Engine:
         if not rules:
             return
         state, policy = self._book.group(group), self._places.group_policy_of(group)
-        moment = GroupMoment(now, policy, self._blind_since is None)
+        moment = GroupMoment(now, policy, self._blind_since is None, self._health)
         within, wake = self._within_group(group), None
         for rule in rules:
             key = AlertKey(rule.name, None, None, group)
@@ -329,6 +353,8 @@ class Engine:
             for group in known or ():
                 self._book.group(group).dismiss(state.id)
             self._within[state.id] = within
+            for rule, at in state.signs.items():
+                self._book.group(within[0]).remember(rule, state.id, at)
         if state.waiting_since is not None:
             for group in within:
                 if self._book.group(group).enrol(state.id, state.kind):
@@ -369,6 +395,10 @@ class Engine:
 def _by_kind(rules: Iterable[R]) -> dict[Kind, tuple[R, ...]]:
     rules = tuple(rules)
     return {kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in Kind}
+
+
+def _widest_first(group: Group) -> tuple[int, str]:
+    return -WIDENING[group.kind], group.name
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

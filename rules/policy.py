@@ -16,6 +16,7 @@ from rules.schedule import Schedule
 
 Watts = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
+Kelvins = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=2)]
 
@@ -98,6 +99,12 @@ class ClosingSoonLimits(Limits, frozen=True):
     """How long before closing time it is said that bikes still charge; 0: it is not."""
 
 
+class FireLimits(Limits, frozen=True):
+    window: timedelta = 10 * MINUTE
+    """How far apart two signs of one fire may be. In the brigade's test it was over after
+    six minutes; ours is longer, for a second detector that is further away."""
+
+
 class HeatLimits(Limits, frozen=True):
     warn_c: Celsius = 65.0
     act_c: Celsius = 80.0
@@ -108,6 +115,20 @@ class HeatLimits(Limits, frozen=True):
 
     def check(self) -> None:
         self.check_order("clear_c", "warn_c", "act_c")
+
+
+class WarmLimits(Limits, frozen=True):
+    floor_c: Celsius = 45.0
+    """Below it nothing is said: summer in a metal box, and no contact that glows."""
+    over_neighbours_k: Kelvins = 15.0
+    clear_k: Kelvins = 10.0
+    rise_k: Kelvins = 10.0
+    """In some ten minutes, and more than the neighbours (ours, like the rest)."""
+    hold: timedelta = 60 * SECOND
+    keep_firing: timedelta = 10 * MINUTE
+
+    def check(self) -> None:
+        self.check_order("clear_k", "over_neighbours_k")
 
 
 class RelayWeldedLimits(Limits, frozen=True):
@@ -252,6 +273,32 @@ class AfterSessionLimits(Limits, frozen=True):
     """... and above the other sockets of the pile: else it is the sun."""
 
 
+class CarrierOutageLimits(Limits, frozen=True):
+    """Of a carrier, so that only the default layer has a say."""
+
+    share: Share = 0.5
+    sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 2
+    """So many must be dark: one that is has lost its own power or network."""
+
+
+class MonitoringBlindLimits(Limits, frozen=True):
+    """Of the service itself, so that only the default layer has a say. All ours."""
+
+    share: Share = 0.8
+    sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 3
+    """So many dark sites at once are no accident of theirs."""
+    deaf_for: timedelta = 5 * MINUTE
+    """Without the broker; a restart of it, or of its machine, takes less."""
+    lag: timedelta = MINUTE
+    """Smoke that waits as long has lost what the detector won."""
+    ledger_for: timedelta = MINUTE
+    dropped: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
+    delivery_for: timedelta = 5 * MINUTE
+    history_for: timedelta = HOUR
+    """It only shows the past; alarms do not wait for it."""
+    keep_firing: timedelta = 5 * MINUTE
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All limits in force for one device, and the opening hours of its site."""
 
@@ -262,7 +309,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     site_overload: SiteOverloadLimits = SiteOverloadLimits()
     after_hours: AfterHoursLimits = AfterHoursLimits()
     closing_soon: ClosingSoonLimits = ClosingSoonLimits()
+    fire: FireLimits = FireLimits()
     heat: HeatLimits = HeatLimits()
+    warm: WarmLimits = WarmLimits()
     relay_welded: RelayWeldedLimits = RelayWeldedLimits()
     sensor_battery: SensorBatteryLimits = SensorBatteryLimits()
     clock_wrong: ClockWrongLimits = ClockWrongLimits()
@@ -277,6 +326,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     power_step: PowerStepLimits = PowerStepLimits()
     abrupt_end: AbruptEndLimits = AbruptEndLimits()
     after_session: AfterSessionLimits = AfterSessionLimits()
+    carrier_outage: CarrierOutageLimits = CarrierOutageLimits()
+    monitoring_blind: MonitoringBlindLimits = MonitoringBlindLimits()
 
     @property
     def dark_below_w(self) -> float:

@@ -10,6 +10,7 @@ from rules.groups import GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import Kind
 from rules.schedule import Calendar, Span
+from rules.self_health import SelfHealth
 from rules.subject import DeviceState, Values
 from rules.verdict import Severity, Timing, Verdict
 
@@ -41,6 +42,8 @@ class GroupMoment(msgspec.Struct, frozen=True, gc=False):
     policy: Policy
     """That of the site; of a carrier, or of everything, the built-in one."""
     hearing: bool = True
+    health: SelfHealth | None = None
+    """How the service itself is doing; None until it was told."""
 
 
 class Rule(Protocol):

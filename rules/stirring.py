@@ -3,5 +3,7 @@
 A rule that waits for a witness may wait on a device that says nothing any more.
 """
 
-STIRRED_BY: dict[str, tuple[str, ...]] = {"abrupt_end": ("smoke", "heat", "after_session")}
+STIRRED_BY: dict[str, tuple[str, ...]] = {
+    "abrupt_end": ("smoke", "heat", "warm", "after_session"),
+}
 """By rule, the rules whose alarms bear its own out."""

@@ -21,6 +21,8 @@ the next day.
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
+    08:02:20  health lag 90 s                what the service knows of itself: also ledger 90 s,
+                                             dropped 3, history failing, delivery failing, good
     08:02:30  expect pile-2                  it is declared and ought to be there
     08:02:40  cut pile-1:1                   a person orders it; also: sent pile-1:1, reply
                                              pile-1:1 ok (or no), clear pile-1:1
@@ -53,6 +55,7 @@ from rules.cutting import Command, CommandState
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
+from rules.self_health import SelfHealth
 from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -60,6 +63,8 @@ MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
 REPEAT = re.compile(r" \[every (\d+) s until (\S+)\]")
+OURS = ("broker ", "health ", "service ", "restart")
+"""Begin what happens to the service itself."""
 SWITCHING = ("cut ", "sent ", "reply ", "clear ")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
@@ -157,9 +162,7 @@ def repeated(first: datetime, words: str) -> Iterator[Line]:
 
 
 def is_message(words: str) -> bool:
-    return not words.startswith(
-        ("!", "broker ", "service ", "restart", "nothing more", "declared ", *SWITCHING)
-    )
+    return not words.startswith(("!", "nothing more", "declared ", *OURS, *SWITCHING))
 
 
 def device_of(words: str) -> str:
@@ -199,10 +202,13 @@ class Player:
     def __init__(self, played: Scenario) -> None:
         self._played = played
         self._declared: set[str] = set()
+        self._health = SelfHealth()
         self._engine = self._new_engine()
         self._cutter = Cutter(self._engine, played.registry.policy_of)
+        self._engine.note_health(self._health, played.happens[0].at)
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
+        self._stopped = False
         self.changes: list[tuple[datetime, Change]] = []
         self.orders: list[tuple[datetime, Command]] = []
 
@@ -213,7 +219,8 @@ class Player:
         for line in self._played.happens:
             while restart is not None and restart < line.at:
                 self._pass_time(restart)
-                self._restart(restart)
+                if not self._stopped:
+                    self._restart(restart)
                 restart = next(restarts, None)
             self._pass_time(line.at)
             self._happen(line)
@@ -252,6 +259,15 @@ class Player:
                 self._restart(line.at)
             case words if words.startswith(SWITCHING):
                 self._switch(line)
+            case words if words.startswith(OURS):
+                self._happen_to_us(line)
+            case _:
+                self._note(line.at, self._engine.observe(self._report(line), line.at))
+                return
+        self._note(line.at, self._engine.advance(line.at))
+
+    def _happen_to_us(self, line: Line) -> None:
+        match line.words:
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
@@ -262,14 +278,15 @@ class Player:
                 self._restart(line.at)
             case "service stops":
                 self._engine, self._deaf_since = self._new_engine(), line.at
+                self._stopped = True
             case "service starts":
+                self._stopped = False
                 self._restart(line.at)
                 self._deaf_since = None
                 self._engine.sighted(line.at)
-            case _:
-                self._note(line.at, self._engine.observe(self._report(line), line.at))
-                return
-        self._note(line.at, self._engine.advance(line.at))
+            case words:
+                self._health = health_of(words.removeprefix("health "), line.at)
+                self._engine.note_health(self._health, line.at)
 
     def _switch(self, line: Line) -> None:
         what, socket, *rest = line.words.split()
@@ -330,6 +347,7 @@ class Player:
         if self._deaf_since:
             self._deaf_since = at
             self._engine.blind(at)
+        self._engine.note_health(self._health, at)
         self._keep()
 
     def _keep(self) -> None:
@@ -354,6 +372,21 @@ class WithStrangers(Registry):
     def profile_of(self, device: DeviceId) -> DeviceProfile:
         stranger = "/stranger-" in device and device not in self._declared
         return msgspec.structs.replace(super().profile_of(device), declared=not stranger)
+
+
+def health_of(words: str, now: datetime) -> SelfHealth:
+    match words.split():
+        case ["good"]:
+            return SelfHealth()
+        case ["dropped", count]:
+            return SelfHealth(broker_dropped=int(count))
+        case [part, "failing"]:
+            return msgspec.convert({f"{part}_failing_since": now}, SelfHealth)
+        case [part, seconds, "s"]:
+            field = {"lag": "lag", "ledger": "ledger_away"}[part]
+            return msgspec.convert({field: timedelta(seconds=float(seconds))}, SelfHealth)
+        case _:
+            raise ValueError(words)
 
 
 def reading(words: str) -> Reading:
@@ -384,7 +417,7 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     if alert.withheld and change.transition is not Transition.RESOLVED:
         said.append(f"withheld {alert.withheld}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
-    return Line(at, f"{words} {', '.join(said)}")
+    return Line(at, f"{words} {', '.join(said)}".strip())
 
 
 def order_line(command: Command, at: datetime) -> Line:
@@ -406,7 +439,7 @@ def subject_of(alert: Alert) -> str:
 
 def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
     if evidence.measured is not None:
-        yield f"{evidence.measured:g} {evidence.unit}"
+        yield f"{evidence.measured:g} {evidence.unit}".strip()
     if evidence.limit is not None:
         yield f"limit {evidence.limit:g} {evidence.unit}"
     if evidence.since is not None:

@@ -9,14 +9,17 @@ from typing import NamedTuple
 from rules.catalog.abrupt_end import AbruptEnd
 from rules.catalog.after_hours import AfterHours
 from rules.catalog.after_session import AfterSession
+from rules.catalog.carrier_outage import CarrierOutage
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
 from rules.catalog.cut_failed import CutFailed
 from rules.catalog.device_fault import DeviceFault
+from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
 from rules.catalog.latched_charging import LatchedCharging
 from rules.catalog.long_charge import LongCharge
 from rules.catalog.long_float import LongFloat
+from rules.catalog.monitoring_blind import MonitoringBlind
 from rules.catalog.no_taper import NoTaper
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
@@ -29,6 +32,7 @@ from rules.catalog.site_overload import SiteOverload
 from rules.catalog.smoke import Smoke
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
+from rules.catalog.warm import Warm
 from rules.rule import DeviceRule, GroupRule, SocketRule
 
 
@@ -57,6 +61,7 @@ def rules_in_force() -> Catalogue:
         device_rules=(
             Smoke(),
             Heat(),
+            Warm(),
             PileOverload(),
             Silence(),
             Tamper(),
@@ -66,7 +71,10 @@ def rules_in_force() -> Catalogue:
             UndeclaredDevice(),
         ),
         group_rules=(
+            Fire(),
             SiteOverload(),
             SiteOutage(),
+            CarrierOutage(),
+            MonitoringBlind(),
         ),
     )

@@ -5,11 +5,12 @@ alone it is no alarm: it only waits, pending, for the time in which a fire shows
 what naive rules call "finished" is worse, not better, where something is hot or smokes.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from rules.alerts import State
+from rules.groups import GroupState
 from rules.policy import Policy
 from rules.readings import Kind
 from rules.rule import Moment
@@ -19,8 +20,8 @@ from rules.verdict import BETWEEN, CLEAR, Breach, Evidence, Severity, Timing, Ve
 
 NEVER = Timing(hold=timedelta(days=365))
 """It waits for a witness, not for time to pass."""
-ANYWHERE, HERE = ("smoke",), ("heat", "after_session")
-"""The rules that are witnesses, at the site and of the device: elsewhere it may be the sun."""
+HERE = ("heat", "warm", "after_session")
+"""Rules that are witnesses if they speak of the same device: elsewhere it may be the sun."""
 
 
 class AbruptEnd(msgspec.Struct, frozen=True):
@@ -39,23 +40,30 @@ class AbruptEnd(msgspec.Struct, frozen=True):
         fell_at = session.low_since
         if fell_at is None or not session.has_charged:
             return CLEAR
-        witness = _witness(device, moment)
+        witness = _witness(device, fell_at, moment.site)
         over_at = fell_at + moment.policy.abrupt_end.window
         if moment.now >= over_at:
             return BETWEEN if witness else CLEAR  # it may go on, but begins no more
         evidence = Evidence(
             session.level_w, unit="W", since=fell_at, until=over_at, detail=witness
         )
+        sure_at = fell_at + moment.policy.sessions.unplugged_for
+        if moment.now < sure_at:  # a plug may bounce, and a meter may err
+            return Breach(evidence, recheck_at=sure_at)
         return Breach(evidence, recheck_at=over_at, at_once=bool(witness))
 
 
-def _witness(device: DeviceState, moment: Moment) -> str:
-    """Return the rule that bears out that something burns; empty if none does."""
-    for rule in ANYWHERE:
-        if moment.site.fires(rule):
-            return rule
+def _witness(device: DeviceState, fell_at: datetime, site: GroupState) -> str:
+    """Return the rule that bears out that something burns; empty if none does.
+
+    Smoke does, wherever it is at the site, and heat of the device. That it is warm does
+    only if it was not before: a load warms its socket.
+    """
+    if site.fires("smoke"):
+        return "smoke"
     for rule in HERE:
-        for alert in moment.site.open(rule):
-            if alert.key.device == device.id and alert.state is State.FIRING:
+        for alert in site.open(rule):
+            speaks = alert.key.device == device.id and alert.state is State.FIRING
+            if speaks and (rule == "heat" or alert.began_at > fell_at):
                 return rule
     return ""
