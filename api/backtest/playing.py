@@ -49,6 +49,7 @@ class Side:
 
     def observe(self, report: Report, now: datetime) -> None:
         self.episodes.note(self.engine.observe(report, now), now)
+        self.engine.take_ended()  # nobody asks about sessions here
 
 
 class Playing:
