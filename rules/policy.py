@@ -281,10 +281,6 @@ class PowerStepLimits(Limits, frozen=True):
 class AbruptEndLimits(Limits, frozen=True):
     window: timedelta = 30 * MINUTE
     """Ours: the brigade's test took 6 min from swelling to explosion; smoke is seen late."""
-    warm_c: Celsius = 50.0
-    """Ours: no socket is so warm by its load alone (20 C above a hot day) ..."""
-    rise_c: Celsius = 5.0
-    """... and none gets warmer when its load is gone."""
 
 
 class AfterSessionLimits(Limits, frozen=True):
