@@ -39,7 +39,7 @@ def sockets_concerned(alert: Alert, device: DeviceState, charging_w: float) -> I
 
 
 def _is_carried(alert: Alert, device: DeviceState) -> bool:
-    """Say whether a reading before the last one shows the same."""
+    """Say whether the last reading and one before it show the same."""
     limit = alert.evidence.limit
     match alert.key.rule:
         case "overload":
@@ -57,7 +57,11 @@ def _is_carried(alert: Alert, device: DeviceState) -> bool:
 
 
 def _before_w(part: Values) -> float:
-    """Return the power of the reading before the last, 0 if there was none."""
+    """Return the power of a reading before the last, 0 if there was none.
+
+    Of readings within ten seconds only the first is remembered: this may find an older one
+    than the last but one, and ask for one reading more than there is need for.
+    """
     if part.power_at is None:
         return 0.0
     return next((p.power_w for p in reversed(part.recent) if p.at < part.power_at), 0.0)
