@@ -6,6 +6,7 @@ Each command imports what it needs: `decode` must not wait for web servers.
 import os
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -178,6 +179,79 @@ def check_sites(
             Console().print(f"warning: {words}", soft_wrap=True, markup=False)
 
     _run_or_explain(run)
+
+
+@app.command()
+def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
+    *,
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy to try, beside the one in force.")
+    ] = None,
+    recording: Annotated[
+        Path | None, typer.Option(help="JSON lines of recorded messages; .gz, or - for stdin.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Play the service's own history instead.")
+    ] = False,
+    since: Annotated[
+        str, typer.Option("--from", metavar="ISO", help="With --history: from this instant.")
+    ] = "",
+    until: Annotated[
+        str, typer.Option("--to", metavar="ISO", help="With --history: until this instant.")
+    ] = "",
+    sites: Annotated[
+        Path | None, typer.Option(help="The sites file; if not given: that of the settings.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="JSON lines of what really happened, to score it.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Play recorded traffic through the rules in its own time: what would have fired?
+
+    With --policy: and what would have been different. With --truth: and how good is that?
+    docs/backtest.md describes the files.
+    """
+
+    def run() -> None:
+        import asyncio
+
+        from api.backtest.printing import show
+        from api.backtest.running import Asked, on_history, on_recording, progress
+        from api.settings import read_settings
+
+        if (recording is None) is not history or (bool(since and until)) is not history:
+            raise typer.BadParameter("either --recording FILE, or --history --from … --to …")
+        settings = read_settings(os.environ)
+        asked = Asked(
+            policy=policy,
+            in_force=settings.policy_file,
+            sites=sites or settings.sites_file,
+            truth=truth,
+        )
+        with progress(shown=not json and sys.stderr.isatty()) as tell:
+            if recording is not None:
+                result = on_recording(asked, recording, tell)
+            else:
+                times = (_instant(since, "--from"), _instant(until, "--to"))
+                result = asyncio.run(on_history(asked, settings.data_dir, *times, tell))
+        if json:
+            sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        else:
+            show(result, Console())
+
+    _run_or_explain(run)
+
+
+def _instant(text: str, option: str) -> datetime:
+    """Read an ISO instant. It must say its offset: guessing a zone shifts a whole night."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no ISO instant", param_hint=option) from None
+    if moment.tzinfo is None:
+        raise typer.BadParameter(f"{text} has no offset; write {text}+08:00", param_hint=option)
+    return moment
 
 
 def _run_or_explain(run: Callable[[], object]) -> None:

@@ -1,6 +1,6 @@
 """How the service is doing, part by part, in words: for `ready` and for the console."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from api.commands import CommandsHealth
 from api.delivery import DeliveryHealth
@@ -18,10 +18,11 @@ class Health:
         links: Sequence[Link],
         pipeline: PipelineHealth,
         delivery: DeliveryHealth,
+        policy: Callable[[], Part],
         commands: CommandsHealth,
     ) -> None:
         self._links, self._pipeline, self._delivery = links, pipeline, delivery
-        self._commands = commands
+        self._policy, self._commands = policy, commands
         self._history: HistoryHealth | None = None
 
     def history_is(self, health: HistoryHealth) -> None:
@@ -32,7 +33,8 @@ class Health:
 
         Three are not vital. Without the history alarms go on, and it catches up by itself; a
         channel that fails is tried again, and so is the way to the devices: taking us out of
-        service would mend nothing.
+        service would mend nothing; with a policy file that is wrong the last policy stays in
+        force.
         """
         lost = next((link for link in self._links if not link.connected), None)
         broker = (
@@ -51,6 +53,7 @@ class Health:
             if history is None
             else Part("history", history.ok, history.reason, history.since, vital=False),
             Part("delivery", ok=not failing, reason=failing, vital=False),
+            self._policy(),
             Part(
                 "commands",
                 ok=not self._commands.reason,

@@ -26,7 +26,7 @@ from api.health import Health
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
-from api.policy_file import read_policies
+from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
 from api.sites_schedule import calendars_ending
@@ -40,6 +40,7 @@ from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
+from ingest.ledger.policy_log import last_change
 from ingest.ledger.store import Ledger, LedgerUnavailable, opened
 from ingest.mqtt import Link
 from ingest.mqtt_connection import BrokerAddress
@@ -60,6 +61,7 @@ class Running(msgspec.Struct, frozen=True):
     watch: Watch
     metrics: Metrics
     ledger: Ledger
+    policy: PolicyKeeper
 
 
 @asynccontextmanager
@@ -79,8 +81,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             for words in calendars_ending(declared.calendars, now().date()):
                 log.warning("calendar.ends", reason=words)
             registry.declare(declared.areas, declared.sites, declared.devices, now())
-        if settings.policy_file is not None:
-            registry.apply(read_policies(settings.policy_file))
+        first = policy_at_start(settings.policy_file, await ledger.read(last_change))
+        registry.apply(first.text.policies)
         engine = Engine(*rules_in_force(), registry)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
@@ -127,7 +129,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             speed=speed,
             committed=committed,
         )
-        health = Health(links, pipeline.health, delivery.health, commands.health)
+        policy = PolicyKeeper(first, registry, engine, pipeline.order, now)
+        health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
         metrics.watch(links, delivery.health)
         watch = Watch(
             ledger=ledger,
@@ -139,6 +142,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             changes=changes,
             desk=desk,
             metrics=metrics.exposition,
+            policy=policy,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(
@@ -148,10 +152,11 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
+            tasks.create_task(policy.run(), name="policy"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
         ]
-        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger)
+        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):
             task.cancel()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from api.sites_file import DevicePart, SitePart, SitesFile
+from api.sites_moved import moved_keys
 from api.sites_schedule import ScheduleWrong, SiteCalendar, schedule_of, site_calendar
 from ingest.errors import ChargewatchError
 from ingest.registry import Area, Device, Site
@@ -48,7 +49,12 @@ def read_sites(path: Path, dialects: Iterable[str], year: int) -> Declared:
 
 def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
     """Check the text of a sites file and return what it declares; `year` is the present one."""
-    file = msgspec.toml.decode(text, type=SitesFile)
+    try:
+        file = msgspec.toml.decode(text, type=SitesFile)
+    except msgspec.ValidationError:
+        if moved := list(moved_keys(text)):
+            raise SitesFileWrong("\n".join(moved)) from None
+        raise
     for site in file.sites:
         area, slash, name = site.partition("/")
         if not slash or not name or "/" in name:

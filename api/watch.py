@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
+from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
 from ingest.registry import Registry
 from rules.engine import Engine
@@ -64,6 +66,30 @@ class Changes:
             self._listeners.discard(queue)
 
 
+class PolicyState(msgspec.Struct, kw_only=True):
+    """Which policy is in force, since when, and what was wrong with the file when last read."""
+
+    file: str = ""
+    """Empty: there is none, and the built-in limits are in force everywhere."""
+    digest: str = ""
+    """SHA-256 of the file, in hexadecimal."""
+    since: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    error_at: datetime | None = None
+
+
+class PolicyHere(Protocol):
+    """The keeper of the policy file, as far as it may be asked."""
+
+    @property
+    def state(self) -> PolicyState: ...
+
+    async def reload(self, who: str, how: How) -> None:
+        """Read the file and put it in force; raises PolicyFileWrong."""
+        ...
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
@@ -76,3 +102,4 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Where orders to devices are handed in."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
+    policy: PolicyHere

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def description() -> dict[str, object]:
@@ -49,3 +50,8 @@ def percentiles_ms(delays_s: Sequence[float]) -> dict[str, float]:
         name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 2)
         for name, share in pick.items()
     }
+
+
+def memory_bytes() -> int:
+    """Return the resident size of this process, now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES

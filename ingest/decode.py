@@ -4,17 +4,15 @@ A line holds a topic and a payload as they would come from the broker, the answe
 be booked. It is the way to try a device before it hangs on the wall, and to write a codec.
 """
 
-import base64
-import json
 from collections.abc import Container, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
 from ingest.clock import Now
 from ingest.codecs import all_codecs
 from ingest.codecs.native import Native
+from ingest.lines import Line, in_utc, message_of, read_line
 from ingest.timing import timed
 from ingest.wire import (
     PAYLOAD_BYTES_MAX,
@@ -28,26 +26,18 @@ from ingest.wire import (
 )
 from rules.readings import QUANTITIES, Kind
 
-YEARS = range(1970, 3000)
-"""When a message may have arrived: far enough from the ends of the calendar to add to."""
-
 BASE_LEVELS_MAX = 4
 """How deep in the topics of a broker a bridge may be."""
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One message to try. Exactly one of `payload` and `payload_base64` must be there."""
+class Trial(Line, frozen=True, kw_only=True):
+    """One message to try."""
 
-    topic: str
-    payload: Any = msgspec.UNSET
-    """A text is taken as it is, any other JSON value as its JSON."""
-    payload_base64: str | None = None
     format: str | None = None
     """The name of a codec; without it, the first that claims the topic."""
     kind: Kind | None = None
     received_at: str | None = None
     """ISO 8601, in UTC unless it says otherwise; without it, now."""
-    retained: bool = False
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -62,6 +52,9 @@ class Decoded(msgspec.Struct, frozen=True):
 
 class _Answer(msgspec.Struct, frozen=True):
     readings: tuple[Decoded, ...]
+
+
+_trial = msgspec.json.Decoder(Trial)
 
 
 def decode_lines(lines: Iterable[bytes], now: Now) -> Iterator[bytes]:
@@ -80,7 +73,7 @@ def decode_lines(lines: Iterable[bytes], now: Now) -> Iterator[bytes]:
 
 
 def _decoded(raw: bytes, codecs: dict[str, Codec], now: Now) -> tuple[Decoded, ...] | Rejected:
-    line = _line(raw)
+    line = read_line(raw, _trial)
     if isinstance(line, Rejected):
         return line
     message = _message(line, now)
@@ -133,42 +126,10 @@ def _flat(said: Said, message: Message, device: str) -> tuple[Decoded, ...]:
     )
 
 
-def _line(raw: bytes) -> Line | Rejected:
-    """Read a line with Python's JSON, which lets the NaN of a payload through to its codec."""
+def _message(line: Trial, now: Now) -> Message | Rejected:
     try:
-        return msgspec.convert(json.loads(raw.decode()), Line)
-    except msgspec.ValidationError as error:
-        return Rejected(Refusal.WRONG_TYPE, f"the line: {error}")
-    except UnicodeDecodeError as error:
-        return Rejected(Refusal.NOT_UTF8, f"the line: {error}")
-    except RecursionError:
-        return Rejected(Refusal.TOO_DEEP, "the line")
-    except ValueError as error:
-        return Rejected(Refusal.NOT_JSON, f"the line: {error}")
-
-
-def _message(line: Line, now: Now) -> Message | Rejected:
-    if (line.payload is msgspec.UNSET) is (line.payload_base64 is None):
-        return Rejected(Refusal.WRONG_TYPE, "the line: payload or payload_base64?")
-    try:
-        if line.payload_base64 is not None:
-            payload = base64.b64decode(line.payload_base64, validate=True)
-        elif isinstance(line.payload, str):
-            payload = line.payload.encode(errors="surrogatepass")
-        else:
-            text = json.dumps(line.payload, ensure_ascii=False)
-            payload = text.encode(errors="surrogatepass")
-        received_at = now() if line.received_at is None else _utc(line.received_at)
+        said = line.received_at
+        received_at = now() if said is None else in_utc(datetime.fromisoformat(said))
     except (ValueError, OverflowError) as error:
-        return Rejected(Refusal.WRONG_TYPE, f"the line: {error}")
-    except RecursionError:
-        return Rejected(Refusal.TOO_DEEP, "the line")
-    return Message(line.topic, payload, received_at, retained=line.retained)
-
-
-def _utc(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    if moment.year not in YEARS:
-        raise ValueError(f"received_at in the year {moment.year}")
-    return moment
+        return Rejected(Refusal.WRONG_TYPE, f"the line: received_at: {error}")
+    return message_of(line, received_at)

@@ -37,6 +37,15 @@ OF_SOCKET = """
     "device" = $device AND "channel" IS NOT DISTINCT FROM $channel::SMALLINT
     AND "at" >= make_timestamp($since::BIGINT) AND "at" < make_timestamp($until::BIGINT)
 """
+_REPLAY = f"""
+    SELECT {ROW} FROM readings
+    WHERE "received_at" >= make_timestamp($since::BIGINT)
+        AND "received_at" < make_timestamp($until::BIGINT)
+    ORDER BY "received_at", "entry", "position"
+"""  # noqa: S608  (the names are constants of this module)
+SLICE_ROWS = 10_000
+SLICE_MIN, SLICE_MAX = timedelta(seconds=1), timedelta(days=1)
+"""A replay fetches time by time, each as long as the readings in it are few."""
 AGGREGATES = {
     Aggregate.MEAN: 'avg("{}")',
     Aggregate.MIN: 'min("{}")',
@@ -120,6 +129,19 @@ class DuckDbHistory:
         step_us = step // table.MICROSECOND
         values = _of_socket(device, channel, since, until) | {"step": step_us}
         return await self._fetch(query, values, _bin)
+
+    async def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
+        step = SLICE_MIN
+        while since < until:
+            ends = min(since + step, until)
+            rows = await self._fetch(_REPLAY, _arrived(since, ends), _row)
+            if rows:
+                yield rows
+            since = ends
+            if len(rows) < SLICE_ROWS:
+                step = min(step * 2, SLICE_MAX)
+            elif len(rows) > 2 * SLICE_ROWS:
+                step = max(step / 2, SLICE_MIN)
 
     async def count(self) -> int:
         [readings] = await self._fetch("SELECT count(*) FROM readings", {}, _number)
@@ -234,6 +256,10 @@ def _of_socket(
         "since": table.microseconds(since),
         "until": table.microseconds(until),
     }
+
+
+def _arrived(since: datetime, until: datetime) -> dict[str, Any]:
+    return {"since": table.microseconds(since), "until": table.microseconds(until)}
 
 
 def _row(found: tuple[Any, ...]) -> Row:

@@ -4,7 +4,7 @@ It is fed from the journal behind the ledger's back: it may be down for days, an
 catches up by itself. A port with one contract test for all its adapters.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, get_args, get_type_hints
@@ -103,6 +103,14 @@ class History(Protocol):
         """Return one number per step, as the whole steps since 1970 fall in the range.
 
         Raises ValueError unless `quantity` is one of QUANTITIES and numeric.
+        """
+        ...
+
+    def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
+        """Yield all readings that arrived in that time, in the order of their arrival.
+
+        They come in parts of some 10,000, those of one moment in one part, so that a year
+        needs no more memory than a day. What is added or forgotten meanwhile may be missing.
         """
         ...
 

@@ -44,6 +44,10 @@ smoke" once an hour, in the same words."""
 Announce = Callable[[Change], Iterable[ToTell]]
 """Says who is to be told of an alert's transition; asked before the commit."""
 
+Order = Callable[[Commit], None]
+"""Something that is to be done to the engine between two messages. It is given the batch
+that will be judged after it, to be written down with what that causes; it must not fail."""
+
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -91,9 +95,24 @@ class Intake:
         deadlines = (self._engine.next_deadline(), self._switching.next_deadline())
         return min((each for each in deadlines if each is not None), default=None)
 
-    def digest(self, messages: Sequence[Message], now: datetime) -> Commit:
-        """Take a batch; return everything it causes, deadlines that have passed included."""
+    def digest(
+        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
+    ) -> Commit:
+        """Take a batch; return everything it causes, deadlines that have passed included.
+
+        Orders are carried out first: whatever they change is in force for the whole batch.
+        """
+        batch = self.judged(messages, now, orders)
+        self._sum_up(batch)
+        return batch
+
+    def judged(
+        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
+    ) -> Commit:
+        """Do the same, but pack nothing to be written down, and ask nobody who is told."""
         batch = Commit(now=now)
+        for order in orders:
+            order(batch)
         _changed(batch, self._engine.advance(now), now)
         for message in messages:
             match self._understood(message, now):
@@ -103,7 +122,6 @@ class Intake:
                     self._refuse(message, rejected, batch)
                 case Ignored():
                     batch.ignored += 1
-        self._sum_up(batch)
         return batch
 
     def _understood(self, message: Message, now: datetime) -> Understood | Rejected | Ignored:

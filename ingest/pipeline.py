@@ -2,8 +2,10 @@
 
 One task owns the engine, so there are no locks. While one batch is on its way to the disk
 the next is already being judged; its commit waits for the first, and no message is
-acknowledged before its own. If the ledger cannot be written, nothing is acknowledged, the
-broker stops sending at the receive maximum, and the batch is tried again until it is kept.
+acknowledged before its own. Whoever else wants something of the engine gives an order
+(`Pipeline.order`), which is carried out between two batches and kept with the second. If
+the ledger cannot be written, nothing is acknowledged, the broker stops sending at the
+receive maximum, and the batch is tried again until it is kept.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ import msgspec
 import structlog
 
 from ingest.clock import Now
-from ingest.intake import Intake
+from ingest.intake import Intake, Order
 from ingest.ledger.commit import Commit
 from ingest.ledger.store import Ledger, LedgerUnavailable
 from ingest.mqtt import Link, Received
@@ -64,6 +66,17 @@ class Pipeline:
         self._now, self._speed, self._committed = now, speed, committed
         self._storing: asyncio.Task[None] | None = None
         self._hearing = False
+        self._orders: list[tuple[Order, asyncio.Future[None]]] = []
+
+    async def order(self, order: Order) -> None:
+        """Have something done to the engine, by the one task that may.
+
+        Returns when what it caused is on the disk.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._orders.append((order, done))
+        self._wake.set()
+        await done
 
     async def run(self) -> None:
         """Take, judge, keep, acknowledge; until cancelled, and then finish what is begun."""
@@ -71,19 +84,27 @@ class Pipeline:
             while True:
                 taken = await self._next_batch()
                 self._notice_hearing()
-                batch = self._intake.digest([each.message for each in taken], self._now())
+                orders, self._orders = self._orders, []
+                batch = self._intake.digest(
+                    [each.message for each in taken],
+                    self._now(),
+                    [order for order, _ in orders],
+                )
                 batch.hearing = self._hearing
                 if self._storing is not None:
                     await asyncio.shield(self._storing)
-                self._storing = asyncio.create_task(self._keep(batch, taken), name="keep")
+                keeping = self._keep(batch, taken, [done for _, done in orders])
+                self._storing = asyncio.create_task(keeping, name="keep")
         finally:
             if self._storing is not None:
                 await asyncio.wait({self._storing}, timeout=FINISH_S)
                 self._storing.cancel()
+            for _, done in self._orders:
+                done.cancel()
 
     async def _next_batch(self) -> list[Received]:
-        """Wait for messages or the engine's next deadline; return what there is, or nothing."""
-        while not ((taken := self._taken()) or self._intake.waits):
+        """Wait for messages, orders or the engine's next deadline; return the messages."""
+        while not ((taken := self._taken()) or self._orders or self._intake.waits):
             self._wake.clear()
             if self._storing is not None and self._storing.done():
                 await self._storing  # raises what must not be overlooked
@@ -121,10 +142,21 @@ class Pipeline:
         else:
             self._engine.blind(self._now())
 
-    async def _keep(self, batch: Commit, taken: Sequence[Received]) -> None:
+    async def _keep(
+        self,
+        batch: Commit,
+        taken: Sequence[Received],
+        ordered: Sequence["asyncio.Future[None]"],
+    ) -> None:
         """Commit until it is committed, then acknowledge and pass the word on."""
-        if batch.is_empty and not batch.hearing:
-            return  # no heartbeat: until it hears again, the service is as good as away
+        if batch.hearing or not batch.is_empty:
+            await self._commit(batch, taken)
+        # else no heartbeat: until it hears again, the service is as good as away
+        for done in ordered:
+            if not done.done():  # whoever gave the order may have given up waiting
+                done.set_result(None)
+
+    async def _commit(self, batch: Commit, taken: Sequence[Received]) -> None:
         self.health.committing = len(taken)
         while True:
             try:

@@ -57,11 +57,5 @@ def _is_carried(alert: Alert, device: DeviceState) -> bool:
 
 
 def _before_w(part: Values) -> float:
-    """Return the power of a reading before the last, 0 if there was none.
-
-    Of readings within ten seconds only the first is remembered: this may find an older one
-    than the last but one, and ask for one reading more than there is need for.
-    """
-    if part.power_at is None:
-        return 0.0
-    return next((p.power_w for p in reversed(part.recent) if p.at < part.power_at), 0.0)
+    """Return the power of the reading before the last, 0 if there was none."""
+    return part.power_before_w or 0.0

@@ -22,7 +22,7 @@ from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
 from rules.schedule import Calendar
 from rules.subject import DeviceState, Values
-from rules.verdict import Breach, Verdict
+from rules.verdict import CLEAR, Breach, Verdict
 
 R = TypeVar("R", bound=PartRule)
 
@@ -204,8 +204,11 @@ class Engine:
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:
+            judge = rule.judge
             for part in parts:
-                verdict = rule.judge(part, state, moment)
+                verdict = judge(part, state, moment)
+                if verdict is CLEAR and not alerted:
+                    continue
                 due = verdict.recheck_at
                 if alerted or type(verdict) is Breach:
                     key = AlertKey(rule.name, state.id, part.channel)
@@ -220,8 +223,7 @@ class Engine:
                 due = self._apply(device_rule, key, within, policy, verdict, now)
             if due is not None and (wake is None or due < wake):
                 wake = due
-        if wake is not None:
-            self._deadlines.wake(state.id, wake)
+        self._deadlines.set(state.id, wake)
         self._draw(state, parts, moment, within)
         if state.id in self._book:
             self._let_go(state, parts, now)
@@ -263,12 +265,12 @@ class Engine:
             return
         state, policy = self._book.group(group), self._places.group_policy_of(group)
         moment = GroupMoment(now, policy, self._blind_since is None)
-        within = self._within_group(group)
+        within, wake = self._within_group(group), None
         for rule in rules:
             key = AlertKey(rule.name, None, None, group)
             due = self._apply(rule, key, within, policy, rule.judge(state, moment), now)
-            if due is not None:
-                self._deadlines.wake(group, due)
+            wake = _earlier(wake, due)
+        self._deadlines.set(group, wake)
 
     def _within_group(self, group: Group) -> tuple[Group, ...]:
         if group.kind is GroupKind.SITE:

@@ -5,6 +5,7 @@ The layers are what a policy file says, unmerged, so that each value's origin ca
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -26,13 +27,20 @@ class InForce(NamedTuple):
     """"built in", "default", "area …", "site …" or "device …"."""
 
 
+Written = str | int | float | bool
+"""A value as a policy file has it."""
+
+Settings = dict[tuple[str, str, str], Written]
+"""What every layer sets, by (layer, table, key)."""
+
+
 class Policies(msgspec.Struct, frozen=True):
     """The layers of a policy file. The empty one is the built-in policy everywhere."""
 
     default: Tables = {}
-    areas: dict[str, Tables] = {}
-    sites: dict[str, Tables] = {}
-    devices: dict[str, Tables] = {}
+    areas: Mapping[str, Tables] = {}
+    sites: Mapping[str, Tables] = {}
+    devices: Mapping[str, Tables] = {}
 
     def resolve(self, site: str, device: str | None, schedule: Schedule) -> Policy:
         """Return what is in force for a device, or (None) for its site as a whole.
@@ -56,8 +64,22 @@ class Policies(msgspec.Struct, frozen=True):
             limits = getattr(policy, table)
             for key in limits.__struct_fields__:
                 set_by = [name for name, tables in layers if key in tables.get(table, {})]
-                layer = set_by[-1] if set_by else "built in"
+                layer = set_by[-1] if set_by else BUILT_IN_LAYER
                 yield InForce(table, key, getattr(limits, key), layer)
+
+    def settings(self) -> Settings:
+        """Return all that is set anywhere, the built-in values included."""
+        layers: list[tuple[str, Tables]] = [(BUILT_IN_LAYER, built_in_tables())]
+        layers.append(("default", self.default))
+        layers += [(f"area {name}", tables) for name, tables in self.areas.items()]
+        layers += [(f"site {name}", tables) for name, tables in self.sites.items()]
+        layers += [(f"device {name}", tables) for name, tables in self.devices.items()]
+        return {
+            (layer, table, key): as_written(value)
+            for layer, tables in layers
+            for table, keys in tables.items()
+            for key, value in keys.items()
+        }
 
     def _layers(self, site: str, device: str | None) -> list[tuple[str, Tables]]:
         """Return the layers that concern a device, the weakest first."""
@@ -71,6 +93,39 @@ class Policies(msgspec.Struct, frozen=True):
 
 
 BUILT_IN = Policies()
+BUILT_IN_LAYER = "built in"
+
+
+class Changed(NamedTuple):
+    """One value that a layer sets otherwise than before; None: it does not set it."""
+
+    layer: str
+    table: str
+    key: str
+    before: Written | None
+    after: Written | None
+
+
+def changed(before: Settings, after: Settings) -> list[Changed]:
+    """Return the difference, in the order of the settings, what is gone at the end."""
+    places = [*after, *(place for place in before if place not in after)]
+    return [
+        Changed(*place, before.get(place), after.get(place))
+        for place in places
+        if before.get(place) != after.get(place)
+    ]
+
+
+@cache
+def built_in_tables() -> Tables:
+    """Return the built-in limits in the form of a layer."""
+    policy = Policy()
+    return {
+        table: msgspec.structs.asdict(getattr(policy, table))
+        for table in Policy.__struct_fields__
+        if table != "schedule"
+    }
+
 
 UNITS = {
     "d": timedelta(days=1),
@@ -81,13 +136,13 @@ UNITS = {
 """How a length of time is written, the longest unit first."""
 
 
-def as_written(value: object) -> str | float | bool:
+def as_written(value: object) -> Written:
     """Return a value as a policy file has it: a length of time as "90 s", "8 h"."""
     if isinstance(value, timedelta):
         for unit, length in UNITS.items():
             if value and not value % length:
                 return f"{value // length} {unit}"
-        return f"{value.total_seconds():g} s"
-    if isinstance(value, str | float | bool):
+        return f"{value / UNITS['s']:.6f}".rstrip("0").rstrip(".") + " s"
+    if isinstance(value, str | int | float | bool):
         return value
     return str(value)

@@ -2,10 +2,11 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,16 +15,27 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest.clock import Now, utc_now, warped
-from simulator import village_evening
+from simulator import quiet_month, village_evening
+from simulator.devices import Emission
 from simulator.player import Player, recorded
 from simulator.publisher import Broker, Publisher
-from simulator.village import POLICY_TOML, Village, ledger
+from simulator.village import POLICY_TOML, Village, incidents, ledger
 from simulator.village import sites_toml as register
 
-SCENARIOS: dict[str, Callable[[int, dt.date], Village]] = {
-    village_evening.NAME: village_evening.village_evening,
+
+class Size(NamedTuple):
+    """How much of a scenario that comes in sizes."""
+
+    days: int
+    sites: int
+
+
+SCENARIOS: dict[str, Callable[[int, dt.date, Size], Village]] = {
+    village_evening.NAME: lambda seed, day, _: village_evening.village_evening(seed, day),
+    quiet_month.NAME: lambda seed, day, size: quiet_month.quiet_month(seed, day, *size),
 }
 ZONE = ZoneInfo(village_evening.ZONE)
+STANDARD_OUTPUT = Path("-")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -70,15 +82,19 @@ Shows = Annotated[
         help="Virtual instant shown at --started; if not given: the scenario's start.",
     ),
 ]
+Days = Annotated[int, typer.Option(min=1, max=366, help="Of quiet-month.")]
+Sites = Annotated[int, typer.Option(min=1, max=999, help="Of quiet-month.")]
 Minutes = Annotated[
     float | None,
     typer.Option(min=0, help="Virtual minutes to play; if not given: the whole scenario."),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Write JSON lines here at once; nothing is published.")
+    Path | None,
+    typer.Option(help="Write a recording here at once (-: standard output); publish nothing."),
 ]
 TruthFile = Annotated[
-    Path | None, typer.Option(help="Write the alerts that a good service raises (JSON).")
+    Path | None,
+    typer.Option(help="Write the alerts that a good service raises (JSON; .jsonl: lines)."),
 ]
 SitesFile = Annotated[
     Path | None, typer.Option(help="Write the register of its areas, sites and devices.")
@@ -105,6 +121,8 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     started: Started = None,
     shows: Shows = None,
     duration: Minutes = None,
+    days: Days = 30,
+    sites: Sites = 50,
     out: Out = None,
     truth: TruthFile = None,
     sites_toml: SitesFile = None,
@@ -117,19 +135,21 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     """  # fmt: skip
     day = (date or (shows or utc_now()).astimezone(ZONE)).date()
     if listing:
-        Console().print(*(timetable(build(seed, day)) for build in SCENARIOS.values()))
+        listed = (build(seed, day, Size(1, 1)) for build in SCENARIOS.values())
+        Console().print(*map(timetable, listed))
         return
-    village = chosen(scenario)(seed, day)
+    village = chosen(scenario)(seed, day, Size(days, sites))
     player, lasts = Player(village.devices()), timedelta(minutes=duration or 0)
     until = village.ends if duration is None else village.starts + lasts
     if truth:
-        truth.write_bytes(ledger(village))
+        lines = truth.suffix == ".jsonl"
+        truth.write_bytes(incidents(village) if lines else ledger(village))
     if sites_toml:
         sites_toml.write_text(register(village), encoding="utf-8")
     if policy_toml:
         policy_toml.write_text(POLICY_TOML, encoding="utf-8")
     if out:
-        out.write_bytes(b"".join(map(recorded, player.play(until))))
+        write(player.play(until), out)
         return
     where = address(broker, username, password, ca_file)
     now = warped(speed, started or utc_now(), shows or village.starts)
@@ -137,7 +157,13 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     asyncio.run(perform(player, where, now, speed, until))
 
 
-def chosen(scenario: str) -> Callable[[int, dt.date], Village]:
+def write(emissions: Iterable[Emission], out: Path) -> None:
+    """Write a recording, line by line: a month need not fit into memory."""
+    with sys.stdout.buffer if out == STANDARD_OUTPUT else out.open("wb") as file:
+        file.writelines(map(recorded, emissions))
+
+
+def chosen(scenario: str) -> Callable[[int, dt.date, Size], Village]:
     if scenario not in SCENARIOS:
         raise typer.BadParameter(f"no scenario {scenario!r}; there is {', '.join(SCENARIOS)}")
     return SCENARIOS[scenario]

@@ -67,10 +67,11 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     rescans: tuple[Rescan, ...] = ()
     switching: dict[int, Switching] = {}
     """By socket; one that is not named obeys."""
-    beat: timedelta = timedelta(seconds=30)
     faults: Faults = Faults()
     own_connection: bool = False
     """It has a connection, and so a last will, of its own."""
+    beat: timedelta = timedelta(seconds=30)
+    """The time between two reports."""
 
 
 class Socket:
@@ -143,13 +144,14 @@ class Socket:
 
 
 class Pile(Device):
-    """Reports every 30 s, and at once when a plug goes in or out."""
+    """Reports at each beat of its plan, and at once when a plug goes in or out."""
 
     kind = Kind.CHARGER
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
         self.beat = plan.beat
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        self.beat = plan.beat
         made = stream(seed, plan.id, "made")
         self._ambient_c = made.uniform(16, 21)
         self._crosstalk_w = made.uniform(0.3, 2.5)

@@ -4,9 +4,9 @@ import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-import msgspec
-
 from ingest.codecs.native import LEVELS, ROOT
+from ingest.lines import recorded_line
+from ingest.wire import Message
 from simulator.devices import Device, Emission
 
 
@@ -63,28 +63,9 @@ class Player:
             heapq.heappush(self._due, (at, device.id))
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of a recording. Bytes that are no UTF-8 are kept in `payload_hex` instead."""
-
-    at: datetime
-    topic: str
-    payload: str = ""
-    payload_hex: str = ""
-    retain: bool = False
-    last_will: bool = False
-
-
 def recorded(emission: Emission) -> bytes:
-    """Return one line of JSON for a recording; the same emission gives the same bytes."""
-    text, unreadable = "", ""
-    try:
-        text = emission.payload.decode()
-    except UnicodeDecodeError:
-        unreadable = emission.payload.hex()
-    record = Record(
-        emission.at, emission.topic, text, unreadable, emission.retain, emission.last_will
-    )
-    return msgspec.json.encode(record) + b"\n"
+    """Return one line of a recording, as one who listens all the time would write it."""
+    return recorded_line(Message(emission.topic, emission.payload, emission.at))
 
 
 def _addressee(topic: str) -> str:

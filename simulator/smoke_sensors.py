@@ -29,20 +29,22 @@ class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
     faults: Faults = Faults()
     own_connection: bool = False
     """It has a connection, and so a last will, of its own."""
+    beat: timedelta = timedelta(minutes=5)
+    """The time between two reports: 5 min for one on the mains."""
 
 
 class SmokeSensor(Device):
-    """Reports every 5 minutes (mains-powered), events at once.
+    """Reports at each beat of its plan, events at once.
 
     A test says "smoke" as a real alarm would; what tells them apart is `self_test`, which
     is in the same message, so that no order of arrival can make a fire of it.
     """
 
     kind = Kind.SMOKE
-    beat = timedelta(minutes=5)
 
     def __init__(self, plan: SensorPlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        self.beat = plan.beat
         made = stream(seed, plan.id, "made")
         self._battery_pct = made.uniform(71, 99)
         self._ambient_c = made.uniform(16, 21)

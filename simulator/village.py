@@ -122,6 +122,36 @@ warn_w = 900
 """The policy file of every village: it is so that a charger of its own kind is no alarm."""
 
 
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """A truth as a line for the scorer (docs/backtest.md)."""
+
+    kind: str = msgspec.field(name="class")
+    device: str
+    channel: int | None
+    begins: datetime
+    ends: datetime | None
+    earliest: datetime
+    latest: datetime
+    expected_rules: tuple[str, ...]
+
+
+def incidents(village: Village) -> bytes:
+    """Return the truth as JSON lines."""
+    return msgspec.json.Encoder().encode_lines(
+        Incident(
+            kind=truth.rule,
+            device=truth.device,
+            channel=truth.channel,
+            begins=truth.begins,
+            ends=truth.ends,
+            earliest=truth.earliest,
+            latest=truth.latest,
+            expected_rules=(truth.rule,),
+        )
+        for truth in village.truths
+    )
+
+
 def sites_toml(village: Village) -> str:
     """Return the village as the service's register of areas, sites and devices.
 

@@ -1,6 +1,6 @@
 """Stand-ins that we own, for what is slow, far away or seldom broken."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -84,6 +84,12 @@ class MemoryHistory:
             Bin(at, _summed_up(how, [value for _, value in values]))
             for at, values in groupby(valued, key=lambda pair: pair[0])
         ]
+
+    async def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
+        self._check()
+        found = [row for row in self.rows if since <= row.received_at < until]
+        if found:
+            yield sorted(found, key=lambda row: row.received_at)
 
     async def count(self) -> int:
         self._check()

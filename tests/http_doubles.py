@@ -14,8 +14,10 @@ from fastapi import FastAPI
 
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
+from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
 from ingest.desk import Desk
+from ingest.intake import Order
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
@@ -102,6 +104,9 @@ class World:
         self.switching = Switching(self.engine, self.registry, self.desk)
         self._tasks: set[asyncio.Task[None]] = set()
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
+        self.policy_file = path / "policy.toml"
+        self.policy_file.touch()
+        start = policy_at_start(self.policy_file, None)
         self.watch = Watch(
             ledger=self.ledger,
             history=self.history,
@@ -112,6 +117,7 @@ class World:
             changes=self.changes,
             desk=self.desk,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
+            policy=PolicyKeeper(start, self.registry, self.engine, self.order, lambda: self.at),
         )
         self.app = self.app_for(TOKENS)
 
@@ -138,6 +144,13 @@ class World:
             self.at = max(self.at, due)
             await self._commit([], self.engine.advance(self.at))
         self.at = end
+
+    async def order(self, order: Order) -> None:
+        """Carry out an order, as the pipeline does."""
+        batch = Commit(now=self.at)
+        order(batch)
+        await self.ledger.commit(batch)
+        await self._commit([], self.engine.advance(self.at))
 
     async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
         self.serial += 1

@@ -19,6 +19,8 @@ from tests.http_doubles import (
     problem,
 )
 
+pytest_plugins = ["tests.http_fixtures"]
+
 WRITE, READ = {"headers": bearer(WRITE_TOKEN)}, {"headers": bearer(READ_TOKEN)}
 CUT = "/api/v1/cut"
 ORDER = {"device": PILE, "channel": 3, "reason": "smells of burning"}

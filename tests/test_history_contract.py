@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol
 
@@ -326,6 +327,49 @@ async def test_a_step_must_lead_somewhere(place: Place) -> None:
                 until=END,
                 step=timedelta(0),
             )
+
+
+async def replayed(history: History, since: datetime, until: datetime) -> list[Row]:
+    return [row async for rows in history.replay(since, until) for row in rows]
+
+
+@on_a_loop
+async def test_a_replay_does_not_hold_what_arrived_before_or_at_its_end(place: Place) -> None:
+    arrived = START + timedelta(seconds=2, milliseconds=7)
+    async with place.opened() as history:
+        await history.append([entry(1, *(report(n, Reading(power_w=n)) for n in range(4)))])
+        rows = await replayed(history, arrived, arrived + timedelta(seconds=1))
+        assert [row.received_at for row in rows] == [arrived]
+        assert await replayed(history, arrived, arrived) == []
+        assert await replayed(history, END, END + timedelta(days=900)) == []
+
+
+@on_a_loop
+async def test_a_replay_is_in_the_order_of_arrival_and_then_of_commit(place: Place) -> None:
+    late = report(5, Reading(power_w=5.0), Reading(channel=2, power_w=6.0))
+    other = report(5, Reading(power_w=7.0), device=DeviceId("pile-2"))
+    early = report(1, Reading(power_w=1.0))
+    async with place.opened() as history:
+        await history.append([entry(1, late, other), entry(2, early)])
+        assert powers(await replayed(history, START, END)) == [1.0, 5.0, 6.0, 7.0]
+
+
+@on_a_loop
+async def test_a_replay_holds_every_reading_once_and_moments_in_one_piece(
+    place: Place,
+) -> None:
+    order = random.Random(7)
+    reports = [
+        report(order.choice((0, 1, 1.5, 3000, 80_000)) + n % 7, *(FULL,) * (1 + n % 3))
+        for n in range(25_000)
+    ]
+    async with place.opened() as history:
+        await history.append([entry(1, *reports)])
+        parts = [part async for part in history.replay(START, END)]
+    assert sum(map(len, parts)) == sum(len(each.readings) for each in reports)
+    ends = [(part[0].received_at, part[-1].received_at) for part in parts]
+    assert all(before[1] < after[0] for before, after in pairwise(ends))
+    assert {row.reading for part in parts for row in part} == {FULL}
 
 
 @on_a_loop

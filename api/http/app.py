@@ -18,6 +18,7 @@ from api.http.routes.alerts import alerts
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
 from api.http.routes.places import places
+from api.http.routes.policy import policy
 from api.http.routes.readings import readings
 from api.http.routes.switching import switching
 from api.http.sessions import Monotonic, Sessions, Throttle
@@ -52,7 +53,7 @@ def create_app(
         sessions=Sessions(monotonic_s),
         throttle=Throttle(monotonic_s),
     )
-    for routes in (health, metrics, places, readings, alerts, switching, ledger):
+    for routes in (health, metrics, places, readings, alerts, policy, switching, ledger):
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)

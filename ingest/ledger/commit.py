@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
 from rules.cutter import Logged
@@ -66,6 +67,7 @@ class Commit(msgspec.Struct, kw_only=True):
     """To be called once all this is on the disk: somebody waits for it."""
     refused: list[Refused] = []
     registered: list[Entry] = []
+    policy_changes: list[PolicyChange] = []
     hearing: bool = True
     """False while the broker is out of reach: then the service counts as away."""
     ignored: int = 0
@@ -83,6 +85,7 @@ class Commit(msgspec.Struct, kw_only=True):
             or self.answers
             or self.refused
             or self.registered
+            or self.policy_changes
             or self.ignored
             or self.repeated
         )

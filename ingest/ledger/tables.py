@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0003"
+VERSION = "0004"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -79,7 +79,8 @@ alerts = sa.Table(
 )
 sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
 # The migration also makes `one_open_alert`, a unique index on (rule, device, channel, scope) of
-# what is firing, and the triggers that keep alert_events append-only: SQLite's own SQL, both.
+# what is firing, and the triggers that keep alert_events and policy_changes append-only:
+# SQLite's own SQL, all of it.
 
 alert_events = sa.Table(
     "alert_events",
@@ -90,6 +91,21 @@ alert_events = sa.Table(
     sa.Column("what", sa.Text, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("chain", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+policy_changes = sa.Table(
+    "policy_changes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("how", sa.Text, nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("changes", sa.LargeBinary, nullable=False),
+    sa.Column("settings", sa.LargeBinary, nullable=False),
     sa.Column("chain", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )

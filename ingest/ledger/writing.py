@@ -11,6 +11,7 @@ from ingest.ledger import tables
 from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Commit, Refused, ToTell
 from ingest.ledger.log import append_event
+from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -34,9 +35,13 @@ _evidence_json = msgspec.json.Encoder().encode
 
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
-    """Write who is who, the journal, the state, the alerts, the commands, the worklist."""
+    """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
+    the commands, the worklist.
+    """
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
+    for changed in batch.policy_changes:
+        append_policy_change(connection, changed)
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",

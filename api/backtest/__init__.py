@@ -1,0 +1,1 @@
+"""What rules and limits would have said of traffic that is over, told in its own time."""

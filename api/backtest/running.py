@@ -1,0 +1,149 @@
+"""A backtest from end to end: open, play, sum up. `api.cli` hands the options over."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from api.backtest.past import messages_of, report_of
+from api.backtest.places import Under, declare, enter, registry_of
+from api.backtest.playing import Playing
+from api.backtest.recording import Recording
+from api.backtest.result import Lines, Result, result_of
+from api.backtest.truth import Incident, read_truth
+from api.policy_file import read_policies
+from ingest.duckdb_history import open_duckdb
+from ingest.errors import ChargewatchError
+from ingest.ledger.store import opened
+from ingest.registry import Registry
+
+TOLD_EVERY = 1_000
+"""Messages between two looks at the progress bar."""
+
+Tell = Callable[[float | None, datetime], None]
+"""Is told how much is done (0 to 1; None: nobody knows) and what time it is played."""
+
+
+class NoHistory(ChargewatchError):
+    """There is nothing in the history for that time, or no history at all."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held against what, besides the traffic itself."""
+
+    policy: Path | None = None
+    """The policy to try."""
+    in_force: Path | None = None
+    """The policy file in force; None: the built-in limits are."""
+    sites: Path | None = None
+    truth: Path | None = None
+
+    def incidents(self) -> tuple[Incident, ...] | None:
+        return None if self.truth is None else read_truth(self.truth)
+
+    def playing(self, registry: Registry, at: datetime) -> Playing:
+        if self.policy is None:
+            return Playing(registry, (), at)
+        return Playing(registry, (Under(read_policies(self.policy), registry),), at)
+
+
+def on_recording(asked: Asked, path: Path, tell: Tell) -> Result:
+    """Play a recording, from its first message to its last."""
+    truth = asked.incidents()
+    recording = Recording(path)
+    messages = recording.messages()
+    first = next(messages)
+    at = first.received_at
+    playing = asked.playing(registry_of(asked.sites, asked.in_force, at), at)
+    started_s = time.perf_counter()
+    with _sparing_the_collector():
+        for count, message in enumerate(chain((first,), messages)):
+            if not count % TOLD_EVERY:
+                tell(recording.share_read(), playing.now)
+            playing.hear(message)
+    seconds = time.perf_counter() - started_s
+    lines = Lines(read=recording.lines, bad=recording.bad_lines, bad_shown=recording.bad_shown)
+    return result_of(playing, truth, lines, seconds)
+
+
+async def on_history(
+    asked: Asked, data_dir: Path, since: datetime, until: datetime, tell: Tell
+) -> Result:
+    """Play what the service's history keeps of the time [since, until)."""
+    truth = asked.incidents()
+    registry = await _registry(asked, data_dir, since)
+    playing = asked.playing(registry, since)
+    started_s = time.perf_counter()
+    with _sparing_the_collector():
+        async with open_duckdb(data_dir / "history.duckdb") as history:
+            async for rows in history.replay(since, until):
+                for message in messages_of(rows):
+                    if enter(registry, message[0].device, since):
+                        device = registry.devices[message[0].device]
+                        registry.learn(device, (row.reading for row in message))
+                        playing.observe(report_of(message, playing.sides[0].engine))
+                tell((playing.now - since) / (until - since), playing.now)
+    if not playing.tally.messages:
+        raise NoHistory(f"{data_dir}: its history has nothing from {since} to {until}")
+    playing.end(until)
+    return result_of(playing, truth, Lines(), time.perf_counter() - started_s)
+
+
+async def _registry(asked: Asked, data_dir: Path, at: datetime) -> Registry:
+    """Return what the service knows of its devices, sites file included."""
+    if not (data_dir / "history.duckdb").exists():
+        raise NoHistory(f"{data_dir}: there is no history (CHARGEWATCH_DATA_DIR names it)")
+    if not (data_dir / "ledger.sqlite").exists():
+        return registry_of(asked.sites, asked.in_force, at)
+    async with opened(data_dir / "ledger.sqlite") as ledger:
+        registry = ledger.registry()
+    declare(registry, asked.sites, asked.in_force, at)
+    return registry
+
+
+@contextmanager
+def progress(*, shown: bool) -> Iterator[Tell]:
+    """Yield somebody to tell; if `shown`, it draws a bar on standard error."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def tell(share: float | None, now: datetime) -> None:
+            total = None if share is None else 1.0
+            words = f"{now:%Y-%m-%d %H:%M}"
+            bar.update(task, completed=share or 0.0, total=total, description=words)
+
+        yield tell
+
+
+@contextmanager
+def _sparing_the_collector() -> Iterator[None]:
+    """Let the garbage collector look rarely: messages make no cycles."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,105 @@
+"""The truth of a recording: what really happened, and what is to be said of it.
+
+A file of JSON lines, an incident in each. It comes from the simulator, or from people who
+were there.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from api.backtest.episodes import Episode
+from ingest.errors import ChargewatchError
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class TruthUnreadable(ChargewatchError):
+    """The file of truth cannot be used: half a truth would be scored as a whole one."""
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that really happened at a socket, a device or a site."""
+
+    kind: str = msgspec.field(name="class")
+    """What sort of thing, e.g. "overload" or "thermal_runaway"."""
+    begins: Moment
+    ends: Moment | None = None
+    """While it lasts, what is said of its subject is about it; None: it never ended."""
+    site: str | None = None
+    device: str | None = None
+    channel: int | None = None
+    severity: str = ""
+    onset: Moment | None = None
+    """When the danger itself began; None: with the incident."""
+    earliest: Moment | None = None
+    """When it could first be known; delays count from here. None: at its onset."""
+    latest: Moment | None = None
+    """What fires later has missed it; None: any time until it ends will do."""
+    expected_rules: tuple[str, ...]
+    """Each of them ought to fire. Empty: a trap, of which nothing need be said."""
+    must_not_rules: tuple[str, ...] = ()
+    """None of them may fire. Those in neither list may."""
+
+    def __post_init__(self) -> None:
+        if self.ends is not None and self.ends < self.begins:
+            raise ValueError("it ends before it begins")
+        if self.device is None and (self.site is None or self.channel is not None):
+            raise ValueError("whose? there is neither a site nor a device")
+
+    @property
+    def place(self) -> str:
+        """The site, "area/site"."""
+        return self.site or "/".join((self.device or "").split("/")[:2])
+
+    @property
+    def knowable_at(self) -> datetime:
+        return self.earliest or self.onset or self.begins
+
+    @property
+    def over_at(self) -> datetime | None:
+        """Return until when an alarm may still be about it; None: for ever."""
+        return max(self.ends, self.latest or self.ends) if self.ends else None
+
+    def concerns(self, episode: Episode) -> bool:
+        """Say whether they speak of the same thing, or of a part of it, at one time."""
+        if episode.site != self.place or (self.over_at and episode.fired_at > self.over_at):
+            return False
+        if episode.resolved_at is not None and episode.resolved_at < self.begins:
+            return False
+        return _meet(episode.device, self.device) and _meet(episode.channel, self.channel)
+
+    def is_found_by(self, episode: Episode) -> bool:
+        """Say whether this is the alarm that was expected, and in time."""
+        told_at = episode.told_at
+        if told_at is None or told_at < self.begins:
+            return False
+        late = self.latest is not None and told_at > self.latest
+        return not late and self.concerns(episode) and episode.rule in self.expected_rules
+
+
+def read_truth(path: Path) -> tuple[Incident, ...]:
+    """Return the incidents of a file; raises TruthUnreadable with the line and the reason."""
+    try:
+        with path.open("rb") as file:
+            return tuple(_incidents(path, file))
+    except OSError as error:
+        raise TruthUnreadable(f"{path}: {error.strerror}") from error
+
+
+def _incidents(path: Path, lines: Iterator[bytes]) -> Iterator[Incident]:
+    decoder = msgspec.json.Decoder(Incident)
+    for number, line in enumerate(lines, start=1):
+        if line.isspace():
+            continue
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise TruthUnreadable(f"{path}, line {number}: {error}") from error
+
+
+def _meet(one: str | int | None, other: str | int | None) -> bool:
+    return one is None or other is None or one == other

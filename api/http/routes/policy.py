@@ -1,0 +1,51 @@
+"""The policy: which one is in force, reading it again, and what was changed about it."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from api.http.context import WatchHere, Writer, reader
+from api.http.problems import Trouble
+from api.http.routes.inputs import BeforeId
+from api.http.shapes.policy import PolicyChange, PolicyChanges, PolicyInForce
+from api.policy_file import PolicyFileWrong
+from ingest.ledger.policy_log import SHOWN_MAX, How, policy_lines
+
+IN_FORCE_WITHIN_S = 10.0
+
+policy = APIRouter(tags=["policy"], dependencies=[Depends(reader)])
+
+
+@policy.get("/policy")
+async def in_force(watch: WatchHere) -> PolicyInForce:
+    """Say which policy is in force, and what is wrong with the file, if anything is."""
+    return PolicyInForce.of(watch.policy.state)
+
+
+@policy.post("/policy/reload")
+async def reload(watch: WatchHere, caller: Writer) -> PolicyInForce:
+    """Read the policy file now. One that is wrong is refused with all its mistakes (422)."""
+    try:
+        async with asyncio.timeout(IN_FORCE_WITHIN_S):
+            await watch.policy.reload(caller.name, How.REQUEST)
+    except PolicyFileWrong as error:
+        raise Trouble(422, str(error)) from error
+    except TimeoutError as error:
+        raise Trouble(503, "It is read, and not on the disk yet.") from error
+    return PolicyInForce.of(watch.policy.state)
+
+
+@policy.get("/policy/changes")
+async def changes(
+    watch: WatchHere,
+    before_id: BeforeId | None = None,
+    limit: Annotated[int, Query(ge=1, le=SHOWN_MAX)] = 50,
+) -> PolicyChanges:
+    """List what was changed about the policy, by whom and when, newest first."""
+    found = await watch.ledger.read(lambda c: policy_lines(c, before_id, limit + 1))
+    page = found[:limit]
+    return PolicyChanges(
+        changes=[PolicyChange.of(line) for line in page],
+        next_before_id=page[-1].id if len(found) > limit else None,
+    )

@@ -1,0 +1,59 @@
+"""In which line of a TOML file a key stands: Python's own reader does not say.
+
+Each statement is read again by itself, so what is found is what the reader read.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+
+STATEMENT_LINES_MAX = 50
+"""A statement over more lines is not looked for: it would be read once for each of them."""
+
+Path = tuple[str, ...]
+
+
+def lines_of(text: str) -> dict[Path, int]:
+    """Return the line, from 1, of every table and key of a text that is valid TOML."""
+    found: dict[Path, int] = {}
+    table: Path = ()
+    rest = iter(enumerate(text.replace("\r\n", "\n").split("\n"), start=1))
+    for number, line in rest:
+        statement, said = line, _read(line)
+        while said is None and statement.count("\n") < STATEMENT_LINES_MAX:
+            following = next(rest, None)
+            if following is None:
+                break
+            statement += "\n" + following[1]
+            said = _read(statement)
+        said = said or {}
+        is_header = line.lstrip(" \t").startswith("[")
+        paths = list(_paths(said, () if is_header else table))
+        for path in paths:
+            found.setdefault(path, number)
+        if is_header and paths:
+            table = paths[-1]
+    return found
+
+
+def line_of(path: Path, lines: Mapping[Path, int]) -> int | None:
+    """Return the line of a key, or of the nearest table around it that has one."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def _read(statement: str) -> dict[str, object] | None:
+    try:
+        return tomllib.loads(statement)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _paths(said: object, above: Path) -> Iterator[Path]:
+    """Yield the path of everything that is said, a table before what is in it."""
+    if isinstance(said, list) and said:
+        said = said[0]  # [[…]]: all its tables have one path
+    if isinstance(said, dict):
+        for key, value in said.items():
+            yield (*above, key)
+            yield from _paths(value, (*above, key))
