@@ -26,6 +26,7 @@ from rules.book import AlertBook
 from rules.cutting import Cut
 from rules.deadlines import Deadlines
 from rules.groups import EVENTS, SIGNS, GroupState
+from rules.plausible import believed
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
@@ -121,6 +122,7 @@ class Engine:
             state = DeviceState(report.device, profile.site)
             self._devices[report.device] = state
         state.site, state.kind = profile.site, profile.kind
+        report = believed(report, state)
         state.take(report)
         if profile.kind is Kind.CHARGER:
             self._ended += follow(state, report, self._places.policy_of(report.device))

@@ -277,6 +277,12 @@ class AfterSessionLimits(Limits, frozen=True):
     """... and above the other sockets of the pile: else it is the sun."""
 
 
+class ImpossibleValueLimits(Limits, frozen=True):
+    hold: timedelta = 10 * MINUTE
+    """A single lost bit is followed by a value that makes sense (ours)."""
+    keep_firing: timedelta = 10 * MINUTE
+
+
 class CarrierOutageLimits(Limits, frozen=True):
     """Of a carrier, so that only the default layer has a say."""
 
@@ -320,6 +326,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sensor_battery: SensorBatteryLimits = SensorBatteryLimits()
     clock_wrong: ClockWrongLimits = ClockWrongLimits()
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
+    impossible_value: ImpossibleValueLimits = ImpossibleValueLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
     cut: CutLimits = CutLimits()

@@ -14,6 +14,7 @@ from rules.catalog.cut_failed import CutFailed
 from rules.catalog.device_fault import DeviceFault
 from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
+from rules.catalog.impossible_value import ImpossibleValue
 from rules.catalog.latched_charging import LatchedCharging
 from rules.catalog.monitoring_blind import MonitoringBlind
 from rules.catalog.overload import Overload
@@ -55,6 +56,7 @@ def rules_in_force() -> Catalogue:
             Tamper(),
             DeviceFault(),
             SensorBattery(),
+            ImpossibleValue(),
             ClockWrong(),
             UndeclaredDevice(),
         ),
