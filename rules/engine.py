@@ -340,6 +340,8 @@ class Engine:
             self._within[state.id] = within
             for rule, at in state.signs.items():
                 self._book.group(within[0]).remember(rule, state.id, at)
+        if state.kind is Kind.SMOKE and state.heard_at is not None:
+            self._book.group(within[0]).hear_detector(state.heard_at)
         if state.waiting_since is not None:
             for group in within:
                 if self._book.group(group).enrol(state.id, state.kind):
