@@ -75,6 +75,13 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """The one before `power_w`."""
     power_pause: timedelta = timedelta(0)
     """About how long it is from one power to the next, of late; 0: not known."""
+    power_same_since: datetime | None = None
+    """Since when `power_w` has been the same to the last digit ..."""
+    power_same: int = 0
+    """... and in how many messages."""
+    temperature_same_since: datetime | None = None
+    temperature_same: int = 0
+    """The same of `device_temperature_c`."""
     cut: Cut | None = None
     """Its last command and its latch; None for a socket that was never switched by us."""
     session: Session | None = None
@@ -93,6 +100,9 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
                 if pause < self.power_pause:  # one quick word makes no quick device
                     pause = max(pause, self.power_pause * PAUSE_FADES)
                 self.power_pause = pause
+            if reading.power_w != self.power_w or self.power_same_since is None:
+                self.power_same_since, self.power_same = now, 0
+            self.power_same += 1
             self.power_before_w, self.power_w = self.power_w, reading.power_w
             self.power_at = now
         if reading.current_a is not None:
@@ -105,6 +115,9 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.relay_on = reading.relay_on
             self.relay_at = now
         if reading.device_temperature_c is not None:
+            if reading.device_temperature_c != self.device_temperature_c:
+                self.temperature_same_since, self.temperature_same = now, 0
+            self.temperature_same += 1
             self.device_temperature_c = reading.device_temperature_c
             self.temperature_at = now
             if not self.earlier or now - self.earlier[-1].at >= EARLIER_GAP_MIN:

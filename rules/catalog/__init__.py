@@ -25,6 +25,7 @@ from rules.catalog.silence import Silence
 from rules.catalog.site_outage import SiteOutage
 from rules.catalog.site_overload import SiteOverload
 from rules.catalog.smoke import Smoke
+from rules.catalog.stuck_value import StuckValue
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
 from rules.catalog.warm import Warm
@@ -57,6 +58,7 @@ def rules_in_force() -> Catalogue:
             DeviceFault(),
             SensorBattery(),
             ImpossibleValue(),
+            StuckValue(),
             ClockWrong(),
             UndeclaredDevice(),
         ),
