@@ -146,6 +146,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             changes=changes,
             desk=desk,
             metrics=metrics.exposition,
+            order=pipeline.order,
             policy=policy,
         )
         keep = timedelta(days=settings.history.keep_days)
@@ -189,9 +190,12 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
         for stored in restored.stored
         if stored.state is None or stored.state.id in registry.devices
     ]
+    for silence in restored.silences:
+        engine.silence(silence)
     engine.restore(
         (stored.state for stored in known if stored.state is not None),
         (alert for stored in known for alert in stored.alerts),
+        (firings for stored in known for firings in stored.firings),
         now=at,
         away=max(away, timedelta(0)),
     )

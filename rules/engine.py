@@ -25,6 +25,7 @@ from rules.alerts import (
 from rules.book import AlertBook
 from rules.cutting import Cut
 from rules.deadlines import Deadlines
+from rules.flapping import Firings
 from rules.groups import EVENTS, SIGNS, GroupState
 from rules.plausible import believed
 from rules.policy import DeviceProfile, Policy
@@ -34,6 +35,7 @@ from rules.schedule import Calendar
 from rules.self_health import SelfHealth
 from rules.session import EndedSession
 from rules.sessions import follow, lose
+from rules.silences import Silence
 from rules.subject import DeviceState, Values
 from rules.verdict import CLEAR, Breach, Verdict
 
@@ -109,6 +111,10 @@ class Engine:
         """Return the open alerts of a device or a group, pending ones included."""
         return self._book.of(subject)
 
+    def firings_of(self, subject: Subject) -> tuple[Firings, ...]:
+        """Return how often the alerts of a device or a group fired of late."""
+        return self._book.firings_of(subject)
+
     def open_alerts(self) -> Iterator[Alert]:
         return iter(self._book)
 
@@ -132,6 +138,8 @@ class Engine:
 
     def advance(self, now: datetime) -> list[Change]:
         """Let time pass to `now`; call it at `next_deadline` or later."""
+        for alert in self._book.silences.turn(self._book, now):
+            self._deadlines.wake(alert.key.subject, now)
         while (subject := self._deadlines.pop_due(now)) is not None:
             if isinstance(subject, Group):
                 self._book.unsettled.add(subject)
@@ -148,7 +156,15 @@ class Engine:
 
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which an alert may change without a new message."""
-        return self._deadlines.next()
+        return _earlier(self._deadlines.next(), self._book.silences.next_boundary())
+
+    def silence(self, silence: Silence) -> None:
+        """Be told of a silence, or that a known one ends at another time."""
+        self._book.silences.put(silence)
+
+    def acknowledge(self, episode: str, at: datetime) -> None:
+        """Be told that somebody sees to an alert: it escalates no further."""
+        self._book.acknowledge(episode, at)
 
     def expect(self, device: DeviceId, now: datetime) -> None:
         """Wait for a device that ought to be there; it is silent if it is never heard."""
@@ -204,6 +220,7 @@ class Engine:
         self,
         devices: Iterable[DeviceState],
         alerts: Iterable[Alert],
+        firings: Iterable[Firings] = (),
         *,
         now: datetime,
         away: timedelta,
@@ -212,7 +229,7 @@ class Engine:
         self._devices = {state.id: state for state in devices}
         for state in self._devices.values():
             self._enrol(state, self._places.profile_of(state.id))
-        self._book.restore(alerts)
+        self._book.restore(alerts, firings)
         self.touched.clear()
         if away > timedelta(0):
             self._excuse(away, now)
@@ -240,7 +257,8 @@ class Engine:
         hearing = self._blind_since is None
         within = self._enrol(state, profile)
         site = self._book.group(within[0])
-        moment = Moment(now, policy, profile, fresh_for, self._calendar, site, hearing)
+        span = self._calendar.span(profile.site, policy.schedule, now)
+        moment = Moment(now, policy, profile, fresh_for, span, site, hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:
@@ -279,7 +297,13 @@ class Engine:
     ) -> datetime | None:
         """Move one alert on; return when it, or its rule, wants to be asked again."""
         due = self._book.move(
-            key, within, verdict, severity=rule.severity, timing=rule.timing(policy), now=now
+            key,
+            within,
+            verdict,
+            severity=rule.severity,
+            timing=rule.timing(policy),
+            policy=policy,
+            now=now,
         )
         wake = _earlier(verdict.recheck_at, due)
         if wake is not None and wake <= now:  # else the caller would wake for ever
@@ -299,7 +323,11 @@ class Engine:
             for group in sorted(unsettled, key=_widest_first):
                 self._judge_group(group, now)
                 unsettled.discard(group)
-        return self._book.take_changes()
+        changes = self._book.take_changes()
+        for change in changes:
+            if change.transition is Transition.RELEASED:  # from now on it may escalate
+                self._deadlines.wake(change.alert.key.subject, now)
+        return changes
 
     def _remember_signs(self, now: datetime) -> None:
         """Keep with the device, and so over a restart, that it showed a sign of fire."""

@@ -169,6 +169,29 @@ class SiteOutageLimits(Limits, frozen=True):
     """ThingsBoard's users and ours: half a station does not die of old age at once."""
 
 
+class FlappingLimits(Limits, frozen=True):
+    """Alerts of any rule that come and go; the figures are ours."""
+
+    times: Annotated[int, msgspec.Meta(ge=2, le=20)] = 3
+    """As often as that an alert fires in `within`; then it flaps ..."""
+    within: timedelta = HOUR
+    quiet: timedelta = 15 * MINUTE
+    """... and ends only when it has been clear for so long."""
+
+
+class EscalationLimits(Limits, frozen=True):
+    """Alerts of any rule that somebody must act on, and nobody has acknowledged."""
+
+    after: timedelta = 3 * MINUTE
+    """How long each tier has; what duty rooms in Yiwu give theirs."""
+    tiers: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
+    """1: nobody else is told."""
+
+    def check(self) -> None:
+        if self.after < 10 * SECOND:
+            raise ValueError("after must be at least 10 s")
+
+
 class CutLimits(Limits, frozen=True):
     """Switching off for safety: whether it happens by itself, and how long each step has."""
 
@@ -339,6 +362,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stuck_value: StuckValueLimits = StuckValueLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
+    flapping: FlappingLimits = FlappingLimits()
+    escalation: EscalationLimits = EscalationLimits()
     cut: CutLimits = CutLimits()
     sessions: SessionsLimits = SessionsLimits()
     long_charge: LongChargeLimits = LongChargeLimits()

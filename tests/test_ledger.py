@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ingest.journal import packed
 from ingest.ledger import outbox, queries, tables, writing
-from ingest.ledger.commit import Commit, Refused, Stored, ToTell, identity_in_all
+from ingest.ledger.commit import Acknowledged, Commit, Refused, Stored, ToTell, identity_in_all
 from ingest.ledger.outbox import OutboxState, Reason
 from ingest.ledger.queries import AlertFilter
 from ingest.ledger.store import Ledger, LedgerDamaged, LedgerUnavailable, open_ledger
@@ -295,8 +295,8 @@ def test_the_log_of_alerts_cannot_be_changed(ledger: Ledger, change: str) -> Non
 def test_each_line_of_the_log_vouches_for_all_before_it(ledger: Ledger) -> None:
     first, second = firing(), firing(NOON + SECOND, "smoke", None)
     run(ledger.commit(commit_of(changes=happened(first, second))))
-    run(ledger.write(lambda c: queries.acknowledge(c, 1, who="王", note="seen", now=NOON)))
-    run(ledger.commit(commit_of(changes=happened(resolved(first)))))
+    seen = Acknowledged(first.episode, NOON, "王", "seen")
+    run(ledger.commit(commit_of(acknowledged=[seen], changes=happened(resolved(first)))))
     with ledger.engine.connect() as connection:
         rows = connection.execute(
             sa.select(tables.alert_events).order_by(tables.alert_events.c.id)
@@ -332,10 +332,9 @@ def test_the_first_to_acknowledge_is_the_one_that_counts(ledger: Ledger) -> None
     run(ledger.commit(commit_of(changes=happened(firing()))))
 
     def acknowledge(who: str, minutes: int) -> queries.AlertRow | None:
-        now = NOON + minutes * MINUTE
-        return run(
-            ledger.write(lambda c: queries.acknowledge(c, 1, who=who, note=who, now=now))
-        )
+        seen = Acknowledged(firing().episode, NOON + minutes * MINUTE, who, who)
+        run(ledger.commit(commit_of(acknowledged=[seen])))
+        return run(ledger.read(lambda c: queries.get_alert(c, 1)))
 
     first, second = acknowledge("wang", 1), acknowledge("li", 2)
     assert first is not None
@@ -346,8 +345,6 @@ def test_the_first_to_acknowledge_is_the_one_that_counts(ledger: Ledger) -> None
         ("firing", "chargewatch"),
         ("acknowledged", "wang"),
     ]
-    none = run(ledger.write(lambda c: queries.acknowledge(c, 9, who="x", note="", now=NOON)))
-    assert none is None
 
 
 # --- journal and quarantine -----------------------------------------------------------

@@ -28,6 +28,15 @@ the next day.
     08:02:40  ! order pile-1:1 switch_off eve    what is ordered, and by whom
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
+
+Somebody acknowledges each alert as soon as it fires or is raised, until it says
+
+    08:00:00  nobody answers
+    08:05:00  seen overload pile-1:1         acknowledged all the same
+    08:06:00  silence pile-1:1 until 09:00:00
+    08:07:00  silence north overload until 09:00:00
+    08:08:00  maintenance smoke-1 until 09:00:00
+    08:09:00  end silence 1                  they are counted from 1
 """
 
 import pkgutil
@@ -55,9 +64,11 @@ from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
 from rules.self_health import SelfHealth
+from rules.silences import Silence, SilenceKind
 from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
+LIFE = Path(__file__).with_name("life")
 MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
@@ -84,6 +95,9 @@ WORDS: dict[str, dict[str, object]] = {
     "battery good": {"battery_low": False},
     "fine": {"battery_pct": 90.0},
 }
+
+BY_PEOPLE = ("nobody answers", "seen ", "silence ", "maintenance ", "end silence ")
+SILENCED = re.compile(r"(silence|maintenance) (\S+?)(?::(\d+))?(?: (\w+))? until (\S+)")
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Stored).decode
@@ -143,7 +157,9 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 
 def is_message(words: str) -> bool:
-    return not words.startswith(("!", "nothing more", "declared ", *OURS, *SWITCHING))
+    return not words.startswith(
+        ("!", "nothing more", "declared ", *OURS, *SWITCHING, *BY_PEOPLE)
+    )
 
 
 def device_of(words: str) -> str:
@@ -190,6 +206,8 @@ class Player:
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
         self._stopped = False
+        self._answered = True
+        self._silences: list[Silence] = []
         self.changes: list[tuple[datetime, Change]] = []
         self.orders: list[tuple[datetime, Command]] = []
 
@@ -238,8 +256,8 @@ class Player:
             case words if words.startswith("declared "):
                 self._declared.add(device_of(words.removeprefix("declared ")))
                 self._restart(line.at)
-            case words if words.startswith(SWITCHING):
-                self._switch(line)
+            case words if words.startswith((*SWITCHING, *BY_PEOPLE)):
+                self._act(line)
             case words if words.startswith(OURS):
                 self._happen_to_us(line)
             case _:
@@ -269,6 +287,13 @@ class Player:
                 self._health = health_of(words.removeprefix("health "), line.at)
                 self._engine.note_health(self._health, line.at)
 
+    def _act(self, line: Line) -> None:
+        """Do what a person does."""
+        if line.words.startswith(SWITCHING):
+            self._switch(line)
+        else:
+            self._say(line.words, line.at)
+
     def _switch(self, line: Line) -> None:
         what, socket, *rest = line.words.split()
         device, _, channel = socket.partition(":")
@@ -289,7 +314,46 @@ class Player:
                 self._cutter.answered(subject[0], number, ok=ok, detail="", at=line.at)
 
     def _note(self, at: datetime, changes: Iterable[Change]) -> None:
-        self.changes += [(at, change) for change in changes]
+        for change in changes:
+            self.changes.append((at, change))
+            if self._answered and change.transition is not Transition.RESOLVED:
+                self._engine.acknowledge(change.alert.episode, at)
+
+    def _say(self, words: str, at: datetime) -> None:
+        """Do what somebody asks for."""
+        if match := SILENCED.fullmatch(words):
+            self._silence(match, at)
+        elif words.startswith("end silence "):
+            number = int(words.removeprefix("end silence ")) - 1
+            self._silences[number] = msgspec.structs.replace(self._silences[number], ends=at)
+            self._engine.silence(self._silences[number])
+        elif words.startswith("seen "):
+            rule, subject = words.removeprefix("seen ").split()
+            for alert in tuple(self._engine.open_alerts()):
+                if (alert.key.rule, subject_of(alert)) == (rule, subject):
+                    self._engine.acknowledge(alert.episode, at)
+        else:
+            self._answered = False
+
+    def _silence(self, match: re.Match[str], at: datetime) -> None:
+        kind, place, channel, rule, until = match.groups()
+        wall = at.astimezone(self._played.zone)
+        ends = datetime.combine(wall, time.fromisoformat(until), wall.tzinfo)
+        is_device = any(character.isdigit() for character in place)
+        silence = Silence(
+            id=str(len(self._silences) + 1),
+            kind=SilenceKind(kind),
+            owner="caretaker",
+            reason="a test",
+            starts=at,
+            ends=ends + timedelta(days=ends <= at),
+            site="" if is_device else f"town/{place}",
+            device=device_of(place) if is_device else "",
+            channel=int(channel) if channel else None,
+            rule=rule or "",
+        )
+        self._silences.append(silence)
+        self._engine.silence(silence)
 
     def _report(self, line: Line) -> Report:
         device, _, rest = line.words.partition(" ")
@@ -318,9 +382,12 @@ class Player:
         away = at - self._deaf_since if self._deaf_since else timedelta(0)
         stored = [_unpack(blob) for blob in self._kept.values()]
         self._engine = self._new_engine()
+        for silence in self._silences:
+            self._engine.silence(silence)
         self._engine.restore(
             (each.state for each in stored if each.state is not None),
             (alert for each in stored for alert in each.alerts),
+            (firings for each in stored for firings in each.firings),
             now=at,
             away=away,
         )
@@ -334,7 +401,10 @@ class Player:
     def _keep(self) -> None:
         engine = self._engine
         for each in engine.touched:
-            self._kept[each] = _pack(Stored(engine.state_of(each), engine.alerts_of(each)))
+            stored = Stored(
+                engine.state_of(each), engine.alerts_of(each), engine.firings_of(each)
+            )
+            self._kept[each] = _pack(stored)
         self._engine.touched.clear()
 
     def _new_engine(self) -> Engine:
@@ -395,6 +465,10 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     said = list(words_of(alert.evidence, zone))
     if alert.withheld and change.transition is not Transition.RESOLVED:
         said.append(f"withheld {alert.withheld}")
+    if alert.flaps:
+        said.append("flaps")
+    if change.transition is Transition.ESCALATED:
+        said.append(f"tier {alert.tier}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
     return Line(at, f"{words} {', '.join(said)}".strip())
 
@@ -434,9 +508,10 @@ def blocks(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def all_scenarios() -> list[Scenario]:
+    """Return those of the rules, and those of the life of alerts, whichever their rule."""
     return [
         scenario(f"{path.stem} {title}", lines)
-        for path in sorted(SCENARIOS.glob("*.txt"))
+        for path in (*sorted(SCENARIOS.glob("*.txt")), *sorted(LIFE.glob("*.txt")))
         for title, lines in blocks(path)
     ]
 

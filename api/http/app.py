@@ -21,6 +21,7 @@ from api.http.routes.places import places
 from api.http.routes.policy import policy
 from api.http.routes.readings import readings
 from api.http.routes.sessions import sessions
+from api.http.routes.silences import silences
 from api.http.routes.switching import switching
 from api.http.sessions import Monotonic, Sessions, Throttle
 from api.watch import Watch
@@ -61,6 +62,7 @@ def create_app(
         readings,
         sessions,
         alerts,
+        silences,
         policy,
         switching,
         ledger,
