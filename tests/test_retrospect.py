@@ -137,7 +137,7 @@ def kept(ledger: Ledger, *shown: Hazard) -> list[HazardRow]:
         return hazards.find_hazards(c, HazardFilter())
 
 
-@pytest.mark.parametrize("spans", permutations([(0, 60), (60, 120), (30, 90)]), ids=str)
+@pytest.mark.parametrize("spans", list(permutations([(0, 60), (60, 120), (30, 90)])), ids=str)
 def test_what_overlaps_is_one_hazard_in_whatever_order_it_comes(
     tmp_path: Path, spans: tuple[tuple[int, int], ...]
 ) -> None:
