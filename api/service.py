@@ -33,6 +33,7 @@ from api.sites_schedule import calendars_ending
 from api.text import Texts
 from api.tokens import add_token, read_tokens
 from api.watch import Change, Changes, Watch
+from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
@@ -95,7 +96,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         intake = Intake(codecs, registry, engine, seen, router(channels), desk=desk)
 
         broker = _address(settings.broker)
-        links = _links(settings.broker, broker, codecs, now, wake)
+        links = _links(settings.broker.client_id, broker, codecs, now, wake)
+        drops_id = f"{settings.broker.client_id}-drops"
+        drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
         compose = composer(registry, Texts.of(settings.language), settings.http.url)
         delivery = Delivery(ledger, channels, compose, now, speed)
         commands = Commands(
@@ -128,6 +131,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             now=now,
             speed=speed,
             committed=committed,
+            own_health=lambda: health.facts(drops.recent()),
         )
         policy = PolicyKeeper(first, registry, engine, pipeline.order, now)
         health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
@@ -151,6 +155,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
+            tasks.create_task(drops.run(), name=drops_id),
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
@@ -223,7 +228,7 @@ def _address(settings: BrokerSettings) -> BrokerAddress:
 
 
 def _links(
-    settings: BrokerSettings,
+    client_id: str,
     address: BrokerAddress,
     codecs: Sequence[Codec],
     now: Now,
@@ -237,8 +242,8 @@ def _links(
     urgent = [each for codec in codecs for each in codec.urgent_filters]
     rest = [each for codec in codecs for each in codec.filters if each not in urgent]
     return (
-        Link(f"{settings.client_id}-urgent", address, urgent, now, wake.set),
-        Link(settings.client_id, address, rest, now, wake.set),
+        Link(f"{client_id}-urgent", address, urgent, now, wake.set),
+        Link(client_id, address, rest, now, wake.set),
     )
 
 

@@ -239,6 +239,7 @@ class Intake:
             (str(subject), _pack(self._stored(subject))) for subject in engine.touched
         ]
         engine.touched.clear()
+        batch.sessions = engine.take_ended()
         batch.journal = packed(batch.reports) if batch.reports else b""
         batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
 

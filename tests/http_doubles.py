@@ -182,6 +182,7 @@ class World:
         batch.changes = changes
         batch.to_tell = [_to_tell(change.alert) for change in changes]
         batch.registered = list(self.registry.take_news())
+        batch.sessions = self.engine.take_ended()
         await self.ledger.commit(batch)
         for answer in batch.answers:
             answer()

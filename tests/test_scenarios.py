@@ -19,6 +19,8 @@ the next day.
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
+    08:02:20  health lag 90 s                what the service knows of itself: also ledger 90 s,
+                                             dropped 3, history failing, delivery failing, good
     08:02:30  expect pile-2                  it is declared and ought to be there
     08:02:40  cut pile-1:1                   a person orders it; also: sent pile-1:1, reply
                                              pile-1:1 ok (or no), clear pile-1:1
@@ -60,6 +62,7 @@ from rules.cutting import Command, CommandState
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
+from rules.self_health import SelfHealth
 from rules.silences import Silence, SilenceKind
 from rules.verdict import Evidence
 
@@ -68,6 +71,8 @@ LIFE = Path(__file__).with_name("life")
 MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
+OURS = ("broker ", "health ", "service ", "restart")
+"""Begin what happens to the service itself."""
 SWITCHING = ("cut ", "sent ", "reply ", "clear ")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
@@ -152,11 +157,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 def is_message(words: str) -> bool:
     return not words.startswith(
-        (
-            *("!", "broker ", "service ", "restart", "nothing more", "declared "),
-            *SWITCHING,
-            *BY_PEOPLE,
-        )
+        ("!", "nothing more", "declared ", *OURS, *SWITCHING, *BY_PEOPLE)
     )
 
 
@@ -197,8 +198,10 @@ class Player:
     def __init__(self, played: Scenario) -> None:
         self._played = played
         self._declared: set[str] = set()
+        self._health = SelfHealth()
         self._engine = self._new_engine()
         self._cutter = Cutter(self._engine, played.registry.policy_of)
+        self._engine.note_health(self._health, played.happens[0].at)
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
         self._stopped = False
@@ -254,6 +257,15 @@ class Player:
                 self._restart(line.at)
             case words if words.startswith((*SWITCHING, *BY_PEOPLE)):
                 self._act(line)
+            case words if words.startswith(OURS):
+                self._happen_to_us(line)
+            case _:
+                self._note(line.at, self._engine.observe(self._report(line), line.at))
+                return
+        self._note(line.at, self._engine.advance(line.at))
+
+    def _happen_to_us(self, line: Line) -> None:
+        match line.words:
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
@@ -270,10 +282,9 @@ class Player:
                 self._restart(line.at)
                 self._deaf_since = None
                 self._engine.sighted(line.at)
-            case _:
-                self._note(line.at, self._engine.observe(self._report(line), line.at))
-                return
-        self._note(line.at, self._engine.advance(line.at))
+            case words:
+                self._health = health_of(words.removeprefix("health "), line.at)
+                self._engine.note_health(self._health, line.at)
 
     def _act(self, line: Line) -> None:
         """Do what a person does."""
@@ -383,6 +394,7 @@ class Player:
         if self._deaf_since:
             self._deaf_since = at
             self._engine.blind(at)
+        self._engine.note_health(self._health, at)
         self._keep()
 
     def _keep(self) -> None:
@@ -410,6 +422,21 @@ class WithStrangers(Registry):
     def profile_of(self, device: DeviceId) -> DeviceProfile:
         stranger = "/stranger-" in device and device not in self._declared
         return msgspec.structs.replace(super().profile_of(device), declared=not stranger)
+
+
+def health_of(words: str, now: datetime) -> SelfHealth:
+    match words.split():
+        case ["good"]:
+            return SelfHealth()
+        case ["dropped", count]:
+            return SelfHealth(broker_dropped=int(count))
+        case [part, "failing"]:
+            return msgspec.convert({f"{part}_failing_since": now}, SelfHealth)
+        case [part, seconds, "s"]:
+            field = {"lag": "lag", "ledger": "ledger_away"}[part]
+            return msgspec.convert({field: timedelta(seconds=float(seconds))}, SelfHealth)
+        case _:
+            raise ValueError(words)
 
 
 def reading(words: str) -> Reading:
@@ -440,7 +467,7 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     if change.transition is Transition.ESCALATED:
         said.append(f"tier {alert.tier}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
-    return Line(at, f"{words} {', '.join(said)}")
+    return Line(at, f"{words} {', '.join(said)}".strip())
 
 
 def order_line(command: Command, at: datetime) -> Line:
@@ -462,7 +489,7 @@ def subject_of(alert: Alert) -> str:
 
 def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
     if evidence.measured is not None:
-        yield f"{evidence.measured:g} {evidence.unit}"
+        yield f"{evidence.measured:g} {evidence.unit}".strip()
     if evidence.limit is not None:
         yield f"limit {evidence.limit:g} {evidence.unit}"
     if evidence.since is not None:

@@ -20,6 +20,7 @@ from api.http.routes.ledger import ledger
 from api.http.routes.places import places
 from api.http.routes.policy import policy
 from api.http.routes.readings import readings
+from api.http.routes.sessions import sessions
 from api.http.routes.silences import silences
 from api.http.routes.switching import switching
 from api.http.sessions import Monotonic, Sessions, Throttle
@@ -59,6 +60,7 @@ def create_app(
         metrics,
         places,
         readings,
+        sessions,
         alerts,
         silences,
         policy,

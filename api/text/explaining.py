@@ -115,7 +115,7 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
             limit=limit,
             since=_moment(evidence.since, zone, say),
             until=_moment(evidence.until, zone, say),
-            detail=say.word(f"rule.{rule}.detail", evidence.detail) or say("value.none"),
+            detail=_detail(rule, evidence.detail, say) or say("value.none"),
         ),
         rule=rule_name,
         severity=severity,
@@ -231,6 +231,22 @@ def _amounts(evidence: Evidence, say: Texts) -> tuple[str, str]:
         return say.number(value, evidence.unit)
 
     return written(evidence.measured), written(evidence.limit)
+
+
+def _detail(rule: str, detail: str, say: Texts) -> str:
+    """Return a detail in words: in each part, what is before a blank may be a word of ours."""
+    parts = (part.partition(" ") for part in detail.split("; "))
+    return "; ".join(
+        " ".join(filter(None, (_word(rule, word, say), plain(rest)))) for word, _, rest in parts
+    )
+
+
+def _word(rule: str, word: str, say: Texts) -> str:
+    """Return the words for a rule or for one of our details; any other word is its own."""
+    own = say.messages.get(f"rule.{rule}.detail.{word}") or say.messages.get(
+        f"rule.{word}.name"
+    )
+    return own or say.word("detail", word)
 
 
 def _moment(moment: datetime | None, zone: ZoneInfo, say: Texts) -> str:

@@ -13,6 +13,7 @@ from rules.cutting import Command, Latch
 from rules.flapping import Firings
 from rules.readings import Report
 from rules.retrospect import Hazard
+from rules.session import EndedSession
 from rules.subject import DeviceState
 
 
@@ -70,6 +71,8 @@ class Commit(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
+    sessions: list[EndedSession] = []
+    """Those that ended; one that is known by now better than before comes again."""
     to_tell: list[ToTell] = []
     hazards: list[Hazard] = []
     acknowledged: list[Acknowledged] = []

@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0005"
+VERSION = "0006"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -111,6 +111,26 @@ policy_changes = sa.Table(
     sa.Column("chain", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=False),
+    sa.Column("energy_kwh", sa.Float, nullable=False),
+    sa.Column("peak_w", sa.Float, nullable=False),
+    sa.Column("charging_w", sa.Float, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text, nullable=False),
+    sa.Column("stop_reason", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("sessions_by_site", sessions.c.site, sessions.c.began_at)
+# The migration also makes `one_session`, a unique index on (device, channel, began_at).
 
 outbox = sa.Table(
     "outbox",

@@ -13,6 +13,7 @@ from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
 from ingest.ledger.policy_log import append_policy_change
+from ingest.ledger.sessions import write_sessions
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -37,13 +38,21 @@ _evidence_json = msgspec.json.Encoder().encode
 
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
-    """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
-    the commands, the worklist.
-    """
+    """Write who is who and what is allowed, what was said, what it caused, what to do."""
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
     for changed in batch.policy_changes:
         append_policy_change(connection, changed)
+    _write_said(connection, batch)
+    _write_caused(connection, batch)
+    for told in batch.to_tell:
+        _write_to_tell(connection, told, batch.now)
+    if batch.refused:
+        _write_refused(connection, batch.refused)
+    _write_tallies(connection, batch)
+
+
+def _write_said(connection: sa.Connection, batch: Commit) -> None:
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
@@ -55,6 +64,9 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
             " ON CONFLICT (subject) DO UPDATE SET state = excluded.state",
             batch.states,
         )
+
+
+def _write_caused(connection: sa.Connection, batch: Commit) -> None:
     for seen in batch.acknowledged:
         _write_acknowledged(connection, seen)
     for change in batch.changes:
@@ -62,11 +74,8 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
     for hazard in batch.hazards:
         write_hazard(connection, hazard, batch.now)
     write_commands(connection, batch.commands, batch.latches, batch.log)
-    for told in batch.to_tell:
-        _write_to_tell(connection, told, batch.now)
-    if batch.refused:
-        _write_refused(connection, batch.refused)
-    _write_tallies(connection, batch)
+    if batch.sessions:
+        write_sessions(connection, batch.sessions)
 
 
 def _write_change(connection: sa.Connection, change: Change, now: datetime) -> None:
