@@ -183,7 +183,7 @@ class EscalationLimits(Limits, frozen=True):
     """Alerts of any rule that somebody must act on, and nobody has acknowledged."""
 
     after: timedelta = 3 * MINUTE
-    """How long each tier has; what duty rooms in Yiwu give theirs."""
+    """How long each tier has; what duty rooms in Yiwu are said to give."""
     tiers: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
     """1: nobody else is told."""
 
