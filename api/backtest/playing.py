@@ -46,10 +46,10 @@ class Side:
         engine = self.engine
         while (due := engine.next_deadline()) is not None and due <= until:
             self.episodes.note(engine.advance(due), due)
+        engine.take_ended()  # nobody asks about sessions here
 
     def observe(self, report: Report, now: datetime) -> None:
         self.episodes.note(self.engine.observe(report, now), now)
-        self.engine.take_ended()  # nobody asks about sessions here
 
 
 class Playing:
