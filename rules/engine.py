@@ -28,6 +28,7 @@ from rules.cutting import Cut
 from rules.deadlines import Deadlines
 from rules.flapping import Firings
 from rules.groups import EVENTS, SIGNS, GroupState
+from rules.plausible import believed
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
@@ -129,6 +130,7 @@ class Engine:
             state = DeviceState(report.device, profile.site)
             self._devices[report.device] = state
         state.site, state.kind = profile.site, profile.kind
+        report = believed(report, state)
         state.take(report)
         if profile.kind is Kind.CHARGER:
             self._ended += follow(state, report, self._places.policy_of(report.device))
@@ -383,6 +385,8 @@ class Engine:
             self._within[state.id] = within
             for rule, at in state.signs.items():
                 self._book.group(within[0]).remember(rule, state.id, at)
+        if state.kind is Kind.SMOKE and state.heard_at is not None:
+            self._book.group(within[0]).hear_detector(state.heard_at)
         if state.waiting_since is not None:
             for group in within:
                 if self._book.group(group).enrol(state.id, state.kind):

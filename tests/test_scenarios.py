@@ -9,6 +9,7 @@ the next day.
     north overload.hold = "5 s"              or, with a dot, of the policy file
     day 2026-01-05                           a Monday; without it, that one
     08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
+                                             (`229 V`: its voltage)
     08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
     08:00:10  pile-1  1: 195 W  [every 300 s until 16:00]    the same again and again
     08:00:30  smoke-1  smoke                 also: no smoke, self-test, no self-test, fine
@@ -468,6 +469,8 @@ def reading(words: str) -> Reading:
         channel, words = int(match[1]), match[2]
     if words.endswith(" W"):
         return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
+    if words.endswith(" V"):
+        return Reading(channel=channel, voltage_v=float(words.removesuffix(" V")))
     if words.endswith(" C"):
         return Reading(channel=channel, device_temperature_c=float(words.removesuffix(" C")))
     if words.endswith(" %"):

@@ -16,6 +16,7 @@ from rules.catalog.cut_failed import CutFailed
 from rules.catalog.device_fault import DeviceFault
 from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
+from rules.catalog.impossible_value import ImpossibleValue
 from rules.catalog.latched_charging import LatchedCharging
 from rules.catalog.long_charge import LongCharge
 from rules.catalog.long_float import LongFloat
@@ -30,6 +31,7 @@ from rules.catalog.silence import Silence
 from rules.catalog.site_outage import SiteOutage
 from rules.catalog.site_overload import SiteOverload
 from rules.catalog.smoke import Smoke
+from rules.catalog.stuck_value import StuckValue
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
 from rules.catalog.warm import Warm
@@ -67,6 +69,8 @@ def rules_in_force() -> Catalogue:
             Tamper(),
             DeviceFault(),
             SensorBattery(),
+            ImpossibleValue(),
+            StuckValue(),
             ClockWrong(),
             UndeclaredDevice(),
         ),
