@@ -152,11 +152,11 @@ class PolicyKeeper:
         return How.SIGNAL
 
     def _put_in_force(self, batch: Commit, text: PolicyText, who: str, how: How) -> None:
-        self._registry.apply(text.policies)
-        self._engine.judge_all(batch.now)
         self.state.error, self.state.error_at = "", None
         change = self._noted(batch.now, text, who, how)
         if change is not None:
+            self._registry.apply(text.policies)
+            self._engine.judge_all(batch.now)
             batch.policy_changes.append(change)
 
     def _noted(
