@@ -21,7 +21,7 @@ Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=2)]
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-LONGEST = timedelta(days=31)
+LONGEST = timedelta(days=366)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +31,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, timedelta) and not timedelta(0) <= value <= LONGEST:
-                raise ValueError(f"{name} must be between 0 s and 31 d")
+                raise ValueError(f"{name} must be between 0 s and {LONGEST.days} d")
         self.check()
 
     def check(self) -> None:
@@ -315,6 +315,13 @@ class StuckValueLimits(Limits, frozen=True):
     """So many at least: a device that seldom speaks proves nothing sooner (ours, all)."""
 
 
+class SelfTestOverdueLimits(Limits, frozen=True):
+    after: timedelta = 35 * 24 * HOUR
+    """A month, and some days for people to be late in."""
+    of_all: bool = False
+    """Ask it of detectors too that never reported a test; most cannot."""
+
+
 class CarrierOutageLimits(Limits, frozen=True):
     """Of a carrier, so that only the default layer has a say."""
 
@@ -360,6 +367,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
     impossible_value: ImpossibleValueLimits = ImpossibleValueLimits()
     stuck_value: StuckValueLimits = StuckValueLimits()
+    self_test_overdue: SelfTestOverdueLimits = SelfTestOverdueLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
     flapping: FlappingLimits = FlappingLimits()

@@ -237,6 +237,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         if report.claimed_at is not None and report.standing is not Standing.RETAINED:
             self.claimed_at, self.claim_heard_at = report.claimed_at, report.received_at
         if report.standing is Standing.LATE:
+            self._note_tests(report)
             return
         online = next((r.online for r in report.readings if r.online is not None), None)
         if report.standing is Standing.RETAINED or online is False:
@@ -256,6 +257,13 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)
+
+    def _note_tests(self, report: Report) -> None:
+        """Keep of a late message that there was a test: we may have been away that day."""
+        for reading in report.readings:
+            if reading.self_test:
+                part = self.values(reading.channel)
+                part.self_test_at = max(part.self_test_at or report.at, report.at)
 
     @property
     def parts(self) -> Sequence[Values]:

@@ -20,6 +20,7 @@ from rules.catalog.monitoring_blind import MonitoringBlind
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
 from rules.catalog.relay_welded import RelayWelded
+from rules.catalog.self_test_overdue import SelfTestOverdue
 from rules.catalog.sensor_battery import SensorBattery
 from rules.catalog.silence import Silence
 from rules.catalog.site_outage import SiteOutage
@@ -57,6 +58,7 @@ def rules_in_force() -> Catalogue:
             Tamper(),
             DeviceFault(),
             SensorBattery(),
+            SelfTestOverdue(),
             ImpossibleValue(),
             StuckValue(),
             ClockWrong(),
