@@ -69,6 +69,8 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """When `power_w` arrived here: freshness and holds are measured on our own clock."""
     temperature_at: datetime | None = None
     """When `device_temperature_c` arrived here."""
+    voltage_at: datetime | None = None
+    """When `voltage_v` arrived here."""
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
     power_before_w: float | None = None
@@ -109,6 +111,7 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.current_a = reading.current_a
         if reading.voltage_v is not None:
             self.voltage_v = reading.voltage_v
+            self.voltage_at = now
         if reading.energy_kwh is not None:
             self.energy_kwh = reading.energy_kwh
         if reading.relay_on is not None:

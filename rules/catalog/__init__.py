@@ -29,6 +29,7 @@ from rules.catalog.smoke import Smoke
 from rules.catalog.stuck_value import StuckValue
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
+from rules.catalog.voltage import Voltage
 from rules.catalog.warm import Warm
 from rules.rule import DeviceRule, GroupRule, SocketRule
 
@@ -61,6 +62,7 @@ def rules_in_force() -> Catalogue:
             SelfTestOverdue(),
             ImpossibleValue(),
             StuckValue(),
+            Voltage(),
             ClockWrong(),
             UndeclaredDevice(),
         ),
