@@ -337,14 +337,8 @@ class VoltageLimits(Limits, frozen=True):
     keep_firing: timedelta = 5 * MINUTE
 
     def check(self) -> None:
-        self.check_order(
-            "low_act_v",
-            "low_warn_v",
-            "low_clear_v",
-            "high_clear_v",
-            "high_warn_v",
-            "high_act_v",
-        )
+        self.check_order("low_act_v", "low_warn_v", "low_clear_v", "high_clear_v")
+        self.check_order("high_clear_v", "high_warn_v", "high_act_v")
 
 
 class CarrierOutageLimits(Limits, frozen=True):
