@@ -19,6 +19,7 @@ from rules.alerts import (
     Change,
     Group,
     GroupKind,
+    State,
     Subject,
     Transition,
 )
@@ -36,6 +37,7 @@ from rules.self_health import SelfHealth
 from rules.session import EndedSession
 from rules.sessions import follow, lose
 from rules.silences import Silence
+from rules.stirring import STIRRED_BY
 from rules.subject import DeviceState, Values
 from rules.verdict import CLEAR, Breach, Verdict
 
@@ -321,6 +323,7 @@ class Engine:
         unsettled = self._book.unsettled
         while unsettled:
             for group in sorted(unsettled, key=_widest_first):
+                self._stir(group, now)
                 self._judge_group(group, now)
                 unsettled.discard(group)
         changes = self._book.take_changes()
@@ -339,6 +342,20 @@ class Engine:
                 at = alert.began_at if rule in EVENTS else now
                 state.signs[rule] = at
                 self._book.group(alert.within[0]).remember(rule, device, at)
+
+    def _stir(self, group: Group, now: datetime) -> None:
+        """Judge the devices whose alerts wait for what fires here now, or lived on it."""
+        if group.kind is not GroupKind.SITE:
+            return
+        state = self._book.group(group)
+        for rule, causes in STIRRED_BY.items():
+            if not state.how_many_open(rule):
+                continue
+            fires = any(state.fires(cause) for cause in causes)
+            for alert in state.open(rule):
+                device = self._devices.get(alert.key.device) if alert.key.device else None
+                if device is not None and fires is (alert.state is State.PENDING):
+                    self._judge(device, self._places.profile_of(device.id), now)
 
     def _judge_group(self, group: Group, now: datetime) -> None:
         rules = self._group_rules[group.kind]

@@ -184,7 +184,7 @@ class EscalationLimits(Limits, frozen=True):
     """Alerts of any rule that somebody must act on, and nobody has acknowledged."""
 
     after: timedelta = 3 * MINUTE
-    """How long each tier has; what duty rooms in Yiwu give theirs."""
+    """How long each tier has; what duty rooms in Yiwu are said to give."""
     tiers: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
     """1: nobody else is told."""
 
@@ -282,10 +282,6 @@ class PowerStepLimits(Limits, frozen=True):
 class AbruptEndLimits(Limits, frozen=True):
     window: timedelta = 30 * MINUTE
     """Ours: the brigade's test took 6 min from swelling to explosion; smoke is seen late."""
-    warm_c: Celsius = 50.0
-    """Ours: no socket is so warm by its load alone (20 C above a hot day) ..."""
-    rise_c: Celsius = 5.0
-    """... and none gets warmer when its load is gone."""
 
 
 class AfterSessionLimits(Limits, frozen=True):

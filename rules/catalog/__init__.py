@@ -6,7 +6,9 @@ in api/text/. A test holds the four together.
 
 from typing import NamedTuple
 
+from rules.catalog.abrupt_end import AbruptEnd
 from rules.catalog.after_hours import AfterHours
+from rules.catalog.after_session import AfterSession
 from rules.catalog.carrier_outage import CarrierOutage
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
@@ -16,9 +18,13 @@ from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
 from rules.catalog.impossible_value import ImpossibleValue
 from rules.catalog.latched_charging import LatchedCharging
+from rules.catalog.long_charge import LongCharge
+from rules.catalog.long_float import LongFloat
 from rules.catalog.monitoring_blind import MonitoringBlind
+from rules.catalog.no_taper import NoTaper
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
+from rules.catalog.power_step import PowerStep
 from rules.catalog.relay_welded import RelayWelded
 from rules.catalog.self_test_overdue import SelfTestOverdue
 from rules.catalog.sensor_battery import SensorBattery
@@ -49,6 +55,12 @@ def rules_in_force() -> Catalogue:
             LatchedCharging(),
             AfterHours(),
             ClosingSoon(),
+            LongCharge(),
+            NoTaper(),
+            LongFloat(),
+            PowerStep(),
+            AbruptEnd(),
+            AfterSession(),
         ),
         device_rules=(
             Smoke(),
