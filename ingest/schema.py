@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingest.codecs.native import BODIES
+from ingest.codecs.native import BRANCHES
 
 SCHEMA_DIR = Path(__file__).parent.parent / "docs" / "schema"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -15,11 +15,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schemas() -> dict[str, bytes]:
     """Return the content of each file by its name, the same bytes every time."""
-    return {f"{branch}.schema.json": _schema(branch) for branch in BODIES}
+    return {f"{branch}.schema.json": _schema(branch) for branch in BRANCHES}
 
 
 def _schema(branch: str) -> bytes:
-    body = BODIES[branch]
+    body = BRANCHES[branch]
     _, parts = msgspec.json.schema_components((body,), ref_template="#/$defs/{name}")
     own = parts.pop(body.__name__)
     schema = {"$schema": DIALECT, "$id": f"chargewatch/v1/{branch}", **own}

@@ -39,7 +39,7 @@ def sockets_concerned(alert: Alert, device: DeviceState, charging_w: float) -> I
 
 
 def _is_carried(alert: Alert, device: DeviceState) -> bool:
-    """Say whether a reading before the last one shows the same."""
+    """Say whether the last reading and one before it show the same."""
     limit = alert.evidence.limit
     match alert.key.rule:
         case "overload":

@@ -16,9 +16,9 @@ Every transition of a command is in a function below, and nowhere else:
 |           | confirmed and the power is gone                   |                           |
 | any open  | a later order takes its place                     | failed: superseded        |
 
-A command is repeated with the same id until the device confirms it: AP3000 loses orders, and
-SteVe #796 and evcc #10211 tell of stops that were believed and never happened. So nothing
-here is believed before the power is gone.
+A command is repeated with the same id until the device confirms it. An AP3000 ignores a stop
+whose order number is not exact, and SteVe #651 and evcc #22499 tell of stops that were sent
+and changed nothing. So nothing here is believed before the power is gone.
 """
 
 import hashlib

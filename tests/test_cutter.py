@@ -233,6 +233,31 @@ def test_the_rules_that_cut_are_rules() -> None:
     assert {"overload", "pile_overload", "heat"} <= CUTTING_RULES
 
 
+def test_a_stop_that_is_ignored_or_never_confirmed_is_found_out() -> None:
+    """SteVe #796, #651, evcc #10211 and #22499: the stop was sent, and charging went on."""
+    played = scenario(
+        "ignored",
+        filter(
+            None,
+            """
+08:00:00  pile-1  1: 400 W
+08:00:10  cut pile-1:1
+08:00:10  sent pile-1:1
+08:00:15  sent pile-1:1
+08:00:20  sent pile-1:1
+08:00:30  pile-1  1: 400 W
+08:01:00  nothing more
+""".splitlines(),
+        ),
+    )
+    player = Player(played)
+    player.play()
+    [(at, change)] = player.changes
+    assert change.alert.key.rule == "cut_failed"
+    assert change.alert.evidence.detail == "no_reply"
+    assert at.astimezone(played.zone).strftime("%H:%M:%S") == "08:00:25"
+
+
 # --- what holds always ------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 import json
 
-from ingest.codecs.native import BODIES
+from ingest.codecs.native import BRANCHES
 from ingest.schema import SCHEMA_DIR, schemas
 from rules.readings import QUANTITIES
 
@@ -11,7 +11,7 @@ def test_the_published_schemas_are_those_of_the_code() -> None:
 
 
 def test_there_is_a_schema_for_each_branch() -> None:
-    assert schemas().keys() == {f"{branch}.schema.json" for branch in BODIES}
+    assert schemas().keys() == {f"{branch}.schema.json" for branch in BRANCHES}
 
 
 def test_the_telemetry_schema_names_every_quantity() -> None:

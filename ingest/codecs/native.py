@@ -90,6 +90,9 @@ class Reply(msgspec.Struct, frozen=True):
 
 BODIES = {"telemetry": Telemetry, "event": Event, "status": Status}
 
+BRANCHES = {**BODIES, "command": Command, "reply": Reply}
+"""Every branch of a device's topics, and what is said there."""
+
 _telemetry = msgspec.json.Decoder(Telemetry)
 _event = msgspec.json.Decoder(Event)
 _status = msgspec.json.Decoder(Status)
@@ -121,7 +124,7 @@ class Native(msgspec.Struct, frozen=True):
                 return Rejected(Refusal.BAD_NAME, wrong)
         if levels[5] == "command":
             return Ignored("a command")
-        if levels[5] not in BODIES and levels[5] != "reply":
+        if levels[5] not in BRANCHES:
             return Rejected(Refusal.UNKNOWN_TOPIC, f"no such branch: {levels[5]!r}")
         return "/".join(levels[2:5])
 

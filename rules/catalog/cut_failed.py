@@ -14,7 +14,7 @@ class CutFailed(msgspec.Struct, frozen=True):
     name: str = "cut_failed"
     severity: Severity = Severity.EMERGENCY
     kinds: frozenset[Kind] = frozenset({Kind.CHARGER})
-    basis: str = "AP3000 confirms a stop only afterwards; SteVe #796, evcc #10211: not at all"
+    basis: str = "AP3000 ignores a stop that is not exact; SteVe #651, evcc #22499: charging on"
 
     def timing(self, policy: Policy) -> Timing:  # noqa: ARG002  (no site may slow it down)
         return AT_ONCE
