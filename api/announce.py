@@ -51,7 +51,9 @@ def heard_as(change: Change) -> Transition | None:
 
 def key_of(alert: Alert, heard: Transition) -> str:
     """Return what tells this notification from the others of its episode."""
-    return f"raised-{alert.severity}" if heard is Transition.RAISED else heard
+    if heard is Transition.RAISED:
+        return f"raised-{alert.severity}"
+    return f"escalated-{alert.tier}" if heard is Transition.ESCALATED else heard
 
 
 def urgency(alert: Alert, heard: Transition) -> int:

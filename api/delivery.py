@@ -8,7 +8,7 @@ it was told repeats it, with the same idempotency key.
 import asyncio
 import random
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
@@ -38,6 +38,8 @@ class DeliveryHealth(msgspec.Struct):
     given_up: int = 0
     failing: dict[str, str] = {}
     """Channels whose last try failed, and why."""
+    stuck_since: dict[str, datetime] = {}
+    """Channels that are tried again and again, and since when."""
 
 
 class Delivery:
@@ -113,6 +115,7 @@ class Delivery:
             return
         self.health.told += 1
         self.health.failing.pop(item.channel, None)
+        self.health.stuck_since.pop(item.channel, None)
         await self._note(
             lambda connection: outbox.mark_told(connection, item, receipt, self._now())
         )
@@ -121,8 +124,10 @@ class Delivery:
         self.health.tries_failed += 1
         self.health.failing[item.channel] = failure.reason
         if failure.permanent:
+            self.health.stuck_since.pop(item.channel, None)
             await self._give_up(item, failure.reason, Reason.REFUSED_FOR_GOOD)
             return
+        self.health.stuck_since.setdefault(item.channel, self._now())
         jitter = random.random()  # noqa: S311  (no secret)
         pause = max(
             outbox.retry_after(item.attempts, jitter), failure.retry_after or timedelta(0)

@@ -8,6 +8,7 @@ from api.watch import Part
 from ingest.history_writer import HistoryHealth
 from ingest.mqtt import Link
 from ingest.pipeline import PipelineHealth
+from rules.self_health import SelfHealth
 
 
 class Health:
@@ -27,6 +28,15 @@ class Health:
 
     def history_is(self, health: HistoryHealth) -> None:
         self._history = health
+
+    def facts(self, broker_dropped: int | None) -> SelfHealth:
+        """Return what the rules are to know; the pipeline adds what it knows of itself."""
+        history = self._history
+        return SelfHealth(
+            broker_dropped=broker_dropped,
+            history_failing_since=None if history is None or history.ok else history.since,
+            delivery_failing_since=min(self._delivery.stuck_since.values(), default=None),
+        )
 
     def parts(self) -> tuple[Part, ...]:
         """Return the parts in the order of the data path.

@@ -33,6 +33,7 @@ from api.sites_schedule import calendars_ending
 from api.text import Texts
 from api.tokens import add_token, read_tokens
 from api.watch import Change, Changes, Watch
+from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
@@ -95,7 +96,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         intake = Intake(codecs, registry, engine, seen, router(channels), desk=desk)
 
         broker = _address(settings.broker)
-        links = _links(settings.broker, broker, codecs, now, wake)
+        links = _links(settings.broker.client_id, broker, codecs, now, wake)
+        drops_id = f"{settings.broker.client_id}-drops"
+        drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
         compose = composer(registry, Texts.of(settings.language), settings.http.url)
         delivery = Delivery(ledger, channels, compose, now, speed)
         commands = Commands(
@@ -128,6 +131,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             now=now,
             speed=speed,
             committed=committed,
+            own_health=lambda: health.facts(drops.recent()),
         )
         policy = PolicyKeeper(first, registry, engine, pipeline.order, now)
         health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
@@ -142,6 +146,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             changes=changes,
             desk=desk,
             metrics=metrics.exposition,
+            order=pipeline.order,
             policy=policy,
         )
         keep = timedelta(days=settings.history.keep_days)
@@ -150,6 +155,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
+            tasks.create_task(drops.run(), name=drops_id),
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
@@ -184,9 +190,12 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
         for stored in restored.stored
         if stored.state is None or stored.state.id in registry.devices
     ]
+    for silence in restored.silences:
+        engine.silence(silence)
     engine.restore(
         (stored.state for stored in known if stored.state is not None),
         (alert for stored in known for alert in stored.alerts),
+        (firings for stored in known for firings in stored.firings),
         now=at,
         away=max(away, timedelta(0)),
     )
@@ -219,7 +228,7 @@ def _address(settings: BrokerSettings) -> BrokerAddress:
 
 
 def _links(
-    settings: BrokerSettings,
+    client_id: str,
     address: BrokerAddress,
     codecs: Sequence[Codec],
     now: Now,
@@ -233,8 +242,8 @@ def _links(
     urgent = [each for codec in codecs for each in codec.urgent_filters]
     rest = [each for codec in codecs for each in codec.filters if each not in urgent]
     return (
-        Link(f"{settings.client_id}-urgent", address, urgent, now, wake.set),
-        Link(settings.client_id, address, rest, now, wake.set),
+        Link(f"{client_id}-urgent", address, urgent, now, wake.set),
+        Link(client_id, address, rest, now, wake.set),
     )
 
 

@@ -5,7 +5,7 @@ here (both live on one event loop), the ledger is asked through its queries.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ import msgspec
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
+from ingest.intake import Order
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
 from ingest.registry import Registry
@@ -102,4 +103,6 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Where orders to devices are handed in."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
+    order: Callable[[Order], Awaitable[None]]
+    """Has the task that owns the engine do something to it; returns when that is kept."""
     policy: PolicyHere

@@ -29,9 +29,10 @@ from ingest.wire import (
     Reply,
     Said,
 )
-from rules.alerts import Change
+from rules.alerts import Change, Subject
 from rules.engine import Engine
-from rules.readings import ClockState, Report
+from rules.readings import ClockState, Report, Standing
+from rules.retrospect import Hazard, Retrospect
 
 ROUTES_MAX = 200_000
 """Topics remembered; when there are more, all are forgotten and found again."""
@@ -82,6 +83,7 @@ class Intake:
     ) -> None:
         self._codecs, self._registry, self._engine = codecs, registry, engine
         self._seen, self._announce = seen, announce
+        self._retrospect = Retrospect()
         self._routes: dict[str, Route | Rejected | Ignored] = {}
         self._switching = Switching(engine, registry, desk or Desk())
 
@@ -176,9 +178,17 @@ class Intake:
             shown = f"the device shows {report.claimed_at}; kept under its arrival time"
             self._quarantine(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)
         batch.reports.append(report)
+        if report.standing is Standing.LATE:
+            batch.hazards += self._looked_back(report)
         if reply is not None:
             self._switching.answered(report.device, reply, report.received_at)
         _changed(batch, self._engine.observe(report, batch.now), report.received_at)
+
+    def _looked_back(self, report: Report) -> list[Hazard]:
+        """Return what a late message would have meant, had it come in time."""
+        device, registry = report.device, self._registry
+        policy, profile = registry.policy_of(device), registry.profile_of(device)
+        return self._retrospect.judge(report, policy, profile)
 
     def _is_repeated(self, report: Report, message: Message) -> bool:
         """Say whether a message whose identity is known is the same one again.
@@ -223,12 +233,18 @@ class Intake:
         _changed(batch, self._switching.settle(tuple(engine.touched), batch), batch.now)
         batch.registered += self._registry.take_news()
         batch.states = [
-            (str(subject), _pack(Stored(engine.state_of(subject), engine.alerts_of(subject))))
-            for subject in engine.touched
+            (str(subject), _pack(self._stored(subject))) for subject in engine.touched
         ]
         engine.touched.clear()
+        batch.sessions = engine.take_ended()
         batch.journal = packed(batch.reports) if batch.reports else b""
         batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
+
+    def _stored(self, subject: Subject) -> Stored:
+        engine = self._engine
+        return Stored(
+            engine.state_of(subject), engine.alerts_of(subject), engine.firings_of(subject)
+        )
 
     def _find_route(self, topic: str) -> Route | Rejected | Ignored:
         if len(self._routes) >= ROUTES_MAX:

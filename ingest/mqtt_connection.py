@@ -25,6 +25,8 @@ GRANTED = (
     mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE,
     mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE,
 )
+BROKERS_OWN = "$SYS/"
+"""What the broker says of itself it may keep to itself: then it is not known."""
 PUBLISH = 3
 """The packet type in the high half of a fixed header (MQTT 5, 2.1.2)."""
 
@@ -100,7 +102,7 @@ class Connection(asyncio.Protocol):
         refused = [
             each
             for each, code in zip(filters, suback.reason_codes, strict=True)
-            if code not in GRANTED
+            if code not in GRANTED and not each.startswith(BROKERS_OWN)
         ]
         if refused:
             raise BrokerUnusable(f"the broker refuses our subscription to {refused}")

@@ -10,10 +10,11 @@ receive maximum, and the batch is tried again until it is kept.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from ingest.clock import Now
 from ingest.intake import Intake, Order
@@ -21,12 +22,15 @@ from ingest.ledger.commit import Commit
 from ingest.ledger.store import Ledger, LedgerUnavailable
 from ingest.mqtt import Link, Received
 from rules.engine import Engine
+from rules.self_health import SelfHealth
 
 BATCH_MAX = 1_000
 """Messages judged at a time, about 30 ms: what an alarm waits for at most."""
 LEDGER_RETRY_S = 1.0
 FINISH_S = 3.0
 """How long a commit may take at the end; the broker still has what it does not see."""
+LAG_STEP = timedelta(seconds=1)
+"""How finely a lag is told: what is below is no news, with each batch."""
 HEARTBEAT_S = 10.0
 """How exactly a restart knows since when nobody listened."""
 
@@ -58,12 +62,18 @@ class Pipeline:
         now: Now,
         speed: float,
         committed: Callable[[Commit], None],
+        own_health: Callable[[], SelfHealth] = SelfHealth,
     ) -> None:
-        """`links` in order of urgency; `speed` is how fast `now` runs, 1 for real time."""
+        """`links` in order of urgency; `speed` is how fast `now` runs, 1 for real time.
+
+        `own_health` tells how the rest of the service is doing.
+        """
         self.health = PipelineHealth()
         self._links, self._wake = tuple(links), wake
         self._intake, self._engine, self._ledger = intake, engine, ledger
         self._now, self._speed, self._committed = now, speed, committed
+        self._own_health = own_health
+        self._ledger_away = timedelta(0)
         self._storing: asyncio.Task[None] | None = None
         self._hearing = False
         self._orders: list[tuple[Order, asyncio.Future[None]]] = []
@@ -84,6 +94,7 @@ class Pipeline:
             while True:
                 taken = await self._next_batch()
                 self._notice_hearing()
+                self._notice_health(taken)
                 orders, self._orders = self._orders, []
                 batch = self._intake.digest(
                     [each.message for each in taken],
@@ -142,6 +153,19 @@ class Pipeline:
         else:
             self._engine.blind(self._now())
 
+    def _notice_health(self, taken: Sequence[Received]) -> None:
+        """Tell the engine how we are; a wait is counted in real time, at any speed."""
+        now, lag = self._now(), timedelta(0)
+        if taken:
+            lag = (now - min(each.message.received_at for each in taken)) / self._speed
+        health = replace(
+            self._own_health(),
+            lag=timedelta(seconds=max(0, lag // LAG_STEP)),
+            ledger_away=self._ledger_away / self._speed,
+        )
+        self._ledger_away = timedelta(0)
+        self._engine.note_health(health, now)
+
     async def _keep(
         self,
         batch: Commit,
@@ -165,6 +189,8 @@ class Pipeline:
             except LedgerUnavailable as error:
                 self._unwell(str(error))
                 await asyncio.sleep(LEDGER_RETRY_S)
+        if not self.health.ledger_ok and self.health.since is not None:
+            self._ledger_away = self._now() - self.health.since
         self.health.ledger_ok, self.health.ledger_reason = True, ""
         self.health.batches += 1
         self.health.committing = 0

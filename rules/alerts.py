@@ -14,10 +14,12 @@ A breach, a value between the thresholds, and silence all interrupt the clear ti
 
 A rule may have levels. An alert fires at the level that was held; a higher one that is
 held raises it; a lower one never lowers it, for "better" is no news while it is not well.
+What is not known interrupts no hold, of the first level or of a higher one; all else does.
 
 Whether people are told is a fact beside the state: `told` is the highest level they have
 heard of, `withheld` why they have not. They hear of the end only if they heard of the
-alarm. Being acknowledged is kept with the alert in the ledger.
+alarm. That it flaps (rules/flapping.py), that somebody has acknowledged it and how far it has
+escalated if nobody has (rules/escalation.py) are such facts too, and no states.
 """
 
 from datetime import datetime
@@ -28,7 +30,7 @@ import msgspec
 from msgspec.structs import replace
 
 from rules.readings import DeviceId
-from rules.verdict import Breach, Clear, Evidence, Severity, Timing, Unknown, Verdict
+from rules.verdict import Between, Breach, Clear, Evidence, Severity, Timing, Unknown, Verdict
 
 
 class State(StrEnum):
@@ -45,6 +47,8 @@ class Transition(StrEnum):
     """It fires already, and has become worse."""
     RELEASED = "released"
     """It fires already, and what kept it from people is over."""
+    ESCALATED = "escalated"
+    """It fires already, and nobody has acknowledged it."""
     RESOLVED = "resolved"
 
 
@@ -110,6 +114,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """... and since when."""
     told: Severity | None = None
     withheld: str = ""
+    flaps: bool = False
+    """It has fired so often of late that it ends only after a longer quiet."""
+    tier: int = 1
+    """Who is to be told: 1 are those who are told first."""
+    unanswered_since: datetime | None = None
+    """Since when this tier is to acknowledge it; None: nobody has to, or somebody has."""
+    acknowledged_at: datetime | None = None
+    raised_at: datetime | None = None
+    """When it last became worse while it fired."""
 
     @property
     def site(self) -> str:
@@ -188,10 +201,10 @@ def next_alert(alert: Alert, verdict: Verdict, timing: Timing, now: datetime) ->
             if raised.severity is not alert.severity:
                 return replace(raised, clear_since=None, evidence=evidence)
             return replace(raised, clear_since=None, evidence=worse(alert.evidence, evidence))
-        case Alert(state=State.FIRING, clear_since=datetime()), _:
-            return replace(alert, clear_since=None)
+        case Alert(state=State.FIRING), Between():
+            return _not_clear(_not_raised(alert))
         case _:
-            return alert
+            return _not_clear(alert)
 
 
 def at_level(alert: Alert, breach: Breach, timing: Timing, now: datetime) -> Alert:
@@ -224,6 +237,10 @@ def _not_raised(alert: Alert) -> Alert:
     return replace(alert, raise_to=None, raise_since=None)
 
 
+def _not_clear(alert: Alert) -> Alert:
+    return alert if alert.clear_since is None else replace(alert, clear_since=None)
+
+
 def worse(known: Evidence, new: Evidence) -> Evidence:
     """Return the evidence with the higher measurement: people want to know the peak."""
     if known.measured is None or new.measured is None or new.measured > known.measured:
@@ -250,6 +267,8 @@ def heard_of(
         if known or alert.withheld == withhold:
             return alert, news
         return replace(alert, withheld=withhold), news
+    if alert.told is None and alert.clear_since is not None:
+        return alert, None  # it is about to end: no news, unless it comes back
     told = alert.severity
     if begins:
         news = Transition.FIRING

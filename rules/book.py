@@ -21,8 +21,12 @@ from rules.alerts import (
     next_alert,
     opened,
 )
+from rules.escalation import acknowledged, answered, due_at, escalated
+from rules.flapping import Firings, counted, damped, flaps
 from rules.groups import GroupState
 from rules.inhibition import INHIBITED_BY, INHIBITS
+from rules.policy import FlappingLimits, Policy
+from rules.silences import Silences
 from rules.verdict import Breach, Severity, Timing, Verdict
 
 MICROSECOND = timedelta(microseconds=1)
@@ -39,7 +43,9 @@ class AlertBook:
         """Subjects whose open alerts changed."""
         self.unsettled: set[Group] = set()
         """Groups whose facts changed since their rules were last asked."""
+        self.silences = Silences()
         self._open: dict[Subject, dict[AlertKey, Alert]] = {}
+        self._firings: dict[Subject, dict[AlertKey, tuple[datetime, ...]]] = {}
         self._last_now: datetime | None = None
         self._begun_now = 0
 
@@ -65,10 +71,25 @@ class AlertBook:
         changes, self.changes = self.changes, []
         return changes
 
-    def restore(self, alerts: Iterable[Alert]) -> None:
-        """Take up open alerts that were stored."""
+    def firings_of(self, subject: Subject) -> tuple[Firings, ...]:
+        """Return how often the alerts of a device or a group fired of late."""
+        return tuple(Firings(key, at) for key, at in self._firings.get(subject, {}).items())
+
+    def restore(self, alerts: Iterable[Alert], firings: Iterable[Firings]) -> None:
+        """Take up open alerts that were stored, and how often which fired."""
         for alert in alerts:
             self._keep(alert)
+        for each in firings:
+            self._firings.setdefault(each.key.subject, {})[each.key] = each.at
+
+    def acknowledge(self, episode: str, at: datetime) -> None:
+        """Note that somebody has seen to an alert; no news if it is not open any more."""
+        for alert in self:
+            if alert.episode == episode:
+                seen = acknowledged(alert, at)
+                if seen is not alert:
+                    self._keep(seen)
+                return
 
     def move(  # noqa: PLR0913  (one judgement, written down)
         self,
@@ -78,6 +99,7 @@ class AlertBook:
         *,
         severity: Severity,
         timing: Timing,
+        policy: Policy,
         now: datetime,
     ) -> datetime | None:
         """Move one alert on; return when it wants to be asked again by itself."""
@@ -90,18 +112,26 @@ class AlertBook:
             level = verdict.severity or severity
             known = opened(key, level, within, verdict.evidence, self._beginning(now))
             known = replace(known, since=now)
+        timing = damped(known, timing, policy.flapping)
         after = next_alert(known, verdict, timing, now)
         if after is None:
             self._forget(key, known.within)
             return None
-        after, news = heard_of(after, before, self._withholding(after))
+        if known.state is State.PENDING and after.state is State.FIRING:
+            after = self._counted(after, policy.flapping, now)
+        withhold = self._withholding(after, now)
+        after, news = heard_of(after, before, withhold)
+        after = answered(after, before, news, now)
+        if (higher := escalated(after, withhold, policy.escalation, now)) is not None:
+            after, news = higher, Transition.ESCALATED
         if after is not before:
             self._keep(after)
             if news is not None:
                 self.changes.append(Change(after, news))
             if after.state is State.RESOLVED:
-                self._release(after)
-        return after.due(verdict, timing)
+                self._release(after, now)
+        due, next_tier = after.due(verdict, timing), due_at(after, withhold, policy.escalation)
+        return min(due, next_tier) if due and next_tier else due or next_tier
 
     def end(self, alert: Alert, now: datetime) -> None:
         """End an alert that no rule asks about any more."""
@@ -109,9 +139,15 @@ class AlertBook:
         self._keep(over)
         if alert.state is State.FIRING:
             self.changes.append(Change(over, Transition.RESOLVED))
-            self._release(over)
+            self._release(over, now)
 
-    def _withholding(self, alert: Alert) -> str:
+    def _counted(self, alert: Alert, limits: FlappingLimits, now: datetime) -> Alert:
+        """Count that an alert fires; return it as one that flaps if that was too often."""
+        known = self._firings.setdefault(alert.key.subject, {})
+        known[alert.key] = counted(known.get(alert.key, ()), limits, now)
+        return replace(alert, flaps=True) if flaps(known[alert.key], limits) else alert
+
+    def _withholding(self, alert: Alert, now: datetime) -> str:
         """Return why people are not to be told of an alert now; empty if they are."""
         if alert.severity is Severity.EMERGENCY:
             return ""
@@ -119,16 +155,18 @@ class AlertBook:
             for group in alert.within:
                 if self.group(group).fires(speaker):
                     return f"inhibited:{speaker}"
-        return ""
+        silence = self.silences.over(alert, now)
+        return f"silenced:{silence}" if silence else ""
 
-    def _release(self, speaker: Alert) -> None:
+    def _release(self, speaker: Alert, now: datetime) -> None:
         """Tell what an alert that has ended held back, unless something else does."""
         for rule in INHIBITS.get(speaker.key.rule, ()):
             for group in speaker.within:
                 for held in self.group(group).open(rule):
                     if not held.withheld or held.state is not State.FIRING:
                         continue
-                    after, news = heard_of(held, held, self._withholding(held))
+                    after, news = heard_of(held, held, self._withholding(held, now))
+                    after = answered(after, held, news, now)
                     if after is not held:
                         self._keep(after)
                         if news is not None:

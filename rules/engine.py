@@ -12,15 +12,29 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from rules.alerts import EVERYTHING, Alert, AlertKey, Change, Group, GroupKind, Subject
+from rules.alerts import (
+    EVERYTHING,
+    Alert,
+    AlertKey,
+    Change,
+    Group,
+    GroupKind,
+    Subject,
+    Transition,
+)
 from rules.book import AlertBook
 from rules.cutting import Cut
 from rules.deadlines import Deadlines
-from rules.groups import GroupState
+from rules.flapping import Firings
+from rules.groups import EVENTS, SIGNS, GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
 from rules.schedule import Calendar
+from rules.self_health import SelfHealth
+from rules.session import EndedSession
+from rules.sessions import follow, lose
+from rules.silences import Silence
 from rules.subject import DeviceState, Values
 from rules.verdict import CLEAR, Breach, Verdict
 
@@ -71,6 +85,8 @@ class Engine:
         self._calendar = Calendar()
         self._within: dict[DeviceId, tuple[Group, ...]] = {}
         self._blind_since: datetime | None = None
+        self._ended: list[EndedSession] = []
+        self._health: SelfHealth | None = None
         self.touched: set[Subject] = self._book.touched
         """Devices and groups whose state changed; the caller empties it when it has stored
         them."""
@@ -94,6 +110,10 @@ class Engine:
         """Return the open alerts of a device or a group, pending ones included."""
         return self._book.of(subject)
 
+    def firings_of(self, subject: Subject) -> tuple[Firings, ...]:
+        """Return how often the alerts of a device or a group fired of late."""
+        return self._book.firings_of(subject)
+
     def open_alerts(self) -> Iterator[Alert]:
         return iter(self._book)
 
@@ -108,22 +128,41 @@ class Engine:
             self._devices[report.device] = state
         state.site, state.kind = profile.site, profile.kind
         state.take(report)
+        if profile.kind is Kind.CHARGER:
+            self._ended += follow(state, report, self._places.policy_of(report.device))
         self.touched.add(report.device)
         self._judge(state, profile, now)
         return self._settled(now)
 
     def advance(self, now: datetime) -> list[Change]:
         """Let time pass to `now`; call it at `next_deadline` or later."""
+        for alert in self._book.silences.turn(self._book, now):
+            self._deadlines.wake(alert.key.subject, now)
         while (subject := self._deadlines.pop_due(now)) is not None:
             if isinstance(subject, Group):
                 self._book.unsettled.add(subject)
             elif (state := self._devices.get(subject)) is not None:
+                if self._blind_since is None:
+                    self._lose_sessions(state, now)
                 self._judge(state, self._places.profile_of(subject), now)
         return self._settled(now)
 
+    def take_ended(self) -> list[EndedSession]:
+        """Return the sessions that ended since this was last asked; one may come again."""
+        ended, self._ended = self._ended, []
+        return ended
+
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which an alert may change without a new message."""
-        return self._deadlines.next()
+        return _earlier(self._deadlines.next(), self._book.silences.next_boundary())
+
+    def silence(self, silence: Silence) -> None:
+        """Be told of a silence, or that a known one ends at another time."""
+        self._book.silences.put(silence)
+
+    def acknowledge(self, episode: str, at: datetime) -> None:
+        """Be told that somebody sees to an alert: it escalates no further."""
+        self._book.acknowledge(episode, at)
 
     def expect(self, device: DeviceId, now: datetime) -> None:
         """Wait for a device that ought to be there; it is silent if it is never heard."""
@@ -150,7 +189,9 @@ class Engine:
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
-        self._blind_since = self._blind_since or now
+        if self._blind_since is None:
+            self._blind_since = now
+            self._deadlines.wake(EVERYTHING, now)
 
     def sighted(self, now: datetime) -> None:
         """Be told that messages come again; every device gets the blind time as a grace."""
@@ -159,6 +200,12 @@ class Engine:
         self._excuse(now - self._blind_since, now)
         self._blind_since = None
         self.judge_all(now)
+
+    def note_health(self, health: SelfHealth, now: datetime) -> None:
+        """Be told how the service itself is doing; it counts at the next `advance`."""
+        if health != self._health:
+            self._health = health
+            self._deadlines.wake(EVERYTHING, now)
 
     def judge_all(self, now: datetime) -> None:
         """Judge everything at the next `advance`: the policy has changed, or hearing has."""
@@ -171,6 +218,7 @@ class Engine:
         self,
         devices: Iterable[DeviceState],
         alerts: Iterable[Alert],
+        firings: Iterable[Firings] = (),
         *,
         now: datetime,
         away: timedelta,
@@ -179,13 +227,19 @@ class Engine:
         self._devices = {state.id: state for state in devices}
         for state in self._devices.values():
             self._enrol(state, self._places.profile_of(state.id))
-        self._book.restore(alerts)
+        self._book.restore(alerts, firings)
         self.touched.clear()
         if away > timedelta(0):
             self._excuse(away, now)
         self.judge_all(now)
 
     # --- inside --------------------------------------------------------------------
+
+    def _lose_sessions(self, state: DeviceState, now: datetime) -> None:
+        lost = tuple(lose(state, now, self._places.policy_of(state.id)))
+        if lost:
+            self._ended += lost
+            self.touched.add(state.id)
 
     def _excuse(self, gap: timedelta, now: datetime) -> None:
         for state in self._devices.values():
@@ -199,8 +253,10 @@ class Engine:
         policy = self._places.policy_of(state.id)
         fresh_for = profile.silent_after or policy.silent_after(profile.kind)
         hearing = self._blind_since is None
-        moment = Moment(now, policy, profile, fresh_for, self._calendar, hearing)
         within = self._enrol(state, profile)
+        site = self._book.group(within[0])
+        span = self._calendar.span(profile.site, policy.schedule, now)
+        moment = Moment(now, policy, profile, fresh_for, span, site, hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
         for rule in self._socket_rules[state.kind]:
@@ -239,7 +295,13 @@ class Engine:
     ) -> datetime | None:
         """Move one alert on; return when it, or its rule, wants to be asked again."""
         due = self._book.move(
-            key, within, verdict, severity=rule.severity, timing=rule.timing(policy), now=now
+            key,
+            within,
+            verdict,
+            severity=rule.severity,
+            timing=rule.timing(policy),
+            policy=policy,
+            now=now,
         )
         wake = _earlier(verdict.recheck_at, due)
         if wake is not None and wake <= now:  # else the caller would wake for ever
@@ -249,22 +311,39 @@ class Engine:
     def _settled(self, now: datetime) -> list[Change]:
         """Ask the rules of the groups whose facts changed; return all that is news.
 
-        From the narrowest group to the widest, each once: no rule looks at the alerts of a
-        group as wide as its own.
+        From the widest group to the narrowest: no rule looks at the alerts of a group, and
+        what speaks for all the sites of a carrier must be there before them.
         """
+        if self._book.changes:
+            self._remember_signs(now)
         unsettled = self._book.unsettled
         while unsettled:
-            group = min(unsettled, key=lambda each: WIDENING[each.kind])
-            self._judge_group(group, now)
-            unsettled.discard(group)
-        return self._book.take_changes()
+            for group in sorted(unsettled, key=_widest_first):
+                self._judge_group(group, now)
+                unsettled.discard(group)
+        changes = self._book.take_changes()
+        for change in changes:
+            if change.transition is Transition.RELEASED:  # from now on it may escalate
+                self._deadlines.wake(change.alert.key.subject, now)
+        return changes
+
+    def _remember_signs(self, now: datetime) -> None:
+        """Keep with the device, and so over a restart, that it showed a sign of fire."""
+        for alert, transition in self._book.changes:
+            rule, device = alert.key.rule, alert.key.device
+            if transition is not Transition.RESOLVED or device is None or rule not in SIGNS:
+                continue
+            if (state := self._devices.get(device)) is not None:
+                at = alert.began_at if rule in EVENTS else now
+                state.signs[rule] = at
+                self._book.group(alert.within[0]).remember(rule, device, at)
 
     def _judge_group(self, group: Group, now: datetime) -> None:
         rules = self._group_rules[group.kind]
         if not rules:
             return
         state, policy = self._book.group(group), self._places.group_policy_of(group)
-        moment = GroupMoment(now, policy, self._blind_since is None)
+        moment = GroupMoment(now, policy, self._blind_since is None, self._health)
         within, wake = self._within_group(group), None
         for rule in rules:
             key = AlertKey(rule.name, None, None, group)
@@ -285,6 +364,8 @@ class Engine:
             for group in known or ():
                 self._book.group(group).dismiss(state.id)
             self._within[state.id] = within
+            for rule, at in state.signs.items():
+                self._book.group(within[0]).remember(rule, state.id, at)
         if state.waiting_since is not None:
             for group in within:
                 if self._book.group(group).enrol(state.id, state.kind):
@@ -325,6 +406,10 @@ class Engine:
 def _by_kind(rules: Iterable[R]) -> dict[Kind, tuple[R, ...]]:
     rules = tuple(rules)
     return {kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in Kind}
+
+
+def _widest_first(group: Group) -> tuple[int, str]:
+    return -WIDENING[group.kind], group.name
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

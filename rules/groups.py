@@ -5,9 +5,24 @@ and never counted anew: a site of a hundred thousand devices costs no more than 
 """
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
 
+from rules.absence import Absence
 from rules.alerts import Alert, AlertKey, Group, State
 from rules.readings import DeviceId, Kind
+
+EVENTS = frozenset({"abrupt_end"})
+"""Rules whose alert is about one moment, however long it stays open."""
+
+SIGNS = EVENTS | {"smoke", "heat", "warm"}
+"""Rules whose alerts are remembered after their end: signs of one fire come one by one."""
+
+SILENCE = "silence"
+"""The rule whose alerts say which chargers are missed."""
+
+NOTHING: Mapping[DeviceId, datetime] = MappingProxyType({})
 
 
 class GroupState:
@@ -19,10 +34,13 @@ class GroupState:
         """The devices that are waited for."""
         self.kinds: Counter[Kind] = Counter()
         """How many members there are of each kind."""
+        self.absence = Absence()
+        """Which of the chargers have an alert of `silence`, pending ones included."""
         self.power_w = 0.0
         """What all members draw, as far as it is known."""
         self._powers_w: dict[DeviceId, float] = {}
         self._open: dict[str, dict[AlertKey, Alert]] = {}
+        self._past: dict[str, dict[DeviceId, datetime]] = {}
 
     def enrol(self, device: DeviceId, kind: Kind) -> bool:
         """Take a member in, or note its new kind; return whether anything changed."""
@@ -30,17 +48,38 @@ class GroupState:
         if before is kind:
             return False
         if before is not None:
-            self.kinds[before] -= 1
+            self._count_out(device, before)
         self.members[device] = kind
         self.kinds[kind] += 1
+        if kind is Kind.CHARGER:
+            self.absence.expect(device)
         return True
 
     def dismiss(self, device: DeviceId) -> None:
         """Forget a member that belongs elsewhere now."""
         kind = self.members.pop(device, None)
         if kind is not None:
-            self.kinds[kind] -= 1
+            self._count_out(device, kind)
         self.draws(device, 0.0)
+        for devices in self._past.values():
+            devices.pop(device, None)
+
+    def _miss(self, device: DeviceId, since: datetime) -> None:
+        if self.members.get(device) is Kind.CHARGER:
+            self.absence.miss(device, since)
+
+    def _count_out(self, device: DeviceId, kind: Kind) -> None:
+        self.kinds[kind] -= 1
+        if kind is Kind.CHARGER:
+            self.absence.dismiss(device)
+
+    def remember(self, rule: str, device: DeviceId, at: datetime) -> None:
+        """Note when a member's alert about a sign of fire was last over."""
+        self._past.setdefault(rule, {})[device] = at
+
+    def past(self, rule: str) -> Mapping[DeviceId, datetime]:
+        """Return by device when its last alert of one of the `SIGNS` was over."""
+        return self._past.get(rule, NOTHING)
 
     def draws(self, device: DeviceId, power_w: float) -> bool:
         """Note what a member draws; return whether the sum changed."""
@@ -60,12 +99,17 @@ class GroupState:
             self.forget(alert.key)
         else:
             self._open.setdefault(alert.key.rule, {})[alert.key] = alert
+            device = alert.key.device
+            if device and alert.key.rule == SILENCE:
+                self._miss(device, alert.evidence.since or alert.began_at)
 
     def forget(self, key: AlertKey) -> None:
         alerts = self._open.get(key.rule, {})
         alerts.pop(key, None)
         if not alerts:
             self._open.pop(key.rule, None)
+        if key.rule == SILENCE and key.device is not None:
+            self.absence.found(key.device)
 
     def open(self, rule: str) -> list[Alert]:
         """Return the open alerts of a rule in this group, pending ones included."""

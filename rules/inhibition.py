@@ -1,19 +1,28 @@
 """Which alarm speaks for which: what people are not told because they know of worse.
 
 An alert that is held back exists, is written down, and is told as soon as nothing worse
-holds it back. Smoke is never held back, and neither is an emergency.
+holds it back. Smoke is never held back, and neither is an emergency; nor is, by a fire, what
+those who fight it must know: a site without power, a relay that does not switch off.
 """
 
 INHIBITED_BY: dict[str, tuple[str, ...]] = {
-    "silence": ("site_outage", "carrier_outage", "monitoring_blind"),
-    "site_outage": ("carrier_outage", "monitoring_blind"),
+    "silence": ("monitoring_blind", "carrier_outage", "site_outage", "fire"),
+    "site_outage": ("monitoring_blind", "carrier_outage"),
     "carrier_outage": ("monitoring_blind",),
     "overload": ("fire",),
     "pile_overload": ("fire",),
     "site_overload": ("fire",),
     "heat": ("fire",),
+    "warm": ("fire",),
+    "after_hours": ("fire",),
+    "closing_soon": ("fire",),
+    "tamper": ("fire",),
+    "device_fault": ("fire",),
+    "sensor_battery": ("fire",),
 }
-"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all."""
+"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all.
+
+The widest first, for the narrower ones may be held back by it themselves."""
 
 INHIBITS: dict[str, tuple[str, ...]] = {
     speaker: tuple(rule for rule, speakers in INHIBITED_BY.items() if speaker in speakers)

@@ -16,6 +16,7 @@ from rules.schedule import Schedule
 
 Watts = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
+Kelvins = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=2)]
 
@@ -98,6 +99,12 @@ class ClosingSoonLimits(Limits, frozen=True):
     """How long before closing time it is said that bikes still charge; 0: it is not."""
 
 
+class FireLimits(Limits, frozen=True):
+    window: timedelta = 10 * MINUTE
+    """How far apart two signs of one fire may be. In the brigade's test it was over after
+    six minutes; ours is longer, for a second detector that is further away."""
+
+
 class HeatLimits(Limits, frozen=True):
     warn_c: Celsius = 65.0
     act_c: Celsius = 80.0
@@ -108,6 +115,20 @@ class HeatLimits(Limits, frozen=True):
 
     def check(self) -> None:
         self.check_order("clear_c", "warn_c", "act_c")
+
+
+class WarmLimits(Limits, frozen=True):
+    floor_c: Celsius = 45.0
+    """Below it nothing is said: summer in a metal box, and no contact that glows."""
+    over_neighbours_k: Kelvins = 15.0
+    clear_k: Kelvins = 10.0
+    rise_k: Kelvins = 10.0
+    """In some ten minutes, and more than the neighbours (ours, like the rest)."""
+    hold: timedelta = 60 * SECOND
+    keep_firing: timedelta = 10 * MINUTE
+
+    def check(self) -> None:
+        self.check_order("clear_k", "over_neighbours_k")
 
 
 class RelayWeldedLimits(Limits, frozen=True):
@@ -148,6 +169,29 @@ class SiteOutageLimits(Limits, frozen=True):
     """ThingsBoard's users and ours: half a station does not die of old age at once."""
 
 
+class FlappingLimits(Limits, frozen=True):
+    """Alerts of any rule that come and go; the figures are ours."""
+
+    times: Annotated[int, msgspec.Meta(ge=2, le=20)] = 3
+    """As often as that an alert fires in `within`; then it flaps ..."""
+    within: timedelta = HOUR
+    quiet: timedelta = 15 * MINUTE
+    """... and ends only when it has been clear for so long."""
+
+
+class EscalationLimits(Limits, frozen=True):
+    """Alerts of any rule that somebody must act on, and nobody has acknowledged."""
+
+    after: timedelta = 3 * MINUTE
+    """How long each tier has; what duty rooms in Yiwu give theirs."""
+    tiers: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
+    """1: nobody else is told."""
+
+    def check(self) -> None:
+        if self.after < 10 * SECOND:
+            raise ValueError("after must be at least 10 s")
+
+
 class CutLimits(Limits, frozen=True):
     """Switching off for safety: whether it happens by itself, and how long each step has."""
 
@@ -172,6 +216,116 @@ class CutLimits(Limits, frozen=True):
         self.check_order("retry_after", "expires_after")
 
 
+class SessionsLimits(Limits, frozen=True):
+    """How sessions are told from the power of a socket."""
+
+    unplugged_w: Watts = 3.0
+    """X10P: an average below 2.5 to 3.5 W is a pulled plug; 100 W next door show as 1 W."""
+    unplugged_for: timedelta = 10 * SECOND
+    """AP3000: so long below its limit is unplugged; a plug that bounces is back sooner."""
+    dropped_for: timedelta = 5 * MINUTE
+    """AP3000: so long if what remains may be interference (here: up to `charging.min_w`)."""
+    trickle_for: timedelta = HOUR
+    """AP3000: after an hour of float a charge is over, plug or no plug."""
+    settles: timedelta = 30 * SECOND
+    """AP3000 averages over 30 s; an inrush, and a spike, is shorter."""
+    taper_share: Share = 0.8
+    """Ours: of the plateau; what is below tapers."""
+    float_share: Share = 0.2
+    """AP3000: float is 20 % of the charging power ..."""
+    float_w: Watts = 20.0
+    """... and X10P: below 20 W in any case."""
+    abrupt_share: Share = 0.3
+    """Ours: a fall from above this share of the plateau was no taper."""
+    gap_max: timedelta = 10 * MINUTE
+    """Two of an AP3000's five-minute reports: what happened in a longer gap is unknown."""
+    lost_after: timedelta = HOUR
+    """Ours: a socket not heard for so long may carry another bike by now."""
+
+    def check(self) -> None:
+        self.check_order("float_share", "taper_share")
+        self.check_order("abrupt_share", "taper_share")
+
+
+class LongChargeLimits(Limits, frozen=True):
+    warn_after: timedelta = 8 * HOUR
+    """Recommended as the longest by the Beijing industry's guide of 2021."""
+    act_after: timedelta = 10 * HOUR
+    """Shenzhen's notice of 2015, and the AP3000's own maximum."""
+    hard_after: timedelta = 12 * HOUR
+    """China Tower's time-out of 720 min, and the longest order of an X10P."""
+
+    def check(self) -> None:
+        self.check_order("warn_after", "act_after", "hard_after")
+
+
+class NoTaperLimits(Limits, frozen=True):
+    after: timedelta = 7 * HOUR
+    """Ours, from Ah / A: constant current lasts 3 to 6.5 h, and then power falls."""
+    energy_max_kwh: Annotated[float, msgspec.Meta(gt=0, le=100)] = 3.0
+    """Ours: 72 V 20 Ah from empty takes 2.1 kWh at the socket; the largest packs, 3."""
+
+
+class LongFloatLimits(Limits, frozen=True):
+    after: timedelta = HOUR
+    """X10P and AP3000 end a charge after 45 to 60 min of float."""
+
+
+class PowerStepLimits(Limits, frozen=True):
+    rise_w: Watts = 80.0
+    """AP3000's dynamic overload: 800 tenths of a watt above what was drawn before ..."""
+    armed_after: timedelta = 30 * MINUTE
+    """... from 1800 s on; before it, chargers start up in stages."""
+
+
+class AbruptEndLimits(Limits, frozen=True):
+    window: timedelta = 30 * MINUTE
+    """Ours: the brigade's test took 6 min from swelling to explosion; smoke is seen late."""
+    warm_c: Celsius = 50.0
+    """Ours: no socket is so warm by its load alone (20 C above a hot day) ..."""
+    rise_c: Celsius = 5.0
+    """... and none gets warmer when its load is gone."""
+
+
+class AfterSessionLimits(Limits, frozen=True):
+    watch: timedelta = 3 * HOUR
+    """Ours: 45.6 % of e-bike fires were of parked bikes that did not charge (July 2024)."""
+    warm_c: Celsius = 50.0
+    """Ours: a socket without load that is still so warm ..."""
+    cools_within: timedelta = 30 * MINUTE
+    """... so long after the end: a charger and its plug cool down in 10 min."""
+    rise_c: Celsius = 8.0
+    """Ours: a rise above the coolest since the end, ..."""
+    siblings_c: Celsius = 5.0
+    """... and above the other sockets of the pile: else it is the sun."""
+
+
+class CarrierOutageLimits(Limits, frozen=True):
+    """Of a carrier, so that only the default layer has a say."""
+
+    share: Share = 0.5
+    sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 2
+    """So many must be dark: one that is has lost its own power or network."""
+
+
+class MonitoringBlindLimits(Limits, frozen=True):
+    """Of the service itself, so that only the default layer has a say. All ours."""
+
+    share: Share = 0.8
+    sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 3
+    """So many dark sites at once are no accident of theirs."""
+    deaf_for: timedelta = 5 * MINUTE
+    """Without the broker; a restart of it, or of its machine, takes less."""
+    lag: timedelta = MINUTE
+    """Smoke that waits as long has lost what the detector won."""
+    ledger_for: timedelta = MINUTE
+    dropped: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 1
+    delivery_for: timedelta = 5 * MINUTE
+    history_for: timedelta = HOUR
+    """It only shows the past; alarms do not wait for it."""
+    keep_firing: timedelta = 5 * MINUTE
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All limits in force for one device, and the opening hours of its site."""
 
@@ -182,14 +336,27 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     site_overload: SiteOverloadLimits = SiteOverloadLimits()
     after_hours: AfterHoursLimits = AfterHoursLimits()
     closing_soon: ClosingSoonLimits = ClosingSoonLimits()
+    fire: FireLimits = FireLimits()
     heat: HeatLimits = HeatLimits()
+    warm: WarmLimits = WarmLimits()
     relay_welded: RelayWeldedLimits = RelayWeldedLimits()
     sensor_battery: SensorBatteryLimits = SensorBatteryLimits()
     clock_wrong: ClockWrongLimits = ClockWrongLimits()
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
+    flapping: FlappingLimits = FlappingLimits()
+    escalation: EscalationLimits = EscalationLimits()
     cut: CutLimits = CutLimits()
+    sessions: SessionsLimits = SessionsLimits()
+    long_charge: LongChargeLimits = LongChargeLimits()
+    no_taper: NoTaperLimits = NoTaperLimits()
+    long_float: LongFloatLimits = LongFloatLimits()
+    power_step: PowerStepLimits = PowerStepLimits()
+    abrupt_end: AbruptEndLimits = AbruptEndLimits()
+    after_session: AfterSessionLimits = AfterSessionLimits()
+    carrier_outage: CarrierOutageLimits = CarrierOutageLimits()
+    monitoring_blind: MonitoringBlindLimits = MonitoringBlindLimits()
 
     @property
     def dark_below_w(self) -> float:

@@ -9,7 +9,8 @@ from rules.alerts import GroupKind
 from rules.groups import GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import Kind
-from rules.schedule import Calendar, Span
+from rules.schedule import Span
+from rules.self_health import SelfHealth
 from rules.subject import DeviceState, Values
 from rules.verdict import Severity, Timing, Verdict
 
@@ -22,14 +23,12 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     profile: DeviceProfile
     fresh_for: timedelta
     """How long a value of this device holds before it counts as unknown."""
-    calendar: Calendar
+    span: Span
+    """The open or closed time of the site that holds `now`."""
+    site: GroupState
+    """What is wrong with other devices of the site."""
     hearing: bool = True
     """False while the broker is out of reach: then silence means nothing."""
-
-    @property
-    def span(self) -> Span:
-        """The open or closed time of the site that holds `now`."""
-        return self.calendar.span(self.profile.site, self.policy.schedule, self.now)
 
 
 class GroupMoment(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +38,8 @@ class GroupMoment(msgspec.Struct, frozen=True, gc=False):
     policy: Policy
     """That of the site; of a carrier, or of everything, the built-in one."""
     hearing: bool = True
+    health: SelfHealth | None = None
+    """How the service itself is doing; None until it was told."""
 
 
 class Rule(Protocol):

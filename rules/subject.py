@@ -10,11 +10,26 @@ import msgspec
 
 from rules.cutting import Cut, Seen
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
+from rules.session import Session
 
 PAUSE_FADES = 0.75
 """How much of a longer pause is believed after a shorter one."""
+
+EARLIER_MAX = 3
+EARLIER_GAP_MIN = timedelta(minutes=5)
+RISE_WITHIN = timedelta(minutes=12)
+"""Temperatures kept per socket, and how far they are apart at least: enough to tell what it
+rose by in ten minutes, with two to spare for a device that reports every five."""
+
 COLDEST_C, HOTTEST_C = -40.0, 250.0
 """Ours: what is beyond is a broken sensor or a lost bit, not a temperature."""
+
+
+class Warmth(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A temperature at a moment of our own clock."""
+
+    at: datetime
+    temperature_c: float
 
 
 class Values(msgspec.Struct, omit_defaults=True, gc=False):
@@ -52,10 +67,16 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """When `relay_on` arrived here."""
     power_before_w: float | None = None
     """The one before `power_w`."""
+    temperature_before_c: float | None = None
+    """The one before `device_temperature_c`."""
     power_pause: timedelta = timedelta(0)
     """About how long it is from one power to the next, of late; 0: not known."""
     cut: Cut | None = None
     """Its last command and its latch; None for a socket that was never switched by us."""
+    session: Session | None = None
+    """The charge that goes on, or the last one for as long as it is watched."""
+    earlier: tuple[Warmth, ...] = ()
+    """What the temperature was, some minutes apart, the oldest first."""
 
     def take(self, reading: Reading, now: datetime) -> None:  # noqa: C901, PLR0912, PLR0915
         """Keep what `reading` says; what it does not say keeps its old value.
@@ -80,8 +101,12 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.relay_on = reading.relay_on
             self.relay_at = now
         if reading.device_temperature_c is not None:
+            self.temperature_before_c = self.device_temperature_c
             self.device_temperature_c = reading.device_temperature_c
             self.temperature_at = now
+            if not self.earlier or now - self.earlier[-1].at >= EARLIER_GAP_MIN:
+                warmth = Warmth(now, reading.device_temperature_c)
+                self.earlier = (*self.earlier[1 - EARLIER_MAX :], warmth)
         if reading.ambient_temperature_c is not None:
             self.ambient_temperature_c = reading.ambient_temperature_c
         if reading.smoke_alarm is not None:
@@ -132,6 +157,21 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         found = self.device_temperature_c
         return found if found is not None and COLDEST_C <= found <= HOTTEST_C else None
 
+    def rise_k(self) -> float:
+        """Return by how much the last temperature is above the coldest of the minutes before.
+
+        What is impossible is no temperature; a fall, and nothing to compare with, is 0.
+        """
+        last_c, at = self.device_temperature_c, self.temperature_at
+        if last_c is None or at is None:
+            return 0.0
+        before = [
+            each.temperature_c
+            for each in self.earlier
+            if at - each.at <= RISE_WITHIN and each.temperature_c >= COLDEST_C
+        ]
+        return max(0.0, last_c - min(before)) if before else 0.0
+
     def fresh_relay_on(self, now: datetime, within: timedelta) -> bool | None:
         """Return what the relay is said to be, unless that is old or was never said."""
         if self.relay_at is None or now - self.relay_at >= within:
@@ -164,6 +204,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     """The first of the live messages in which it has been wrong; None once it was right."""
     first_heard_at: datetime | None = None
     """The first live message, on our clock."""
+    signs: dict[str, datetime] = {}
+    """By rule, when its last alert about a sign of fire was over."""
 
     def values(self, channel: int | None) -> Values:
         """Return what is kept for a socket (made when first asked for) or the device."""

@@ -117,6 +117,7 @@ class World:
             changes=self.changes,
             desk=self.desk,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
+            order=self.order,
             policy=PolicyKeeper(start, self.registry, self.engine, self.order, lambda: self.at),
         )
         self.app = self.app_for(TOKENS)
@@ -171,12 +172,17 @@ class World:
         batch = Commit(now=self.at, reports=reports, journal=packed(reports))
         changes = changes + self.switching.settle(tuple(self.engine.touched), batch)
         for subject in self.engine.touched:
-            stored = Stored(self.engine.state_of(subject), self.engine.alerts_of(subject))
+            stored = Stored(
+                self.engine.state_of(subject),
+                self.engine.alerts_of(subject),
+                self.engine.firings_of(subject),
+            )
             batch.states.append((str(subject), msgspec.msgpack.encode(stored)))
         self.engine.touched.clear()
         batch.changes = changes
         batch.to_tell = [_to_tell(change.alert) for change in changes]
         batch.registered = list(self.registry.take_news())
+        batch.sessions = self.engine.take_ended()
         await self.ledger.commit(batch)
         for answer in batch.answers:
             answer()

@@ -140,6 +140,30 @@ def test_an_episode_is_named_by_its_subject_and_its_beginning() -> None:
     assert whole.episode == "smoke@town/north/pile-1@1767600000000000"
 
 
+RAISING = replace(
+    FIRING,
+    severity=Severity.WARNING,
+    raise_to=Severity.CRITICAL,
+    raise_since=START + 40 * SECOND,
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "raises_on"),
+    [(UNKNOWN, True), (BREACH, True), (BETWEEN, False), (CLEAR, False)],
+)
+def test_a_higher_level_is_held_through_silence_and_through_nothing_else(
+    verdict: Verdict, raises_on: bool
+) -> None:
+    breach = replace(BREACH, severity=Severity.CRITICAL)
+    said = breach if verdict is BREACH else verdict
+    after = next_alert(RAISING, said, TIMING, START + 50 * SECOND)
+    assert after is not None
+    later = next_alert(after, breach, TIMING, START + 70 * SECOND)
+    assert later is not None
+    assert (later.severity is Severity.CRITICAL) is raises_on
+
+
 # --- what holds for every life --------------------------------------------------------
 
 

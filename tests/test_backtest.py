@@ -329,7 +329,7 @@ def limit(watts: int) -> str:
 
 
 def test_a_policy_that_is_wrong_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PolicyFileWrong, match=r"policy\.toml: .*warn_w"):
+    with pytest.raises(PolicyFileWrong, match=r"policy\.toml:2: .*warn_w"):
         run(tmp_path, [GOOD], policy=limit(-1))
 
 

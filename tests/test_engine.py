@@ -8,7 +8,7 @@ import pytest
 
 from ingest.ledger.commit import Stored
 from ingest.registry import Area, Device, Name, Registry, Site
-from rules.alerts import Alert, AlertKey, State
+from rules.alerts import Alert, AlertKey, Group, GroupKind, State, Subject
 from rules.catalog import rules_in_force
 from rules.engine import Engine
 from rules.policies import Policies, Tables
@@ -324,12 +324,16 @@ def test_2000_devices_are_the_same_after_a_restart() -> None:
         if n % 9 == 0:
             world.hear(each.id, at, Reading(online=False))
     now = NOON + 25 * SECOND
+    subjects: list[Subject] = [pile.id for pile in piles]
+    subjects.append(Group(GroupKind.SITE, "town/north"))
     stored = [
         msgspec.msgpack.decode(
-            msgspec.msgpack.encode(Stored(state, world.engine.alerts_of(state.id))),
+            msgspec.msgpack.encode(
+                Stored(world.engine.state_of(each), world.engine.alerts_of(each))
+            ),
             type=Stored,
         )
-        for state in world.engine.devices()
+        for each in subjects
     ]
     again = World(world.registry)
     again.engine.restore(

@@ -19,12 +19,23 @@ the next day.
     08:01:00  smoke-1  offline               the last will; online: the birth
     08:02:00  broker gone                    also: broker back, service stops, service
                                              starts, restart
+    08:02:20  health lag 90 s                what the service knows of itself: also ledger 90 s,
+                                             dropped 3, history failing, delivery failing, good
     08:02:30  expect pile-2                  it is declared and ought to be there
     08:02:40  cut pile-1:1                   a person orders it; also: sent pile-1:1, reply
                                              pile-1:1 ok (or no), clear pile-1:1
     08:02:40  ! order pile-1:1 switch_off eve    what is ordered, and by whom
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
+
+Somebody acknowledges each alert as soon as it fires or is raised, until it says
+
+    08:00:00  nobody answers
+    08:05:00  seen overload pile-1:1         acknowledged all the same
+    08:06:00  silence pile-1:1 until 09:00:00
+    08:07:00  silence north overload until 09:00:00
+    08:08:00  maintenance smoke-1 until 09:00:00
+    08:09:00  end silence 1                  they are counted from 1
 """
 
 import pkgutil
@@ -51,12 +62,17 @@ from rules.cutting import Command, CommandState
 from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
+from rules.self_health import SelfHealth
+from rules.silences import Silence, SilenceKind
 from rules.verdict import Evidence
 
 SCENARIOS = Path(__file__).with_name("scenarios")
+LIFE = Path(__file__).with_name("life")
 MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
+OURS = ("broker ", "health ", "service ", "restart")
+"""Begin what happens to the service itself."""
 SWITCHING = ("cut ", "sent ", "reply ", "clear ")
 MARK = re.compile(r" +\[(?:said (\S+)|(buffered|retained))\]")
 
@@ -78,6 +94,9 @@ WORDS: dict[str, dict[str, object]] = {
     "battery good": {"battery_low": False},
     "fine": {"battery_pct": 90.0},
 }
+
+BY_PEOPLE = ("nobody answers", "seen ", "silence ", "maintenance ", "end silence ")
+SILENCED = re.compile(r"(silence|maintenance) (\S+?)(?::(\d+))?(?: (\w+))? until (\S+)")
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Stored).decode
@@ -138,7 +157,7 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
 
 def is_message(words: str) -> bool:
     return not words.startswith(
-        ("!", "broker ", "service ", "restart", "nothing more", "declared ", *SWITCHING)
+        ("!", "nothing more", "declared ", *OURS, *SWITCHING, *BY_PEOPLE)
     )
 
 
@@ -179,10 +198,15 @@ class Player:
     def __init__(self, played: Scenario) -> None:
         self._played = played
         self._declared: set[str] = set()
+        self._health = SelfHealth()
         self._engine = self._new_engine()
         self._cutter = Cutter(self._engine, played.registry.policy_of)
+        self._engine.note_health(self._health, played.happens[0].at)
         self._kept: dict[Subject, bytes] = {}
         self._deaf_since: datetime | None = None
+        self._stopped = False
+        self._answered = True
+        self._silences: list[Silence] = []
         self.changes: list[tuple[datetime, Change]] = []
         self.orders: list[tuple[datetime, Command]] = []
 
@@ -193,7 +217,8 @@ class Player:
         for line in self._played.happens:
             while restart is not None and restart < line.at:
                 self._pass_time(restart)
-                self._restart(restart)
+                if not self._stopped:
+                    self._restart(restart)
                 restart = next(restarts, None)
             self._pass_time(line.at)
             self._happen(line)
@@ -230,8 +255,17 @@ class Player:
             case words if words.startswith("declared "):
                 self._declared.add(device_of(words.removeprefix("declared ")))
                 self._restart(line.at)
-            case words if words.startswith(SWITCHING):
-                self._switch(line)
+            case words if words.startswith((*SWITCHING, *BY_PEOPLE)):
+                self._act(line)
+            case words if words.startswith(OURS):
+                self._happen_to_us(line)
+            case _:
+                self._note(line.at, self._engine.observe(self._report(line), line.at))
+                return
+        self._note(line.at, self._engine.advance(line.at))
+
+    def _happen_to_us(self, line: Line) -> None:
+        match line.words:
             case "broker gone":
                 self._deaf_since = line.at
                 self._engine.blind(line.at)
@@ -242,14 +276,22 @@ class Player:
                 self._restart(line.at)
             case "service stops":
                 self._engine, self._deaf_since = self._new_engine(), line.at
+                self._stopped = True
             case "service starts":
+                self._stopped = False
                 self._restart(line.at)
                 self._deaf_since = None
                 self._engine.sighted(line.at)
-            case _:
-                self._note(line.at, self._engine.observe(self._report(line), line.at))
-                return
-        self._note(line.at, self._engine.advance(line.at))
+            case words:
+                self._health = health_of(words.removeprefix("health "), line.at)
+                self._engine.note_health(self._health, line.at)
+
+    def _act(self, line: Line) -> None:
+        """Do what a person does."""
+        if line.words.startswith(SWITCHING):
+            self._switch(line)
+        else:
+            self._say(line.words, line.at)
 
     def _switch(self, line: Line) -> None:
         what, socket, *rest = line.words.split()
@@ -271,7 +313,46 @@ class Player:
                 self._cutter.answered(subject[0], number, ok=ok, detail="", at=line.at)
 
     def _note(self, at: datetime, changes: Iterable[Change]) -> None:
-        self.changes += [(at, change) for change in changes]
+        for change in changes:
+            self.changes.append((at, change))
+            if self._answered and change.transition is not Transition.RESOLVED:
+                self._engine.acknowledge(change.alert.episode, at)
+
+    def _say(self, words: str, at: datetime) -> None:
+        """Do what somebody asks for."""
+        if match := SILENCED.fullmatch(words):
+            self._silence(match, at)
+        elif words.startswith("end silence "):
+            number = int(words.removeprefix("end silence ")) - 1
+            self._silences[number] = msgspec.structs.replace(self._silences[number], ends=at)
+            self._engine.silence(self._silences[number])
+        elif words.startswith("seen "):
+            rule, subject = words.removeprefix("seen ").split()
+            for alert in tuple(self._engine.open_alerts()):
+                if (alert.key.rule, subject_of(alert)) == (rule, subject):
+                    self._engine.acknowledge(alert.episode, at)
+        else:
+            self._answered = False
+
+    def _silence(self, match: re.Match[str], at: datetime) -> None:
+        kind, place, channel, rule, until = match.groups()
+        wall = at.astimezone(self._played.zone)
+        ends = datetime.combine(wall, time.fromisoformat(until), wall.tzinfo)
+        is_device = any(character.isdigit() for character in place)
+        silence = Silence(
+            id=str(len(self._silences) + 1),
+            kind=SilenceKind(kind),
+            owner="caretaker",
+            reason="a test",
+            starts=at,
+            ends=ends + timedelta(days=ends <= at),
+            site="" if is_device else f"town/{place}",
+            device=device_of(place) if is_device else "",
+            channel=int(channel) if channel else None,
+            rule=rule or "",
+        )
+        self._silences.append(silence)
+        self._engine.silence(silence)
 
     def _report(self, line: Line) -> Report:
         device, _, rest = line.words.partition(" ")
@@ -300,9 +381,12 @@ class Player:
         away = at - self._deaf_since if self._deaf_since else timedelta(0)
         stored = [_unpack(blob) for blob in self._kept.values()]
         self._engine = self._new_engine()
+        for silence in self._silences:
+            self._engine.silence(silence)
         self._engine.restore(
             (each.state for each in stored if each.state is not None),
             (alert for each in stored for alert in each.alerts),
+            (firings for each in stored for firings in each.firings),
             now=at,
             away=away,
         )
@@ -310,12 +394,16 @@ class Player:
         if self._deaf_since:
             self._deaf_since = at
             self._engine.blind(at)
+        self._engine.note_health(self._health, at)
         self._keep()
 
     def _keep(self) -> None:
         engine = self._engine
         for each in engine.touched:
-            self._kept[each] = _pack(Stored(engine.state_of(each), engine.alerts_of(each)))
+            stored = Stored(
+                engine.state_of(each), engine.alerts_of(each), engine.firings_of(each)
+            )
+            self._kept[each] = _pack(stored)
         self._engine.touched.clear()
 
     def _new_engine(self) -> Engine:
@@ -334,6 +422,21 @@ class WithStrangers(Registry):
     def profile_of(self, device: DeviceId) -> DeviceProfile:
         stranger = "/stranger-" in device and device not in self._declared
         return msgspec.structs.replace(super().profile_of(device), declared=not stranger)
+
+
+def health_of(words: str, now: datetime) -> SelfHealth:
+    match words.split():
+        case ["good"]:
+            return SelfHealth()
+        case ["dropped", count]:
+            return SelfHealth(broker_dropped=int(count))
+        case [part, "failing"]:
+            return msgspec.convert({f"{part}_failing_since": now}, SelfHealth)
+        case [part, seconds, "s"]:
+            field = {"lag": "lag", "ledger": "ledger_away"}[part]
+            return msgspec.convert({field: timedelta(seconds=float(seconds))}, SelfHealth)
+        case _:
+            raise ValueError(words)
 
 
 def reading(words: str) -> Reading:
@@ -359,8 +462,12 @@ def written(change: Change, at: datetime, zone: ZoneInfo) -> Line:
     said = list(words_of(alert.evidence, zone))
     if alert.withheld and change.transition is not Transition.RESOLVED:
         said.append(f"withheld {alert.withheld}")
+    if alert.flaps:
+        said.append("flaps")
+    if change.transition is Transition.ESCALATED:
+        said.append(f"tier {alert.tier}")
     words = f"! {alert.key.rule} {subject} {change.transition} {alert.severity}"
-    return Line(at, f"{words} {', '.join(said)}")
+    return Line(at, f"{words} {', '.join(said)}".strip())
 
 
 def order_line(command: Command, at: datetime) -> Line:
@@ -382,7 +489,7 @@ def subject_of(alert: Alert) -> str:
 
 def words_of(evidence: Evidence, zone: ZoneInfo) -> Iterator[str]:
     if evidence.measured is not None:
-        yield f"{evidence.measured:g} {evidence.unit}"
+        yield f"{evidence.measured:g} {evidence.unit}".strip()
     if evidence.limit is not None:
         yield f"limit {evidence.limit:g} {evidence.unit}"
     if evidence.since is not None:
@@ -398,9 +505,10 @@ def blocks(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def all_scenarios() -> list[Scenario]:
+    """Return those of the rules, and those of the life of alerts, whichever their rule."""
     return [
         scenario(f"{path.stem} {title}", lines)
-        for path in sorted(SCENARIOS.glob("*.txt"))
+        for path in (*sorted(SCENARIOS.glob("*.txt")), *sorted(LIFE.glob("*.txt")))
         for title, lines in blocks(path)
     ]
 

@@ -20,6 +20,8 @@ from api.http.routes.ledger import ledger
 from api.http.routes.places import places
 from api.http.routes.policy import policy
 from api.http.routes.readings import readings
+from api.http.routes.sessions import sessions
+from api.http.routes.silences import silences
 from api.http.routes.switching import switching
 from api.http.sessions import Monotonic, Sessions, Throttle
 from api.watch import Watch
@@ -53,7 +55,18 @@ def create_app(
         sessions=Sessions(monotonic_s),
         throttle=Throttle(monotonic_s),
     )
-    for routes in (health, metrics, places, readings, alerts, policy, switching, ledger):
+    for routes in (
+        health,
+        metrics,
+        places,
+        readings,
+        sessions,
+        alerts,
+        silences,
+        policy,
+        switching,
+        ledger,
+    ):
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)

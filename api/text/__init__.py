@@ -12,6 +12,7 @@ from api.text.explaining import (
     alert_title,
     device_label,
     explained,
+    hazard_text,
 )
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "alert_title",
     "device_label",
     "explained",
+    "hazard_text",
     "plain",
 ]

@@ -3,12 +3,14 @@
 The same words go to the console, the API and the notifications.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from api.text.catalogue import Texts, plain
+from ingest.ledger.hazards import HazardRow
 from ingest.ledger.queries import AlertRow
 from ingest.registry import Name, Registry
 from rules.alerts import EVERYTHING, Alert, Group, GroupKind, State
@@ -42,6 +44,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     basis: str
     advice: str
     zone: str
+    remarks: tuple[str, ...]
+    """That it flaps, that nobody acknowledges it, that people are not told and why."""
 
 
 class _Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +76,25 @@ def alert_text(alert: AlertLike, registry: Registry, say: Texts) -> str:
     else:
         lines.append(say("text.advice", advice=words.advice))
     lines.append(say("text.basis", basis=words.basis))
+    lines += words.remarks
     return "\n".join(lines)
+
+
+def hazard_text(hazard: HazardRow, registry: Registry, say: Texts) -> str:
+    """Return what late data showed, and when that was, in one line."""
+    rule = hazard.rule if f"rule.{hazard.rule}.name" in say.messages else OTHER
+    zone = zone_of(registry, hazard.site)
+    measured, limit = _amounts(hazard.evidence, say)
+    return say(
+        "hazard.text",
+        rule=say(f"rule.{rule}.name", rule=hazard.rule),
+        where=_place(registry, say, hazard.site, hazard.device, hazard.channel),
+        began=say.zoned(hazard.began_at, zone),
+        ended=say.zoned(hazard.ended_at, zone),
+        found=say.zoned(hazard.found_at, zone),
+        measured=measured,
+        limit=limit,
+    )
 
 
 def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
@@ -93,7 +115,7 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
             limit=limit,
             since=_moment(evidence.since, zone, say),
             until=_moment(evidence.until, zone, say),
-            detail=say.word(f"rule.{rule}.detail", evidence.detail) or say("value.none"),
+            detail=_detail(rule, evidence.detail, say) or say("value.none"),
         ),
         rule=rule_name,
         severity=severity,
@@ -108,6 +130,7 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
         basis=say(f"rule.{rule}.basis"),
         advice=say(f"rule.{rule}.advice"),
         zone=say.zone(zone, facts.began_at),
+        remarks=tuple(_remarks(alert, say)),
     )
 
 
@@ -133,6 +156,20 @@ def zone_of(registry: Registry, site: str) -> ZoneInfo:
     """Return the zone on whose clock a site's times are shown."""
     known = registry.sites.get(site)
     return (known.schedule if known else Schedule.nightly()).zone
+
+
+def _remarks(alert: AlertLike, say: Texts) -> Iterator[str]:
+    if alert.state == State.RESOLVED:
+        return
+    if alert.flaps:
+        yield say("remark.flaps")
+    if alert.tier > 1:
+        yield say("remark.tier", tier=alert.tier)
+    how, _, by = alert.withheld.partition(":")
+    if how == "silenced":
+        yield say("remark.silenced", id=by)
+    elif how:
+        yield say("remark.inhibited", rule=say.word("rule", f"{by}.name"))
 
 
 def _facts(alert: AlertLike) -> _Facts:
@@ -171,10 +208,16 @@ def _where(facts: _Facts, registry: Registry, say: Texts) -> str:
             return say("where.carrier", carrier=plain(name))
         case group if group == EVERYTHING:
             return say("where.all")
-    site, device = site_name(registry, facts.site, say), device_label(facts.device)
-    if facts.channel is None:
+    return _place(registry, say, facts.site, facts.device, facts.channel)
+
+
+def _place(
+    registry: Registry, say: Texts, site_id: str, device_id: str, channel: int | None
+) -> str:
+    site, device = site_name(registry, site_id, say), device_label(device_id)
+    if channel is None:
         return say("where.device", site=site, device=device)
-    return say("where.socket", site=site, device=device, channel=facts.channel)
+    return say("where.socket", site=site, device=device, channel=channel)
 
 
 def _amounts(evidence: Evidence, say: Texts) -> tuple[str, str]:
@@ -188,6 +231,22 @@ def _amounts(evidence: Evidence, say: Texts) -> tuple[str, str]:
         return say.number(value, evidence.unit)
 
     return written(evidence.measured), written(evidence.limit)
+
+
+def _detail(rule: str, detail: str, say: Texts) -> str:
+    """Return a detail in words: in each part, what is before a blank may be a word of ours."""
+    parts = (part.partition(" ") for part in detail.split("; "))
+    return "; ".join(
+        " ".join(filter(None, (_word(rule, word, say), plain(rest)))) for word, _, rest in parts
+    )
+
+
+def _word(rule: str, word: str, say: Texts) -> str:
+    """Return the words for a rule or for one of our details; any other word is its own."""
+    own = say.messages.get(f"rule.{rule}.detail.{word}") or say.messages.get(
+        f"rule.{word}.name"
+    )
+    return own or say.word("detail", word)
 
 
 def _moment(moment: datetime | None, zone: ZoneInfo, say: Texts) -> str:

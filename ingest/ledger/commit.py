@@ -8,9 +8,12 @@ import msgspec
 from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
-from rules.cutter import Logged
+from rules.cut_log import Logged
 from rules.cutting import Command, Latch
+from rules.flapping import Firings
 from rules.readings import Report
+from rules.retrospect import Hazard
+from rules.session import EndedSession
 from rules.subject import DeviceState
 
 
@@ -43,6 +46,17 @@ class Stored(msgspec.Struct, frozen=True):
     state: DeviceState | None
     """None: it is a group, of which only the alerts are kept."""
     alerts: tuple[Alert, ...]
+    firings: tuple[Firings, ...] = ()
+    """How often its alerts fired of late."""
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """Somebody has seen to an alert."""
+
+    episode: str
+    at: datetime
+    who: str
+    note: str
 
 
 class Commit(msgspec.Struct, kw_only=True):
@@ -57,7 +71,11 @@ class Commit(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
+    sessions: list[EndedSession] = []
+    """Those that ended; one that is known by now better than before comes again."""
     to_tell: list[ToTell] = []
+    hazards: list[Hazard] = []
+    acknowledged: list[Acknowledged] = []
     commands: list[Command] = []
     """As they are now; whoever sends them finds in the ledger what is waiting."""
     latches: list[Latch] = []
@@ -86,6 +104,7 @@ class Commit(msgspec.Struct, kw_only=True):
             or self.refused
             or self.registered
             or self.policy_changes
+            or self.acknowledged
             or self.ignored
             or self.repeated
         )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ingest.ledger import tables
 from ingest.ledger.log import append_event
-from rules.alerts import Alert, State
+from rules.alerts import Alert, Transition
 
 _unpack_alert = msgspec.msgpack.Decoder(Alert).decode
 
@@ -31,6 +31,7 @@ class Reason(StrEnum):
 
     NEW_ALERT = "new_alert"
     ALERT_WORSE = "alert_worse"
+    NOBODY_ANSWERED = "nobody_answered"
     ALERT_OVER = "alert_over"
     TRY_AGAIN = "try_again"
     REFUSED_FOR_GOOD = "refused_for_good"
@@ -55,7 +56,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 def due(connection: sa.Connection, channel: str, now: datetime, limit: int) -> list[Due]:
     """Return what a channel is to send now, the most urgent first, then the oldest.
 
-    The end of an alarm waits until its beginning has been told.
+    Nothing is told of an alarm before its beginning, and nothing after its end.
     """
     row = tables.outbox.c
     question = (
@@ -64,7 +65,7 @@ def due(connection: sa.Connection, channel: str, now: datetime, limit: int) -> l
             row.channel == channel,
             row.state == OutboxState.WAITING,
             row.next_at <= now,
-            ~_beginning_waits(),
+            ~_earlier_waits(),
         )
         .order_by(row.urgency, row.id)
         .limit(limit)
@@ -84,15 +85,15 @@ def due(connection: sa.Connection, channel: str, now: datetime, limit: int) -> l
     ]
 
 
-def _beginning_waits() -> sa.ColumnElement[bool]:
-    """Say of a row that it is the end of an alarm whose beginning is not told yet."""
+def _earlier_waits() -> sa.ColumnElement[bool]:
+    """Say of a row that what has to be told before it is not told yet."""
     row, first = tables.outbox.c, tables.outbox.alias("first")
     return sa.exists().where(
         first.c.episode == row.episode,
         first.c.channel == row.channel,
-        first.c.transition == State.FIRING,
         first.c.state == OutboxState.WAITING,
-        row.transition != State.FIRING,
+        first.c.id < row.id,
+        sa.or_(first.c.transition == Transition.FIRING, row.transition == Transition.RESOLVED),
     )
 
 
@@ -101,7 +102,7 @@ def next_due_at(connection: sa.Connection, channel: str) -> datetime | None:
     row = tables.outbox.c
     question = (
         sa.select(row.next_at)
-        .where(row.channel == channel, row.state == OutboxState.WAITING, ~_beginning_waits())
+        .where(row.channel == channel, row.state == OutboxState.WAITING, ~_earlier_waits())
         .order_by(row.next_at)
         .limit(1)
     )
@@ -135,15 +136,15 @@ def waiting(connection: sa.Connection) -> int:
 
 
 def was_told(connection: sa.Connection, episode: str, channel: str) -> bool:
-    """Say whether this channel was told that the alarm began."""
+    """Say whether this channel was told of the alarm: that it began, or became worse."""
     row = tables.outbox.c
     told = sa.select(row.id).where(
         row.episode == episode,
         row.channel == channel,
-        row.transition == State.FIRING,
+        row.transition != Transition.RESOLVED,
         row.state == OutboxState.TOLD,
     )
-    return connection.scalar(told) is not None
+    return connection.scalar(told.limit(1)) is not None
 
 
 def mark_told(connection: sa.Connection, item: Due, receipt: str, now: datetime) -> None:

@@ -6,7 +6,6 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.log import append_event
 from rules.alerts import Group, GroupKind, Subject
 from rules.readings import DeviceId
 from rules.verdict import Evidence
@@ -37,6 +36,10 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     """A group as text: "site:area/site", "carrier:name", "all:"."""
     withheld: str = ""
     """Why people are not told of it; empty: they are."""
+    flaps: bool = False
+    """It comes and goes, and ends only after a longer quiet."""
+    tier: int = 1
+    """How far it has escalated."""
 
     @property
     def subject(self) -> Subject:
@@ -142,23 +145,6 @@ def deliveries_of(connection: sa.Connection, episode: str) -> list[DeliveryRow]:
     question = sa.select(*columns).where(tables.outbox.c.episode == episode)
     rows = connection.execute(question.order_by(tables.outbox.c.id))
     return [DeliveryRow(**row._mapping) for row in rows]  # noqa: SLF001
-
-
-def acknowledge(
-    connection: sa.Connection, number: int, *, who: str, note: str, now: datetime
-) -> AlertRow | None:
-    """Note who has seen an alert; the first one stays. None: no such alert."""
-    alert = get_alert(connection, number)
-    if alert is None:
-        return None
-    if alert.acknowledged_at is None:
-        connection.execute(
-            sa.update(tables.alerts)
-            .where(tables.alerts.c.id == number)
-            .values(acknowledged_at=now, acknowledged_by=who, note=note)
-        )
-        append_event(connection, alert.episode, now, "acknowledged", who, note)
-    return get_alert(connection, number)
 
 
 def find_refused(

@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from ingest.journal import Entry, unpacked
 from ingest.ledger import tables
 from ingest.ledger.commit import Stored, identity_in_all
+from ingest.ledger.silences import not_over
 from ingest.ledger.writing import REPLAY_MESSAGES
 from ingest.registry import Area, Device, Name, Registry, Site
 from rules.readings import DeviceId, Kind
 from rules.schedule import Schedule
+from rules.silences import Silence
 
 _unpack_stored = msgspec.msgpack.Decoder(Stored).decode
 
@@ -23,6 +25,8 @@ class Restored(msgspec.Struct, frozen=True):
     last_commit_at: datetime | None
     seen: tuple[str, ...]
     """Identities of the last messages, oldest first."""
+    silences: tuple[Silence, ...] = ()
+    """Not over when the service was last seen."""
 
 
 def read_restored(connection: sa.Connection) -> Restored:
@@ -31,10 +35,12 @@ def read_restored(connection: sa.Connection) -> Restored:
     committed_at = connection.scalar(
         sa.select(tables.watermarks.c.value).where(tables.watermarks.c.name == "committed_at")
     )
+    last_commit_at = None if committed_at is None else tables.from_us(committed_at)
     return Restored(
         tuple(_unpack_stored(blob) for blob in stored),
-        None if committed_at is None else tables.from_us(committed_at),
+        last_commit_at,
         _seen(connection),
+        tuple(row.silence for row in not_over(connection, last_commit_at or tables.EPOCH)),
     )
 
 

@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0004"
+VERSION = "0006"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -76,6 +76,8 @@ alerts = sa.Table(
     sa.Column("note", sa.Text, nullable=False, server_default=""),
     sa.Column("scope", sa.Text, nullable=False, server_default=""),
     sa.Column("withheld", sa.Text, nullable=False, server_default=""),
+    sa.Column("flaps", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("tier", sa.Integer, nullable=False, server_default="1"),
 )
 sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
 # The migration also makes `one_open_alert`, a unique index on (rule, device, channel, scope) of
@@ -110,6 +112,26 @@ policy_changes = sa.Table(
     sqlite_autoincrement=True,
 )
 
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=False),
+    sa.Column("energy_kwh", sa.Float, nullable=False),
+    sa.Column("peak_w", sa.Float, nullable=False),
+    sa.Column("charging_w", sa.Float, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text, nullable=False),
+    sa.Column("stop_reason", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("sessions_by_site", sessions.c.site, sessions.c.began_at)
+# The migration also makes `one_session`, a unique index on (device, channel, began_at).
+
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -129,6 +151,40 @@ outbox = sa.Table(
     sa.Column("receipt", sa.Text, nullable=False),
 )
 sa.Index("outbox_due", outbox.c.channel, outbox.c.state, outbox.c.urgency)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("starts", Moment, nullable=False),
+    sa.Column("ends", Moment, nullable=False, index=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("ended_by", sa.Text, nullable=False),
+    sqlite_autoincrement=True,  # an alert that was withheld names its silence for ever
+)
+
+hazards = sa.Table(
+    "hazards",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("channel", sa.Integer),
+    sa.Column("site", sa.Text, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment, nullable=False),
+    sa.Column("found_at", Moment, nullable=False),
+    sa.Column("evidence", sa.LargeBinary, nullable=False),
+)
+sa.Index("hazards_by_device", hazards.c.device, hazards.c.rule, hazards.c.ended_at)
 
 commands = sa.Table(
     "commands",

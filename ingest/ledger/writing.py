@@ -9,9 +9,11 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
 from ingest.ledger.commanding import end_all_of, write_commands
-from ingest.ledger.commit import Commit, Refused, ToTell
+from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
+from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
 from ingest.ledger.policy_log import append_policy_change
+from ingest.ledger.sessions import write_sessions
 from ingest.ledger.tables import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
@@ -26,6 +28,7 @@ REPLAY_MESSAGES = 100_000
 REASONS = {
     Transition.FIRING: "new_alert",
     Transition.RAISED: "alert_worse",
+    Transition.ESCALATED: "nobody_answered",
     Transition.RESOLVED: "alert_over",
 }
 """Why a notification was written down."""
@@ -35,13 +38,21 @@ _evidence_json = msgspec.json.Encoder().encode
 
 
 def write_batch(connection: sa.Connection, batch: Commit) -> None:
-    """Write, in this order: who is who, what is allowed, the journal, the state, the alerts,
-    the commands, the worklist.
-    """
+    """Write who is who and what is allowed, what was said, what it caused, what to do."""
     for entry in batch.registered:
         write_registered(connection, entry, batch.now)
     for changed in batch.policy_changes:
         append_policy_change(connection, changed)
+    _write_said(connection, batch)
+    _write_caused(connection, batch)
+    for told in batch.to_tell:
+        _write_to_tell(connection, told, batch.now)
+    if batch.refused:
+        _write_refused(connection, batch.refused)
+    _write_tallies(connection, batch)
+
+
+def _write_said(connection: sa.Connection, batch: Commit) -> None:
     if batch.reports:
         connection.exec_driver_sql(
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
@@ -53,14 +64,18 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
             " ON CONFLICT (subject) DO UPDATE SET state = excluded.state",
             batch.states,
         )
+
+
+def _write_caused(connection: sa.Connection, batch: Commit) -> None:
+    for seen in batch.acknowledged:
+        _write_acknowledged(connection, seen)
     for change in batch.changes:
         _write_change(connection, change, batch.now)
+    for hazard in batch.hazards:
+        write_hazard(connection, hazard, batch.now)
     write_commands(connection, batch.commands, batch.latches, batch.log)
-    for told in batch.to_tell:
-        _write_to_tell(connection, told, batch.now)
-    if batch.refused:
-        _write_refused(connection, batch.refused)
-    _write_tallies(connection, batch)
+    if batch.sessions:
+        write_sessions(connection, batch.sessions)
 
 
 def _write_change(connection: sa.Connection, change: Change, now: datetime) -> None:
@@ -81,6 +96,7 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             "fired_at": alert.since,
             "evidence": evidence,
             "withheld": alert.withheld,
+            "flaps": alert.flaps,
         }
         connection.execute(sa.insert(tables.alerts).values(row))
     else:
@@ -89,9 +105,13 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             "severity": alert.severity,
             "evidence": evidence,
             "withheld": alert.withheld,
+            "tier": alert.tier,
         }
         if change.transition is Transition.RESOLVED:
             changed["resolved_at"] = alert.since
+        if alert.raised_at is not None and alert.acknowledged_at is None:
+            # Whoever saw to it saw to something less; the log still knows who.
+            changed |= {"acknowledged_at": None, "acknowledged_by": None, "note": ""}
         connection.execute(
             sa.update(tables.alerts)
             .where(tables.alerts.c.episode == alert.episode)
@@ -99,10 +119,26 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
         )
     begins_or_ends = change.transition in {Transition.FIRING, Transition.RESOLVED}
     at = alert.since if begins_or_ends else now
-    detail = alert.severity if change.transition is Transition.RAISED else ""
+    detail = ""
+    if change.transition is Transition.RAISED:
+        detail = alert.severity
+    elif change.transition is Transition.ESCALATED:
+        detail = f"tier {alert.tier}"
     append_event(connection, alert.episode, at, change.transition, "chargewatch", detail)
     if alert.withheld and change.transition is not Transition.RESOLVED:
         append_event(connection, alert.episode, at, "withheld", "chargewatch", alert.withheld)
+
+
+def _write_acknowledged(connection: sa.Connection, seen: Acknowledged) -> None:
+    """Note who sees to an alert; the first to say so stays."""
+    alert = tables.alerts.c
+    noted = connection.execute(
+        sa.update(tables.alerts)
+        .where(alert.episode == seen.episode, alert.acknowledged_at.is_(None))
+        .values(acknowledged_at=seen.at, acknowledged_by=seen.who, note=seen.note)
+    )
+    if noted.rowcount:
+        append_event(connection, seen.episode, seen.at, "acknowledged", seen.who, seen.note)
 
 
 def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> None:

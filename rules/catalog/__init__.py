@@ -7,12 +7,15 @@ in api/text/. A test holds the four together.
 from typing import NamedTuple
 
 from rules.catalog.after_hours import AfterHours
+from rules.catalog.carrier_outage import CarrierOutage
 from rules.catalog.clock_wrong import ClockWrong
 from rules.catalog.closing_soon import ClosingSoon
 from rules.catalog.cut_failed import CutFailed
 from rules.catalog.device_fault import DeviceFault
+from rules.catalog.fire import Fire
 from rules.catalog.heat import Heat
 from rules.catalog.latched_charging import LatchedCharging
+from rules.catalog.monitoring_blind import MonitoringBlind
 from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
 from rules.catalog.relay_welded import RelayWelded
@@ -23,6 +26,7 @@ from rules.catalog.site_overload import SiteOverload
 from rules.catalog.smoke import Smoke
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
+from rules.catalog.warm import Warm
 from rules.rule import DeviceRule, GroupRule, SocketRule
 
 
@@ -45,6 +49,7 @@ def rules_in_force() -> Catalogue:
         device_rules=(
             Smoke(),
             Heat(),
+            Warm(),
             PileOverload(),
             Silence(),
             Tamper(),
@@ -54,7 +59,10 @@ def rules_in_force() -> Catalogue:
             UndeclaredDevice(),
         ),
         group_rules=(
+            Fire(),
             SiteOverload(),
             SiteOutage(),
+            CarrierOutage(),
+            MonitoringBlind(),
         ),
     )

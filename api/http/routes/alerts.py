@@ -7,12 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from api.http.context import WatchHere, Writer, reader
+from api.http.ordering import ordered
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId, Id, Limit, Moment, NumberInPath, Word, in_order
 from api.http.shapes.alerts import Alert, AlertInFull, Alerts, Delivery, LogLine, Words
 from api.text import LANGUAGES, Texts, explained
 from api.watch import Change, Watch
 from ingest.ledger import queries
+from ingest.ledger.commit import Acknowledged, Commit
 from ingest.ledger.queries import AlertFilter, AlertRow, DeliveryRow, EventRow
 from rules.alerts import State
 from rules.verdict import Severity
@@ -122,12 +124,21 @@ async def alert_in_full(
 
 async def acknowledged(watch: Watch, number: int, *, who: str, note: str) -> AlertRow:
     """Acknowledge an alert and tell the open pages."""
-    now = watch.now()
-    alert = await watch.ledger.write(
-        lambda c: queries.acknowledge(c, number, who=who, note=note.strip(), now=now)
-    )
-    if alert is None:
-        raise Trouble(404, "There is no such alert.")
+
+    def ask(c: Connection) -> AlertRow:
+        alert = queries.get_alert(c, number)
+        if alert is None:
+            raise Trouble(404, "There is no such alert.")
+        return alert
+
+    episode = (await watch.ledger.read(ask)).episode
+
+    def see(batch: Commit) -> None:
+        watch.engine.acknowledge(episode, batch.now)
+        batch.acknowledged.append(Acknowledged(episode, batch.now, who, note.strip()))
+
+    await ordered(watch, see)
+    alert = await watch.ledger.read(ask)
     watch.changes.tell(Change(alert.site, alerts=True))
     return alert
 

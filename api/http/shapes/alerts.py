@@ -57,6 +57,8 @@ ALERT: dict[str, JsonValue] = {
     "acknowledged_by": None,
     "note": "",
     "withheld": "",
+    "flaps": False,
+    "tier": 1,
 }
 
 
@@ -82,7 +84,12 @@ class Alert(Shape):
     acknowledged_by: str | None
     note: str
     withheld: str
-    """Why people are not told of it, as "inhibited:{rule}"; empty: they are."""
+    """Why people are not told of it, as "inhibited:{rule}" or "silenced:{id}"; empty: they
+    are."""
+    flaps: bool
+    """It comes and goes, and ends only when it has been quiet for long."""
+    tier: int
+    """How far it has escalated while nobody acknowledged it; 1: not at all."""
 
     model_config = shown(ALERT)
 
@@ -111,6 +118,8 @@ class Alert(Shape):
             acknowledged_by=None,
             note="",
             withheld=alert.withheld,
+            flaps=alert.flaps,
+            tier=alert.tier,
         )
 
 
@@ -135,10 +144,13 @@ class Words(Shape):
     began: str
     basis: str
     advice: str
+    remarks: list[str]
+    """That it comes and goes, that nobody acknowledges it, that people are not told."""
 
     @classmethod
     def of(cls, words: Explanation) -> "Words":
-        return cls(**{name: getattr(words, name) for name in cls.model_fields})
+        values = {name: getattr(words, name) for name in cls.model_fields}
+        return cls(**values | {"remarks": list(words.remarks)})
 
 
 class LogLine(Shape):

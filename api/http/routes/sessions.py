@@ -1,0 +1,102 @@
+"""Charging sessions: what was drawn where, from when to when, and how it ended."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from api.http.context import WatchHere, reader
+from api.http.routes.inputs import BeforeId, Channel, Id, Limit, Moment, in_order
+from api.http.shapes.sessions import Session, Sessions
+from api.watch import Watch
+from ingest.ledger import sessions as ledger
+from ingest.ledger.sessions import SessionFilter
+from rules.alerts import Group, GroupKind
+from rules.readings import DeviceId
+from rules.session import Ending
+from rules.subject import DeviceState
+
+AT_ONCE = 500
+"""Devices looked at before the engine has its turn again."""
+
+sessions = APIRouter(tags=["sessions"], dependencies=[Depends(reader)])
+
+
+async def wanted_sessions(  # noqa: PLR0913, PLR0917  (each is a filter)
+    site: Id | None = None,
+    device: Id | None = None,
+    channel: Channel | None = None,
+    ending: Ending | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    before_id: BeforeId | None = None,
+) -> SessionFilter:
+    in_order(since, until)
+    return SessionFilter(
+        site=site,
+        device=device,
+        channel=channel,
+        ending=ending,
+        since=since,
+        until=until,
+        before_id=before_id,
+    )
+
+
+@sessions.get("/sessions")
+async def find(
+    watch: WatchHere,
+    wanted: Annotated[SessionFilter, Depends(wanted_sessions)],
+    open: bool = False,  # noqa: A002, FBT002  (the word that people look for)
+    limit: Limit = 100,
+) -> Sessions:
+    """List sessions that ended, newest first; with open=true those that go on now."""
+    if open:
+        return Sessions(sessions=(await _open(watch, wanted))[:limit], next_before_id=None)
+    asked = min(limit + 1, ledger.LIMIT_MAX)
+    found = await watch.ledger.read(lambda c: ledger.find_sessions(c, wanted, asked))
+    page = found[:limit]
+    more = len(found) > limit or len(found) == ledger.LIMIT_MAX
+    return Sessions(
+        sessions=[Session.of(row) for row in page],
+        next_before_id=page[-1].id if more else None,
+    )
+
+
+async def _open(watch: Watch, wanted: SessionFilter) -> list[Session]:
+    if wanted.ending is not None or wanted.before_id is not None:
+        return []
+    found: list[Session] = []
+    for number, device in enumerate(_devices(watch, wanted)):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+        for part in device.parts:
+            session = part.session
+            if (
+                session is not None
+                and session.is_open
+                and (wanted.channel is None or part.channel == wanted.channel)
+                and (wanted.since is None or session.at >= wanted.since)
+                and (wanted.until is None or session.began_at < wanted.until)
+            ):
+                found.append(Session.of_open(session, device, part.channel))
+    found.sort(key=lambda session: session.began_at, reverse=True)
+    return found
+
+
+def _devices(watch: Watch, wanted: SessionFilter) -> Iterator[DeviceState]:
+    """Yield the devices in question, as far as they were ever heard."""
+    engine = watch.engine
+    if wanted.device is not None:
+        ids = [DeviceId(wanted.device)]
+    elif wanted.site is None:
+        ids = [device.id for device in engine.devices()]
+    elif wanted.site in watch.registry.sites:
+        ids = list(engine.group(Group(GroupKind.SITE, wanted.site)).members)
+    else:
+        ids = []
+    for device_id in ids:
+        device = engine.device(device_id)
+        if device is not None and wanted.site in {None, device.site}:
+            yield device
