@@ -6,7 +6,8 @@ from datetime import datetime
 import msgspec
 
 from rules.alerts import Change
-from rules.cutting import Command, CommandState, Latch
+from rules.cutting import Command, CommandState
+from rules.latch import Latch
 
 ITSELF = "chargewatch"
 """Who orders what nobody ordered."""

@@ -15,8 +15,9 @@ from rules import cutting
 from rules.alerts import Alert, Group, GroupKind, Subject
 from rules.cut_log import ITSELF, Caused
 from rules.cut_reasons import is_reason, sockets_concerned
-from rules.cutting import Action, Command, CommandState, Cut, Failure, Latch
+from rules.cutting import Action, Command, CommandState, Failure
 from rules.engine import Engine
+from rules.latch import Cut, Latch
 from rules.policy import Policy
 from rules.readings import DeviceId, Kind
 from rules.subject import DeviceState, Values

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rules.cutting import Cut, Seen
+from rules.cutting import Seen
+from rules.latch import Cut
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 from rules.session import Session
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rules.catalog import rules_in_force
 from rules.cut_reasons import CUTTING_RULES
-from rules.cutting import Action, CommandState, Cut
+from rules.cutting import Action, CommandState
+from rules.latch import Cut
 from tests.test_restart import cuts
 from tests.test_scenarios import Player, Scenario, all_scenarios, order_line, scenario, shown
 

@@ -17,7 +17,8 @@ from ingest.ledger.commit import Commit
 from ingest.ledger.store import Ledger, LedgerUnavailable, open_ledger
 from ingest.registry import Area, Device, Gone, Name, Site
 from rules.cut_log import Logged
-from rules.cutting import Action, Command, CommandState, Failure, Latch, ordered
+from rules.cutting import Action, Command, CommandState, Failure, ordered
+from rules.latch import Latch
 from rules.policy import CutLimits
 from rules.readings import DeviceId, Kind
 

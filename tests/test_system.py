@@ -57,9 +57,9 @@ def receiver() -> Iterator[WebhookReceiver]:
 def watch(
     tmp_path: Path, broker: Mosquitto, receiver: WebhookReceiver
 ) -> Iterator[ServiceProcess]:
-    """Yield the service, not started yet, with the sites of examples/sites.toml."""
-    sites = ROOT / "examples" / "sites.toml"
-    with service(tmp_path, broker, sites=sites, receiver=receiver) as process:
+    """Yield the service, not started yet, with the sites and limits of examples/."""
+    sites, policy = (ROOT / "examples" / name for name in ("sites.toml", "policy.toml"))
+    with service(tmp_path, broker, sites=sites, policy=policy, receiver=receiver) as process:
         yield process
 
 
@@ -324,7 +324,12 @@ SILENT_SITES = """
 name = { zh = "停电", en = "Outage" }
 [sites."outage/site"]
 name = { zh = "站", en = "Site" }
-charger_silent_after_min = 0.06
+"""
+SILENT_POLICY = """
+[site."outage/site"]
+silence.charger_after = "3.6 s"
+silence.hold = "0 s"
+site_outage.share = 2  # never: each is to speak for itself
 """
 SILENT_DEVICE = """
 [[devices]]
@@ -343,11 +348,13 @@ def test_an_outage_of_the_broker_loses_nothing_and_is_no_silence(
     sites.write_text(
         SILENT_SITES + "".join(SILENT_DEVICE.format(number=each) for each in range(devices))
     )
+    policy = tmp_path / "policy.toml"
+    policy.write_text(SILENT_POLICY)
     count = int((OUTAGE_S + 12) * rate)
     messages = [
         telemetry(f"outage/site/pile-{n % devices}", n // devices) for n in range(count)
     ]
-    with service(tmp_path, broker, sites=sites, receiver=receiver) as watch:
+    with service(tmp_path, broker, sites=sites, policy=policy, receiver=receiver) as watch:
         watch.begin()
         with publisher_process(broker, messages, rate=rate) as publisher:
             eventually("the first arrive", lambda: watch.messages() > rate)
