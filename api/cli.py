@@ -5,18 +5,17 @@ Each command imports what it needs: `decode` must not wait for web servers.
 
 import os
 import sys
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 import typer
-from pydantic_core import ValidationError
 from rich.console import Console
 
+from api.cli_errors import run_or_explain
+from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
-from ingest.errors import ChargewatchError
 
 app = typer.Typer(
     name="chargewatch",
@@ -27,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(rules)
+app.command("check-policy")(check_policy)
 
 
 @app.command()
@@ -76,7 +77,7 @@ def demo(  # noqa: PLR0913  (a command line is as wide as its options)
         if not (summary.ok or ended_early):
             raise typer.Exit(1)
 
-    _run_or_explain(lambda: main_loop(run()))
+    run_or_explain(lambda: main_loop(run()))
 
 
 @app.command("serve")
@@ -93,7 +94,7 @@ def serve_command() -> None:
         set_up_log(settings.log)
         main_loop(serve(settings, utc_now))
 
-    _run_or_explain(run)
+    run_or_explain(run)
 
 
 @app.command()
@@ -155,7 +156,7 @@ def token(
             raise typer.Exit(2)
         typer.echo(made.secret)
 
-    _run_or_explain(run)
+    run_or_explain(run)
 
 
 @app.command("check-sites")
@@ -178,7 +179,7 @@ def check_sites(
         for words in calendars_ending(declared.calendars, today):
             Console().print(f"warning: {words}", soft_wrap=True, markup=False)
 
-    _run_or_explain(run)
+    run_or_explain(run)
 
 
 @app.command()
@@ -240,7 +241,7 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
         else:
             show(result, Console())
 
-    _run_or_explain(run)
+    run_or_explain(run)
 
 
 def _instant(text: str, option: str) -> datetime:
@@ -252,34 +253,3 @@ def _instant(text: str, option: str) -> datetime:
     if moment.tzinfo is None:
         raise typer.BadParameter(f"{text} has no offset; write {text}+08:00", param_hint=option)
     return moment
-
-
-def _run_or_explain(run: Callable[[], object]) -> None:
-    """Turn what a user can mend into a sentence and status 2; our own faults stay loud.
-
-    (A pydantic ValidationError, from the settings, is a ValueError; so is a bad address.)
-    """
-    try:
-        run()
-    except* (ChargewatchError, ValueError) as errors:
-        for error in _leaves(errors):
-            typer.echo(f"chargewatch: {_in_words(error)}", err=True)
-        raise typer.Exit(2) from None
-
-
-def _in_words(error: BaseException) -> str:
-    """Say which setting is wrong and why; everything else says so itself."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(
-        f"CHARGEWATCH_{'__'.join(map(str, each['loc'])).upper()}: {each['msg']}"
-        for each in error.errors(include_url=False)
-    )
-
-
-def _leaves(errors: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from api.policy_shape import NotAllowed, did_you_mean, keys_of, tables, value_of
+from api.policy_shape import NotAllowed, did_you_mean, keys_of, parts_of, tables, value_of
 from api.policy_shape import shown as as_found
 from rules.policies import BUILT_IN_LAYER, Policies, Tables, as_written, built_in_tables
 
@@ -87,6 +87,9 @@ class Checking:
             elif table not in tables():
                 end, known = did_you_mean(table, tables()), ", ".join(tables())
                 self._wrong(path, f"no such table{end} Tables are {known}")
+            elif above[0] not in parts_of(table):
+                parts = ", ".join(parts_of(table))
+                self._wrong(path, f"its limits are for more than that; allowed in: {parts}")
             elif not isinstance(keys, dict):
                 known = ", ".join(keys_of(table))
                 self._wrong(path, f"found {as_found(keys)}; allowed: a table of {known}")

@@ -133,9 +133,11 @@ class PolicyKeeper:
             await self._order(lambda batch: self._put_in_force(batch, text, who, how))
 
     def part(self) -> Part:
-        """Say how the policy file is, for `ready`."""
+        """Say how the policy file is, for `ready`: its first mistake will do."""
         state = self.state
-        return Part("policy", not state.error, state.error, state.error_at, vital=False)
+        first, *more = state.error.splitlines() or [""]
+        reason = f"{first} (and {len(more)} more)" if more else first
+        return Part("policy", not state.error, reason, state.error_at, vital=False)
 
     # --- inside ----------------------------------------------------------------------
 

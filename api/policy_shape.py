@@ -14,6 +14,8 @@ from functools import cache
 import msgspec
 from msgspec.structs import FieldInfo
 
+from rules.alerts import GroupKind
+from rules.catalog import rules_in_force
 from rules.policies import UNITS, as_written
 from rules.policy import LONGEST, Limits, Policy
 
@@ -21,7 +23,7 @@ DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|min|h|d)")
 A_DURATION = '"30 s", "10 min", "8 h" or "1 d"'
 FOUND_CHARS_MAX = 60
 
-QUANTITIES = {"w": "W", "c": "°C", "pct": "%", "wh": "Wh", "a": "A", "v": "V"}
+QUANTITIES = {"w": "W", "kwh": "kWh", "c": "°C", "k": "K", "pct": "%"}
 """The unit of a number, by how its key ends."""
 
 
@@ -37,6 +39,23 @@ def tables() -> Mapping[str, type[Limits]]:
         for field in msgspec.structs.fields(Policy)
         if isinstance(field.type, type) and issubclass(field.type, Limits)
     }
+
+
+@cache
+def parts_of(table: str) -> tuple[str, ...]:
+    """Return the parts of the file that have a say about a table.
+
+    The limits of a whole site are no device's, and those of a carrier, or of everything, are
+    no site's.
+    """
+    groups = {rule.name: rule.group for rule in rules_in_force().group_rules}
+    match groups.get(table):
+        case None:
+            return ("default", "area", "site", "device")
+        case GroupKind.SITE:
+            return ("default", "area", "site")
+        case GroupKind.CARRIER | GroupKind.ALL:
+            return ("default",)
 
 
 @cache
@@ -139,12 +158,12 @@ def _is_number(found: object) -> bool:
 
 def _range(number: msgspec.inspect.FloatType | msgspec.inspect.IntType) -> str:
     if number.ge is not None and number.le is not None:
-        return f"{number.ge:.9g} to {number.le:.9g}"
+        return f"{number.ge:.12g} to {number.le:.12g}"
     bounds = {
         "more than": number.gt,
         "at least": number.ge,
         "below": number.lt,
         "at most": number.le,
     }
-    said = [f"{words} {bound:.9g}" for words, bound in bounds.items() if bound is not None]
+    said = [f"{words} {bound:.12g}" for words, bound in bounds.items() if bound is not None]
     return ", ".join(said) or "any number"

@@ -70,8 +70,9 @@ async def serve(settings: Settings, now: Now) -> None:
     check_http(settings.http)
     stop = stop_on_signals()
     async with serving(settings, now) as (service, server):
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, service.policy.look_now)
+        if not sys.stderr.isatty():  # else it means that the terminal was closed
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, service.policy.look_now)
         pages = asyncio.create_task(server.serve(), name="pages")
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((pages, stopped), return_when=asyncio.FIRST_COMPLETED)

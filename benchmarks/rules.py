@@ -157,6 +157,7 @@ def engine_takes(engine: Engine) -> Take:
                 engine.advance(now)
             engine.observe(report, now)
         engine.touched.clear()
+        engine.take_ended()
 
     return take
 

@@ -172,8 +172,11 @@ class Intake:
             return
         self._seen.add(identity)
         before = self._engine.device(report.device)
-        if report.clock is ClockState.WRONG and (
-            before is None or before.clock is not ClockState.WRONG
+        has_been_wrong = before is not None and before.clock is ClockState.WRONG
+        if (
+            report.clock is ClockState.WRONG
+            and report.standing is Standing.LIVE  # what is late keeps its own time
+            and not has_been_wrong
         ):
             shown = f"the device shows {report.claimed_at}; kept under its arrival time"
             self._quarantine(message, Rejected(Refusal.CLOCK_WRONG, shown), batch)

@@ -25,7 +25,9 @@ class Absence:
         self.chargers = 0
         self.dark_sites: set[str] = set()
         self.since: datetime | None = None
-        """When the first of those that are missed was last heard."""
+        """When the first of those that are missed was last heard ..."""
+        self.until: datetime | None = None
+        """... and when the last of them was."""
         self._there: Counter[str] = Counter()
         self._missed_there: Counter[str] = Counter()
         self._missed: set[DeviceId] = set()
@@ -54,6 +56,7 @@ class Absence:
         """Note that a charger is missed; once or twice is the same."""
         if device not in self._missed:
             self.since = min(self.since, since) if self.since else since
+            self.until = max(self.until, since) if self.until else since
             self._missed.add(device)
             self._count(self._missed_there, site_of(device), 1)
 
@@ -63,7 +66,7 @@ class Absence:
             self._missed.remove(device)
             self._count(self._missed_there, site_of(device), -1)
             if not self._missed:
-                self.since = None
+                self.since = self.until = None
 
     def _count(self, counter: Counter[str], site: str, change: int) -> None:
         counter[site] += change

@@ -67,7 +67,7 @@ def _starts(session: Session, last_w: float, at: datetime, policy: Policy) -> No
         session.began_at = session.since = session.held_since = at
         session.drawn_kwh = 0.0
     elif last_w >= policy.charging.min_w and at - session.since >= policy.sessions.settles:
-        session.held_w, session.held_since = min(last_w, power_w), at
+        session.held_w, session.held_since = min(last_w, power_w), session.since
         session.charging_w = max(session.charging_w, session.held_w)
         enter(session, CHARGING, at)
     session.level_w = power_w

@@ -8,7 +8,7 @@ overload may fire on a single one (docs/decisions/011), which is good enough to 
 from collections.abc import Iterable, Iterator
 
 from rules.alerts import Alert, State
-from rules.subject import COLDEST_C, HOTTEST_C, DeviceState, Values
+from rules.subject import DeviceState, Values
 from rules.verdict import Severity
 
 CUTTING_RULES = frozenset({"overload", "pile_overload", "heat", "fire"})
@@ -62,7 +62,7 @@ def _power_is_carried(parts: Iterable[Values], limit_w: float) -> bool:
 def _heat_is_carried(part: Values, limit_c: float, warm_c: float) -> bool:
     """Say whether two readings show the heat, or one bears out what the device says."""
     now_c, before_c = part.device_temperature_c, part.temperature_before_c
-    if now_c is None or not COLDEST_C <= now_c <= HOTTEST_C:
+    if now_c is None:
         return False
     if part.overtemperature and now_c >= warm_c:
         return True

@@ -19,6 +19,7 @@ from rules.alerts import (
     Change,
     Group,
     GroupKind,
+    State,
     Subject,
     Transition,
 )
@@ -27,6 +28,7 @@ from rules.deadlines import Deadlines
 from rules.flapping import Firings
 from rules.groups import EVENTS, SIGNS, GroupState
 from rules.latch import Cut
+from rules.plausible import believed
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
 from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
@@ -35,6 +37,7 @@ from rules.self_health import SelfHealth
 from rules.session import EndedSession
 from rules.sessions import follow, lose
 from rules.silences import Silence
+from rules.stirring import STIRRED_BY
 from rules.subject import DeviceState, Values
 from rules.verdict import CLEAR, Breach, Verdict
 
@@ -127,6 +130,7 @@ class Engine:
             state = DeviceState(report.device, profile.site)
             self._devices[report.device] = state
         state.site, state.kind = profile.site, profile.kind
+        report = believed(report, state)
         state.take(report)
         if profile.kind is Kind.CHARGER:
             self._ended += follow(state, report, self._places.policy_of(report.device))
@@ -319,6 +323,7 @@ class Engine:
         unsettled = self._book.unsettled
         while unsettled:
             for group in sorted(unsettled, key=_widest_first):
+                self._stir(group, now)
                 self._judge_group(group, now)
                 unsettled.discard(group)
         changes = self._book.take_changes()
@@ -337,6 +342,20 @@ class Engine:
                 at = alert.began_at if rule in EVENTS else now
                 state.signs[rule] = at
                 self._book.group(alert.within[0]).remember(rule, device, at)
+
+    def _stir(self, group: Group, now: datetime) -> None:
+        """Judge the devices whose alerts wait for what fires here now, or lived on it."""
+        if group.kind is not GroupKind.SITE:
+            return
+        state = self._book.group(group)
+        for rule, causes in STIRRED_BY.items():
+            if not state.how_many_open(rule):
+                continue
+            fires = any(state.fires(cause) for cause in causes)
+            for alert in state.open(rule):
+                device = self._devices.get(alert.key.device) if alert.key.device else None
+                if device is not None and fires is (alert.state is State.PENDING):
+                    self._judge(device, self._places.profile_of(device.id), now)
 
     def _judge_group(self, group: Group, now: datetime) -> None:
         rules = self._group_rules[group.kind]
@@ -366,6 +385,8 @@ class Engine:
             self._within[state.id] = within
             for rule, at in state.signs.items():
                 self._book.group(within[0]).remember(rule, state.id, at)
+        if state.kind is Kind.SMOKE and state.heard_at is not None:
+            self._book.group(within[0]).hear_detector(state.heard_at)
         if state.waiting_since is not None:
             for group in within:
                 if self._book.group(group).enrol(state.id, state.kind):

@@ -36,6 +36,8 @@ class GroupState:
         """How many members there are of each kind."""
         self.absence = Absence()
         """Which of the chargers have an alert of `silence`, pending ones included."""
+        self.detector_heard_at: datetime | None = None
+        """When one of its smoke detectors, which have batteries, was last heard."""
         self.power_w = 0.0
         """What all members draw, as far as it is known."""
         self._powers_w: dict[DeviceId, float] = {}
@@ -54,6 +56,11 @@ class GroupState:
         if kind is Kind.CHARGER:
             self.absence.expect(device)
         return True
+
+    def hear_detector(self, at: datetime) -> None:
+        """Note that a detector was heard, now or before a restart."""
+        if self.detector_heard_at is None or at > self.detector_heard_at:
+            self.detector_heard_at = at
 
     def dismiss(self, device: DeviceId) -> None:
         """Forget a member that belongs elsewhere now."""

@@ -19,6 +19,8 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "tamper": ("fire",),
     "device_fault": ("fire",),
     "sensor_battery": ("fire",),
+    "impossible_value": ("fire",),
+    "stuck_value": ("fire",),
 }
 """By rule, the rules that speak for it if they fire at the same site, carrier, or at all.
 

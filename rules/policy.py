@@ -183,7 +183,7 @@ class EscalationLimits(Limits, frozen=True):
     """Alerts of any rule that somebody must act on, and nobody has acknowledged."""
 
     after: timedelta = 3 * MINUTE
-    """How long each tier has; what duty rooms in Yiwu give theirs."""
+    """How long each tier has; what duty rooms in Yiwu are said to give."""
     tiers: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
     """1: nobody else is told."""
 
@@ -281,10 +281,6 @@ class PowerStepLimits(Limits, frozen=True):
 class AbruptEndLimits(Limits, frozen=True):
     window: timedelta = 30 * MINUTE
     """Ours: the brigade's test took 6 min from swelling to explosion; smoke is seen late."""
-    warm_c: Celsius = 50.0
-    """Ours: no socket is so warm by its load alone (20 C above a hot day) ..."""
-    rise_c: Celsius = 5.0
-    """... and none gets warmer when its load is gone."""
 
 
 class AfterSessionLimits(Limits, frozen=True):
@@ -298,6 +294,21 @@ class AfterSessionLimits(Limits, frozen=True):
     """Ours: a rise above the coolest since the end, ..."""
     siblings_c: Celsius = 5.0
     """... and above the other sockets of the pile: else it is the sun."""
+
+
+class ImpossibleValueLimits(Limits, frozen=True):
+    hold: timedelta = 10 * MINUTE
+    """A single lost bit is followed by a value that makes sense (ours)."""
+    keep_firing: timedelta = 10 * MINUTE
+
+
+class StuckValueLimits(Limits, frozen=True):
+    power_for: timedelta = 4 * HOUR
+    """Of a socket that charges. A full battery is trickled with little change for long."""
+    temperature_for: timedelta = 7 * 24 * HOUR
+    """In a cellar, in whole degrees, days may be alike; a week is not."""
+    messages: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 40
+    """So many at least: a device that seldom speaks proves nothing sooner (ours, all)."""
 
 
 class CarrierOutageLimits(Limits, frozen=True):
@@ -343,6 +354,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sensor_battery: SensorBatteryLimits = SensorBatteryLimits()
     clock_wrong: ClockWrongLimits = ClockWrongLimits()
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
+    impossible_value: ImpossibleValueLimits = ImpossibleValueLimits()
+    stuck_value: StuckValueLimits = StuckValueLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
     flapping: FlappingLimits = FlappingLimits()

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from rules.alerts import worse
+from rules.plausible import COLDEST_C, HOTTEST_C
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Reading, Report
-from rules.subject import COLDEST_C, HOTTEST_C
 from rules.verdict import Evidence
 
 RUN_GAP = timedelta(minutes=30)

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from rules.charging import TWO_KILOHOURS, draws, enter
+from rules.plausible import COLDEST_C, HOTTEST_C
 from rules.policy import Policy
 from rules.readings import Reading, Report, Standing
 from rules.session import EndedSession, Ending, Phase, Session
-from rules.subject import COLDEST_C, HOTTEST_C, DeviceState, Values
+from rules.subject import DeviceState, Values
 
 PLUGGED = "plugged"
 """The word of `port_state` for a plug that goes in; those that end a charge are these:"""

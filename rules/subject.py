@@ -22,15 +22,21 @@ RISE_WITHIN = timedelta(minutes=12)
 """Temperatures kept per socket, and how far they are apart at least: enough to tell what it
 rose by in ten minutes, with two to spare for a device that reports every five."""
 
-COLDEST_C, HOTTEST_C = -40.0, 250.0
-"""Ours: what is beyond is a broken sensor or a lost bit, not a temperature."""
-
 
 class Warmth(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A temperature at a moment of our own clock."""
 
     at: datetime
     temperature_c: float
+
+
+class Oddity(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A value that cannot be, the bound that it breaks (None: another value), since when."""
+
+    value: float
+    limit: float | None
+    unit: str
+    since: datetime
 
 
 class Values(msgspec.Struct, omit_defaults=True, gc=False):
@@ -72,6 +78,13 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """The one before `device_temperature_c`."""
     power_pause: timedelta = timedelta(0)
     """About how long it is from one power to the next, of late; 0: not known."""
+    power_same_since: datetime | None = None
+    """Since when `power_w` has been the same to the last digit ..."""
+    power_same: int = 0
+    """... and in how many messages."""
+    temperature_same_since: datetime | None = None
+    temperature_same: int = 0
+    """The same of `device_temperature_c`."""
     cut: Cut | None = None
     """Its last command and its latch; None for a socket that was never switched by us."""
     session: Session | None = None
@@ -90,6 +103,9 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
                 if pause < self.power_pause:  # one quick word makes no quick device
                     pause = max(pause, self.power_pause * PAUSE_FADES)
                 self.power_pause = pause
+            if reading.power_w != self.power_w or self.power_same_since is None:
+                self.power_same_since, self.power_same = now, 0
+            self.power_same += 1
             self.power_before_w, self.power_w = self.power_w, reading.power_w
             self.power_at = now
         if reading.current_a is not None:
@@ -102,6 +118,9 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.relay_on = reading.relay_on
             self.relay_at = now
         if reading.device_temperature_c is not None:
+            if reading.device_temperature_c != self.device_temperature_c:
+                self.temperature_same_since, self.temperature_same = now, 0
+            self.temperature_same += 1
             self.temperature_before_c = self.device_temperature_c
             self.device_temperature_c = reading.device_temperature_c
             self.temperature_at = now
@@ -152,25 +171,20 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         return Seen(self.power_w, self.power_at, self.relay_on, self.relay_at, self.power_pause)
 
     def temperature_c_since(self, oldest: datetime) -> float | None:
-        """Return the temperature; None if it was heard before `oldest`, or is impossible."""
+        """Return the temperature; None if it was heard before `oldest`, or never."""
         if self.temperature_at is None or self.temperature_at < oldest:
             return None
-        found = self.device_temperature_c
-        return found if found is not None and COLDEST_C <= found <= HOTTEST_C else None
+        return self.device_temperature_c
 
     def rise_k(self) -> float:
         """Return by how much the last temperature is above the coldest of the minutes before.
 
-        What is impossible is no temperature; a fall, and nothing to compare with, is 0.
+        A fall, and nothing to compare with, is 0.
         """
         last_c, at = self.device_temperature_c, self.temperature_at
         if last_c is None or at is None:
             return 0.0
-        before = [
-            each.temperature_c
-            for each in self.earlier
-            if at - each.at <= RISE_WITHIN and each.temperature_c >= COLDEST_C
-        ]
+        before = [each.temperature_c for each in self.earlier if at - each.at <= RISE_WITHIN]
         return max(0.0, last_c - min(before)) if before else 0.0
 
     def fresh_relay_on(self, now: datetime, within: timedelta) -> bool | None:
@@ -207,6 +221,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
     """The first live message, on our clock."""
     signs: dict[str, datetime] = {}
     """By rule, when its last alert about a sign of fire was over."""
+    oddities: dict[str, Oddity] = {}
+    """What it reports and cannot be, by quantity and socket."""
 
     def values(self, channel: int | None) -> Values:
         """Return what is kept for a socket (made when first asked for) or the device."""

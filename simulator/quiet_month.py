@@ -7,6 +7,7 @@ minute off, a message comes twice now and then, and smoke sensors are tested onc
 Piles report every 3 minutes, as an AP3000 does, some oftener; sensors once a day.
 """
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from simulator.charging import BATTERIES, Curve, charge
 from simulator.devices import Faults, stream
-from simulator.piles import PilePlan, Use
+from simulator.piles import FINISHED_W, PilePlan, Use
 from simulator.smoke_sensors import SensorPlan
 from simulator.village import Area, Site, Village
 
@@ -123,14 +124,16 @@ def _use(chance: Random, channel: int, day: date, hour: float, latest: float) ->
     shares = [battery.share for battery in BATTERIES_HERE]
     [battery] = chance.choices(BATTERIES_HERE, shares)
     plugged_at, curve = _at(day, hour), charge(battery, chance.uniform(0.15, 0.85))
-    full_at = plugged_at + _fills_in(curve) + timedelta(minutes=chance.uniform(2, 45))
+    full_at = plugged_at + _fills_in(curve) + timedelta(minutes=chance.uniform(2, 40))
     away_at = min(full_at, plugged_at + AWAY_BY, _at(day, latest))
     return Use(channel, plugged_at, away_at, curve)
 
 
 def _fills_in(curve: Curve) -> timedelta:
-    """Return how long it takes until only the float is left."""
-    return sum((phase.lasts for phase in curve.phases[:-1]), timedelta(0))
+    """Return how long it takes until the pile calls it finished."""
+    inrush, constant, taper, _ = curve.phases
+    tapered = math.log(taper.from_w / FINISHED_W) / math.log(taper.from_w / taper.to_w)
+    return inrush.lasts + constant.lasts + taper.lasts * min(1.0, max(0.0, tapered))
 
 
 def _at(day: date, hour: float) -> datetime:

@@ -1,16 +1,25 @@
 """Recordings, truths and runs for the tests of the backtest."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from api.backtest.episodes import Episode
+from api.backtest.places import registry_of
 from api.backtest.result import Result
 from api.backtest.running import Asked, on_recording
 from api.backtest.truth import Incident
+from ingest.codecs import all_codecs
+from ingest.duckdb_history import open_duckdb
+from ingest.intake import Intake
+from ingest.ledger.store import open_ledger
 from ingest.lines import recorded_line
+from ingest.replay import Seen
 from ingest.wire import Message
+from rules.catalog import rules_in_force
+from rules.engine import Engine
 
 NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 """A Monday, in Shanghai."""
@@ -116,3 +125,23 @@ def incident(  # noqa: PLR0913  (a truth has this many parts)
         must_not_rules=tuple(must_not),
         latest=None if latest is None else NOON + latest * MINUTE,
     )
+
+
+def kept(folder: Path, messages: list[Message]) -> None:
+    """Keep messages as the service does: in the ledger, then in the history."""
+    registry = registry_of(folder / "sites.toml", None, messages[0].received_at)
+    engine = Engine(*rules_in_force(), registry)
+    intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
+    ledger = open_ledger(folder / "ledger.sqlite")
+
+    async def keep() -> None:
+        for first in range(0, len(messages), 100):
+            batch = messages[first : first + 100]
+            await ledger.commit(intake.digest(batch, batch[-1].received_at))
+        async with open_duckdb(folder / "history.duckdb") as history:
+            await history.append(await ledger.entries_after(0, len(messages)))
+
+    try:
+        asyncio.run(keep())
+    finally:
+        ledger.close()

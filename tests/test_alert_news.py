@@ -172,6 +172,9 @@ steps = st.lists(
 )
 
 
+enough = settings(max_examples=100, deadline=None)
+
+
 def lived(done: list[Step]) -> World:
     world = World()
     for step in done:
@@ -181,7 +184,7 @@ def lived(done: list[Step]) -> World:
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_within_an_episode_the_level_only_rises(done: list[Step]) -> None:
     for episode in lived(done).episodes():
         ranks = [change.alert.severity.rank for _, change in episode]
@@ -189,7 +192,7 @@ def test_within_an_episode_the_level_only_rises(done: list[Step]) -> None:
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_it_becomes_worse_only_after_the_worse_was_held(done: list[Step]) -> None:
     world = lived(done)
     for episode in world.episodes():
@@ -202,7 +205,7 @@ def test_it_becomes_worse_only_after_the_worse_was_held(done: list[Step]) -> Non
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_an_end_is_heard_of_exactly_if_the_alarm_was(done: list[Step]) -> None:
     for episode in lived(done).episodes():
         heard = [word for _, change in episode if (word := heard_as(change))]
@@ -214,7 +217,7 @@ def test_an_end_is_heard_of_exactly_if_the_alarm_was(done: list[Step]) -> None:
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_nothing_is_heard_of_twice(done: list[Step]) -> None:
     for episode in lived(done).episodes():
         keys = [key_of(c.alert, word) for _, c in episode if (word := heard_as(c))]
@@ -222,7 +225,7 @@ def test_nothing_is_heard_of_twice(done: list[Step]) -> None:
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_worse_is_heard_of_only_if_it_is_worse_than_what_was_heard(done: list[Step]) -> None:
     for episode in lived(done).episodes():
         known = -1
@@ -234,7 +237,7 @@ def test_worse_is_heard_of_only_if_it_is_worse_than_what_was_heard(done: list[St
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_what_is_withheld_is_more_than_people_know_and_never_an_emergency(
     done: list[Step],
 ) -> None:
@@ -251,7 +254,7 @@ def test_what_is_withheld_is_more_than_people_know_and_never_an_emergency(
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_once_nothing_holds_it_back_all_that_fires_is_told(done: list[Step]) -> None:
     world = lived(done)
     world.do("it is out")
@@ -263,7 +266,7 @@ def test_once_nothing_holds_it_back_all_that_fires_is_told(done: list[Step]) -> 
 
 
 @given(steps)
-@settings(max_examples=100)
+@enough
 def test_only_what_people_know_and_nobody_acknowledged_escalates_and_not_too_soon(
     done: list[Step],
 ) -> None:
@@ -290,6 +293,7 @@ def test_only_what_people_know_and_nobody_acknowledged_escalates_and_not_too_soo
 
 
 @given(st.lists(st.integers(1, 600), min_size=4, max_size=30))
+@enough
 def test_an_alert_that_comes_and_goes_fires_at_most_so_often_in_an_hour(
     gaps_s: list[int],
 ) -> None:

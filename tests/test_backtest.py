@@ -5,9 +5,10 @@ import gzip
 import io
 import sys
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from api.backtest.episodes import Episode
 from api.backtest.places import registry_of
+from api.backtest.playing import Playing
 from api.backtest.printing import show
 from api.backtest.recording import LINE_BYTES_MAX, Recording, RecordingUnreadable
 from api.backtest.result import Result
@@ -23,20 +25,21 @@ from api.backtest.running import Asked, NoHistory, on_history
 from api.backtest.truth import TruthUnreadable, read_truth
 from api.policy_file import PolicyFileWrong
 from ingest.codecs import all_codecs
-from ingest.duckdb_history import open_duckdb
 from ingest.intake import Intake
 from ingest.ledger import queries
 from ingest.ledger.store import open_ledger
 from ingest.lines import recorded_line, recorded_message
+from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import Message
+from rules.alerts import EVERYTHING, Group, GroupKind
 from rules.catalog import rules_in_force
 from rules.engine import Engine
 from simulator.player import Player, recorded
 from simulator.quiet_month import quiet_month
-from simulator.village import Village, incidents, sites_toml
+from simulator.village import POLICY_TOML, Village, incidents, sites_toml
 from simulator.village_evening import village_evening
-from tests.backtests import MINUTE, NOON, PILE, SITES, an_hour, lines, run, watts, written
+from tests.backtests import MINUTE, NOON, PILE, SITES, an_hour, kept, lines, run, watts, written
 
 DAY = date(2026, 5, 12)
 GOOD = recorded_line(watts(0, 100))
@@ -155,7 +158,7 @@ JSON = st.recursive(
 @given(
     payload=st.binary() | st.text().map(str.encode) | JSON.map(msgspec.json.encode),
     topic=st.text(),
-    at=st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.timezones()),
+    at=st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.just(UTC)),
     retained=st.booleans(),
 )
 def test_a_message_comes_out_of_its_line_as_it_went_in(
@@ -283,6 +286,25 @@ def live_alerts(path: Path, sites: Path, messages: list[Message]) -> set[Told]:
     return {(r.rule, r.device, r.channel, r.fired_at, r.resolved_at) for r in rows}
 
 
+def test_what_has_been_played_leaves_nothing_behind_but_its_alerts() -> None:
+    village = quiet_month(seed=7, first=DAY, days=1, sites=1)
+    registry = Registry([], [], [])
+    playing = Playing(registry, (), village.starts)
+    for message in played(village, village.ends):
+        playing.hear(message)
+    [side] = playing.sides
+    assert side.engine.take_ended() == []
+    assert side.engine.touched <= {
+        *registry.devices,
+        *map(group_of, registry.sites),
+        EVERYTHING,
+    }
+
+
+def group_of(site: str) -> Group:
+    return Group(GroupKind.SITE, site)
+
+
 # --- policies and their difference ----------------------------------------------------
 
 
@@ -321,6 +343,17 @@ def test_the_policy_in_force_may_be_a_file_too(tmp_path: Path) -> None:
     assert result.in_force.alerts == 0
     assert result.proposed is not None
     assert rules_of(result.proposed.episodes) == ["overload"]
+
+
+def test_a_policy_raises_beside_another_what_it_raises_alone(tmp_path: Path) -> None:
+    village = village_evening(7, DAY)
+    said = lines(*played(village, village.starts + 60 * MINUTE))
+    policy = "[default.overload]\nwarn_w = 700\n[default.silence]\ncharger_after = '4 min'"
+    beside = run(tmp_path, said, sites=sites_toml(village), policy=policy).proposed
+    alone = run(tmp_path, said, sites=sites_toml(village), in_force=policy).in_force
+    assert beside is not None
+    assert beside.episodes == alone.episodes
+    assert beside.alerts > 5
 
 
 def limit(watts: int) -> str:
@@ -362,9 +395,8 @@ def test_an_evening_is_scored_against_what_the_simulator_knows(tmp_path: Path) -
     village = village_evening(7, DAY)
     truth = [msgspec.json.decode(line) for line in incidents(village).splitlines()]
     said = lines(*played(village, village.starts + 36 * MINUTE))
-    chargers_to_900_w = "[default.overload]\nwarn_w = 900"
     played_once = run(
-        tmp_path, said, sites=sites_toml(village), in_force=chargers_to_900_w, truth=truth
+        tmp_path, said, sites=sites_toml(village), in_force=POLICY_TOML, truth=truth
     )
     score = played_once.in_force.score
     assert score is not None
@@ -384,36 +416,38 @@ def test_a_history_raises_what_its_recording_raises(tmp_path: Path) -> None:
     expected = run(tmp_path, lines(*messages), sites=sites_toml(village))
     kept(tmp_path, messages)
     asked = Asked(sites=tmp_path / "sites.toml")
-    since = messages[0].received_at
-    until = messages[-1].received_at + timedelta(seconds=1)
+    since, until = village.starts - timedelta(days=1), village.ends
     result = asyncio.run(on_history(asked, tmp_path, since, until, lambda _share, _now: None))
     assert told(result.in_force.episodes) == told(expected.in_force.episodes)
     assert result.tally.readings == expected.tally.readings
+    assert (result.begins, result.ends) == (expected.begins, expected.ends)
 
 
-def kept(folder: Path, messages: list[Message]) -> None:
-    """Keep messages as the service does: in the ledger, then in the history."""
-    registry = registry_of(folder / "sites.toml", None, messages[0].received_at)
-    engine = Engine(*rules_in_force(), registry)
-    intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
-    ledger = open_ledger(folder / "ledger.sqlite")
-
-    async def keep() -> None:
-        for first in range(0, len(messages), 100):
-            batch = messages[first : first + 100]
-            await ledger.commit(intake.digest(batch, batch[-1].received_at))
-        async with open_duckdb(folder / "history.duckdb") as history:
-            await history.append(await ledger.entries_after(0, len(messages)))
-
-    try:
-        asyncio.run(keep())
-    finally:
-        ledger.close()
+def test_a_history_of_devices_that_nobody_knows_any_more_is_counted(tmp_path: Path) -> None:
+    written(tmp_path / "sites.toml", SITES)
+    stranger = watts(2, 100, device="town/south/pile-9")
+    kept(tmp_path, [watts(0, 100), watts(1, 100), stranger])
+    (tmp_path / "ledger.sqlite").unlink()
+    history = duckdb.connect(tmp_path / "history.duckdb")
+    history.execute("UPDATE readings SET device = 'x' WHERE power_w = 100 AND position = 1")
+    history.close()
+    asked = Asked(sites=tmp_path / "sites.toml")
+    ask = on_history(asked, tmp_path, NOON, NOON + MINUTE, lambda _share, _now: None)
+    result = asyncio.run(ask)
+    assert result.tally.messages == 2
+    assert result.tally.refused == {"unknown_device": 1}
+    assert result.sites == 2
 
 
 def test_a_history_that_is_not_there_is_said(tmp_path: Path) -> None:
     ask = on_history(Asked(), tmp_path, NOON, NOON + MINUTE, lambda _share, _now: None)
     with pytest.raises(NoHistory, match="there is no history"):
+        asyncio.run(ask)
+    written(tmp_path / "sites.toml", SITES)
+    kept(tmp_path, [watts(0, 100)])
+    since = NOON + MINUTE
+    ask = on_history(Asked(), tmp_path, since, since + MINUTE, lambda _share, _now: None)
+    with pytest.raises(NoHistory, match="nothing from 2026-01-05"):
         asyncio.run(ask)
 
 

@@ -5,9 +5,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from tests.backtests import SITES, an_hour, lines, written
+from tests.backtests import SITES, an_hour, kept, lines, written
 from tests.processes import ROOT
 
 
@@ -96,6 +97,18 @@ def test_it_compares_and_scores_in_words(folder: Path) -> None:
     text = done.stdout.decode()
     assert "only under the policy in force: 1" in text
     assert "proposed: 0 alerts; 0 of 1 incidents found" in text
+
+
+def test_it_plays_the_history_of_the_data_folder(folder: Path) -> None:
+    kept(folder, an_hour((0, 200), (10, 1500), (20, 200)))
+    asked = ("--from", "2026-01-05T12:00:00+08:00", "--to", "2026-01-05T13:00:00+08:00")
+    done = backtest(folder, "--history", *asked, "--sites", "sites.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["in_force"]["per_rule"] == {"overload": 1}
+    with duckdb.connect(folder / "history.duckdb"):
+        done = backtest(folder, "--history", *asked, "--sites", "sites.toml")
+    assert done.returncode == 2
+    assert b"if the service has it open" in done.stderr
 
 
 def recording(folder: Path) -> bytes:

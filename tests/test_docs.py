@@ -16,7 +16,10 @@ import typer.main
 from api.channels.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from api.cli import app
 from api.demo import Summary
-from api.policy_file import read_policies
+from api.policy_check import PARTS
+from api.policy_file import PolicyFileWrong, read_policies
+from api.policy_file import parsed as parsed_policy
+from api.policy_shape import allowed, keys_of, parts_of, shown, tables
 from api.settings import table
 from api.sites import read_sites
 from api.sites_file import AreaPart, DevicePart, SitePart
@@ -32,6 +35,8 @@ from ingest.wire import PAYLOAD_BYTES_MAX, Message
 from rules.alerts import Alert, State
 from rules.catalog import rules_in_force
 from rules.engine import Engine
+from rules.policies import BUILT_IN, as_written
+from rules.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh-CN.md")
@@ -219,6 +224,44 @@ def test_every_key_of_the_sites_file_is_explained_with_its_default(
             literal = explained[field.name].split("`")[1]
             value = tomllib.loads(f"it = {literal}")["it"]
             assert msgspec.convert(value, field.type) == field.default
+
+
+def rows_of_the_policy(table: str) -> list[list[str]]:
+    """Return key, allowed and built-in value of each key, as docs/policy.md is to have them."""
+    limits = getattr(Policy(), table)
+    values = {key: as_written(getattr(limits, key)) for key in keys_of(table)}
+    return [
+        [f"`{key}`", allowed(table, key), f"`{shown(value)}`"] for key, value in values.items()
+    ]
+
+
+@pytest.mark.parametrize("table", tables())
+def test_every_key_of_the_policy_file_is_explained_with_its_values(table: str) -> None:
+    sections = text_of("docs/policy.md").split("\n### ")
+    [section] = [each for each in sections if each.startswith(f"`{table}`\n")]
+    explained = [row for row in rows(section) if row[0].startswith("`")]
+    assert [row[:3] for row in explained] == rows_of_the_policy(table)
+    assert all(row[3] for row in explained), "each says what it means"
+    scope = " ".join(section.partition("|")[0].split())
+    assert ("set it in" in scope.casefold()) is (len(parts_of(table)) < len(PARTS))
+    assert all(f"`{part}`" in scope for part in parts_of(table) if "in `default`" in scope)
+
+
+def test_no_table_is_explained_that_the_policy_file_does_not_have() -> None:
+    named = re.findall(r"^### `(\w+)`$", text_of("docs/policy.md"), re.MULTILINE)
+    assert named == list(tables())
+
+
+def test_the_example_of_the_policy_page_is_right_and_its_mistakes_are_what_is_said() -> None:
+    for name in ("docs/policy.md", *READMES):
+        [layers] = blocks(name, "toml")
+        assert parsed_policy(layers.encode()) != BUILT_IN
+    [said] = blocks("docs/policy.md", "text")
+    site = '[site."riverside/factory-dormitory".overload]'
+    for text in ("\n[default.overload]\nhold = 30\n", f"{5 * chr(10)}{site}\nact_w = 750\n"):
+        with pytest.raises(PolicyFileWrong) as caught:
+            parsed_policy(text.encode(), named="policy.toml")
+        assert str(caught.value) in said.splitlines()
 
 
 def test_every_reason_of_a_notification_is_explained() -> None:

@@ -64,6 +64,26 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
         f'[site."{SITE}"]\nschedule = "22:00-05:00"\n',
         (f':2: site."{SITE}".schedule', "docs/sites.md"),
     ),
+    "a device with the limits of its site": (
+        f'[device."{PILE}".site_overload]\nfeeder_w = 20000\n',
+        (f':1: device."{PILE}".site_overload', "allowed in: default, area, site"),
+    ),
+    "a site with the limits of a carrier": (
+        f'[site."{SITE}"]\ncarrier_outage.sites = 3\n',
+        (f':2: site."{SITE}".carrier_outage', "allowed in: default"),
+    ),
+    "a choice that is none": (
+        f'[site."{SITE}".cut]\nautomatic = "yes"\n',
+        (f':2: site."{SITE}".cut.automatic: found "yes"; allowed: true or false',),
+    ),
+    "a count that is a fraction": (
+        "[default.cut]\nattempts = 2.5\n",
+        (":2: default.cut.attempts: found 2.5; allowed: 1 to 10",),
+    ),
+    "less than a step needs": (
+        f'[site."{SITE}".cut]\nspacing = "0.1 s"\n',
+        (":2: ", "spacing must be at least 0.5 s", f"spacing is 0.1 s (site {SITE})"),
+    ),
     "a table that is a number": (
         "[default]\noverload = 1000\n",
         (":2: default.overload: found 1000", "a table of warn_w, act_w, clear_w, hold"),

@@ -203,6 +203,10 @@ def test_a_wrong_file_is_refused_and_the_policy_stays(tmp_path: Path) -> None:
             part = here.keeper.part()
             assert (part.ok, part.vital, part.since) == (False, False, NOON)
             assert "policy.toml:2: default.overload.hold" in part.reason
+            (tmp_path / "policy.toml").write_text(WRONG + "x = 1\ny = 1\n")
+            here.keeper.look_now()
+            await eventually(lambda: here.keeper.part().reason.endswith("(and 2 more)"))
+            assert here.keeper.state.error.count("\n") == 2
             (tmp_path / "policy.toml").write_text(AT_800)
             await eventually(lambda: here.keeper.part().ok)
             assert len(await here.log()) == 1, "nothing has changed but the start"

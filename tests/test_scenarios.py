@@ -9,11 +9,14 @@ the next day.
     north overload.hold = "5 s"              or, with a dot, of the policy file
     day 2026-01-05                           a Monday; without it, that one
     08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
+                                             (`229 V`: its voltage)
     08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
+    08:00:10  pile-1  1: 195 W  [every 300 s until 16:00]    the same again and again
     08:00:30  smoke-1  smoke                 also: no smoke, self-test, no self-test, fine
     08:00:40  pile-1  81.5 C, 2: fault E7, 3: port idle    also: no fault, hot, not hot,
                                              relay off, relay on, tamper, no tamper,
-                                             10 %, battery low, battery good
+                                             10 %, battery low, battery good, 1.2 kWh,
+                                             stop overload
     08:00:50  stranger-1  900 W              a device that nobody declared, until
     08:00:55  declared stranger-1            the service is started anew with it
     08:01:00  smoke-1  offline               the last will; online: the birth
@@ -71,6 +74,7 @@ LIFE = Path(__file__).with_name("life")
 MONDAY = date(2026, 1, 5)
 SITE_KEY = re.compile(r"(\w+) ([\w.]+ = .+)")
 LINE = re.compile(r"(\d\d:\d\d(?::\d\d)?) +(.+)")
+REPEAT = re.compile(r" \[every (\d+) s until (\S+)\]")
 OURS = ("broker ", "health ", "service ", "restart")
 """Begin what happens to the service itself."""
 SWITCHING = ("cut ", "sent ", "reply ", "clear ")
@@ -143,16 +147,33 @@ def scenario(name: str, lines: Iterable[str]) -> Scenario:
     registry = declared(keys, devices, day.year)
     zone = registry.sites[f"town/{next(iter(keys), 'north')}"].schedule.zone
     moments = [
-        Line(datetime.combine(day, clock, zone).astimezone(UTC), words)
+        line
         for day, clock, words in timeline
+        for line in repeated(datetime.combine(day, clock, zone), words)
     ]
+    happens = [line for line in moments if not line.words.startswith("!")]
     return Scenario(
         name,
         registry,
         zone,
-        tuple(line for line in moments if not line.words.startswith("!")),
+        tuple(sorted(happens, key=lambda line: line.at)),
         tuple(line for line in moments if line.words.startswith("!")),
     )
+
+
+def repeated(first: datetime, words: str) -> Iterator[Line]:
+    """Yield a line once, or as often as it says."""
+    match = REPEAT.search(words)
+    if match is None:
+        yield Line(first.astimezone(UTC), words)
+        return
+    last = datetime.combine(first, time.fromisoformat(match[2]), first.tzinfo)
+    if last < first:
+        last += timedelta(days=1)
+    at, every = first.astimezone(UTC), timedelta(seconds=int(match[1]))
+    while at <= last:
+        yield Line(at, words.replace(match[0], ""))
+        at += every
 
 
 def is_message(words: str) -> bool:
@@ -445,10 +466,16 @@ def reading(words: str) -> Reading:
         channel, words = int(match[1]), match[2]
     if words.endswith(" W"):
         return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
+    if words.endswith(" V"):
+        return Reading(channel=channel, voltage_v=float(words.removesuffix(" V")))
     if words.endswith(" C"):
         return Reading(channel=channel, device_temperature_c=float(words.removesuffix(" C")))
     if words.endswith(" %"):
         return Reading(channel=channel, battery_pct=float(words.removesuffix(" %")))
+    if words.endswith(" kWh"):
+        return Reading(channel=channel, energy_kwh=float(words.removesuffix(" kWh")))
+    if words.startswith("stop "):
+        return Reading(channel=channel, stop_reason=words.removeprefix("stop "))
     if words.startswith("fault "):
         return Reading(channel=channel, fault=words.removeprefix("fault "))
     if words.startswith("port "):

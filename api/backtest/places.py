@@ -33,7 +33,10 @@ class Under:
         found = self._found.get(device)
         if found is None:
             site = self._registry.devices[device].site
-            found = self._found[device] = self._resolved(site, device)
+            found = self.group_policy_of(Group(GroupKind.SITE, site))
+            if device in self._policies.devices:
+                found = self._resolved(site, device)
+            self._found[device] = found
         return found
 
     def group_policy_of(self, group: Group) -> Policy:

@@ -16,6 +16,7 @@ from ingest.intake import Intake
 from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.wire import Message
+from rules.alerts import Change
 from rules.catalog import rules_in_force
 from rules.engine import Engine, Places
 from rules.readings import Report
@@ -45,10 +46,15 @@ class Side:
         """Wake at every deadline up to and at `until`."""
         engine = self.engine
         while (due := engine.next_deadline()) is not None and due <= until:
-            self.episodes.note(engine.advance(due), due)
+            self.note(engine.advance(due), due)
 
     def observe(self, report: Report, now: datetime) -> None:
-        self.episodes.note(self.engine.observe(report, now), now)
+        self.note(self.engine.observe(report, now), now)
+
+    def note(self, changes: Iterable[Change], now: datetime) -> None:
+        """Keep what happened to alerts; sessions that ended would only pile up."""
+        self.episodes.note(changes, now)
+        self.engine.take_ended()
 
 
 class Playing:
@@ -79,7 +85,7 @@ class Playing:
         if now != message.received_at:
             message = msgspec.structs.replace(message, received_at=now)
         batch = self._intake.judged((message,), now)
-        self._first.episodes.note(batch.changes, now)
+        self._first.note(batch.changes, now)
         for report in batch.reports:
             self._count(report)
             for side in self._others:
@@ -88,7 +94,7 @@ class Playing:
         tally.ignored += batch.ignored
         tally.repeated += batch.repeated
         for refused in batch.refused:
-            tally.refused[refused.reason] = tally.refused.get(refused.reason, 0) + 1
+            self.refuse(refused.reason)
 
     def observe(self, report: Report) -> None:
         """Take the next message of a history, understood long ago."""
@@ -97,9 +103,10 @@ class Playing:
         for side in self.sides:
             side.observe(report, now)
 
-    def end(self, at: datetime) -> None:
-        """Let the time pass until `at`, when nobody looks on any more."""
-        self._moved_on(max(at, self.now))
+    def refuse(self, reason: str) -> None:
+        """Count a message that cannot be judged."""
+        refused = self.tally.refused
+        refused[reason] = refused.get(reason, 0) + 1
 
     def _moved_on(self, at: datetime) -> datetime:
         if at < self.now:

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
@@ -27,9 +27,12 @@ from api.backtest.truth import Incident, read_truth
 from api.policy_file import read_policies
 from ingest.duckdb_history import open_duckdb
 from ingest.errors import ChargewatchError
+from ingest.history import HistoryUnavailable, Row
 from ingest.ledger.store import opened
 from ingest.registry import Registry
 
+UNKNOWN_DEVICE = "unknown_device"
+"""Why a message of the history is refused: its device was declared then, and is not now."""
 TOLD_EVERY = 1_000
 """Messages between two looks at the progress bar."""
 
@@ -82,24 +85,42 @@ def on_recording(asked: Asked, path: Path, tell: Tell) -> Result:
 async def on_history(
     asked: Asked, data_dir: Path, since: datetime, until: datetime, tell: Tell
 ) -> Result:
-    """Play what the service's history keeps of the time [since, until)."""
+    """Play what arrived in [since, until), as far as the service's history keeps it."""
     truth = asked.incidents()
     registry = await _registry(asked, data_dir, since)
-    playing = asked.playing(registry, since)
+    playing: Playing | None = None
     started_s = time.perf_counter()
     with _sparing_the_collector():
-        async with open_duckdb(data_dir / "history.duckdb") as history:
-            async for rows in history.replay(since, until):
-                for message in messages_of(rows):
-                    if enter(registry, message[0].device, since):
-                        device = registry.devices[message[0].device]
-                        registry.learn(device, (row.reading for row in message))
-                        playing.observe(report_of(message, playing.sides[0].engine))
-                tell((playing.now - since) / (until - since), playing.now)
-    if not playing.tally.messages:
+        async for rows in _replayed(data_dir / "history.duckdb", since, until):
+            playing = playing or asked.playing(registry, rows[0].received_at)
+            for message in messages_of(rows):
+                _observe(playing, message)
+            tell((playing.now - since) / (until - since), playing.now)
+    if playing is None:
         raise NoHistory(f"{data_dir}: its history has nothing from {since} to {until}")
-    playing.end(until)
     return result_of(playing, truth, Lines(), time.perf_counter() - started_s)
+
+
+async def _replayed(
+    file: Path, since: datetime, until: datetime
+) -> AsyncIterator[Sequence[Row]]:
+    try:
+        async with open_duckdb(file) as history:
+            async for rows in history.replay(since, until):
+                yield rows
+    except HistoryUnavailable as error:
+        hint = "if the service has it open, stop it, or work on a copy of its folder"
+        raise HistoryUnavailable(f"{error}\n{hint}") from error
+
+
+def _observe(playing: Playing, message: list[Row]) -> None:
+    """Let a message of the history be judged, if anybody knows whose it is."""
+    registry, first = playing.registry, message[0]
+    if enter(registry, first.device, first.received_at):
+        registry.learn(registry.devices[first.device], (row.reading for row in message))
+        playing.observe(report_of(message, playing.sides[0].engine))
+    else:
+        playing.refuse(UNKNOWN_DEVICE)
 
 
 async def _registry(asked: Asked, data_dir: Path, at: datetime) -> Registry:

@@ -1,0 +1,81 @@
+"""What cannot be reaches no rule, and is remembered until it makes sense again."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.plausible import OF_A_SOCKET, believed, is_plausible
+from rules.readings import DeviceId, Reading, Report, Standing
+from rules.subject import DeviceState
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+PILE = DeviceId("town/north/pile-1")
+
+amounts = st.none() | st.floats(-1e9, 1e9) | st.sampled_from([0.0, -50.0, 500.0, 2e4, 2e5])
+readings = st.builds(
+    Reading,
+    channel=st.none() | st.integers(1, 3),
+    relay_on=st.none() | st.booleans(),
+    **dict.fromkeys(OF_A_SOCKET, amounts),
+)
+
+
+def report(*said: Reading, standing: Standing = Standing.LIVE) -> Report:
+    return Report(
+        device=PILE, at=NOON, received_at=NOON, identity="1", readings=said, standing=standing
+    )
+
+
+def pile() -> DeviceState:
+    return DeviceState(PILE, "town/north")
+
+
+def test_what_can_be_is_passed_on_as_it_is() -> None:
+    state, said = pile(), report(Reading(channel=1, power_w=900, voltage_v=229.5))
+    assert believed(said, state) is said
+    assert not state.oddities
+
+
+def test_only_the_value_that_cannot_be_is_taken_out() -> None:
+    state, said = pile(), report(Reading(channel=2, power_w=1e6, relay_on=True, voltage_v=230))
+    [kept] = believed(said, state).readings
+    assert kept == Reading(channel=2, relay_on=True, voltage_v=230)
+    assert list(state.oddities) == ["power_w; socket 2"]
+
+
+def test_power_without_voltage_is_believed_and_the_voltage_is_not() -> None:
+    state = pile()
+    [kept] = believed(report(Reading(channel=1, power_w=500, voltage_v=0)), state).readings
+    assert kept == Reading(channel=1, power_w=500)
+    assert list(state.oddities) == ["voltage_v; socket 1"]
+
+
+@pytest.mark.parametrize("standing", [Standing.LATE, Standing.RETAINED])
+def test_what_is_not_live_says_nothing_about_the_device_now(standing: Standing) -> None:
+    state = pile()
+    believed(report(Reading(channel=1, power_w=1e6), standing=standing), state)
+    assert not state.oddities
+
+
+def test_it_is_forgotten_when_the_same_of_the_same_socket_makes_sense() -> None:
+    state = pile()
+    believed(report(Reading(channel=1, power_w=1e6), Reading(channel=2, power_w=1e6)), state)
+    believed(report(Reading(channel=1, voltage_v=230), Reading(channel=2, power_w=5)), state)
+    assert list(state.oddities) == ["power_w; socket 1"]
+
+
+@given(st.lists(readings, max_size=4))
+def test_whatever_is_said_what_is_believed_is_plausible_and_nothing_is_added(
+    said: list[Reading],
+) -> None:
+    state, heard = pile(), report(*said)
+    kept = believed(heard, state)
+    assert all(map(is_plausible, kept.readings))
+    assert bool(state.oddities) >= (kept is not heard)
+    for before, after in zip(heard.readings, kept.readings, strict=True):
+        said_before = msgspec.structs.asdict(before)
+        for name, value in msgspec.structs.asdict(after).items():
+            assert value == said_before[name] or (value is None and name in OF_A_SOCKET)
