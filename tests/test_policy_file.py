@@ -250,6 +250,14 @@ def test_limits_for_a_place_that_nobody_knows_are_named_with_the_one_that_was_me
     ]
 
 
+def test_no_more_strangers_are_named_than_somebody_reads() -> None:
+    text = "".join(f'[device."a/b/c{n}"]\n' for n in range(MISTAKES_MAX + 5))
+    known = KnownPlaces([], [], [f"a/b/d{n}" for n in range(100_000)])
+    said = list(nowhere(parsed(text.encode()), known))
+    assert len(said) == MISTAKES_MAX + 1
+    assert said[-1] == "and 5 more"
+
+
 # --- what is kept of a policy -------------------------------------------------------------
 
 

@@ -57,9 +57,9 @@ def receiver() -> Iterator[WebhookReceiver]:
 def watch(
     tmp_path: Path, broker: Mosquitto, receiver: WebhookReceiver
 ) -> Iterator[ServiceProcess]:
-    """Yield the service, not started yet, with the sites of examples/sites.toml."""
-    sites = ROOT / "examples" / "sites.toml"
-    with service(tmp_path, broker, sites=sites, receiver=receiver) as process:
+    """Yield the service, not started yet, with the sites and the policy of examples/."""
+    sites, policy = (ROOT / "examples" / name for name in ("sites.toml", "policy.toml"))
+    with service(tmp_path, broker, sites=sites, policy=policy, receiver=receiver) as process:
         yield process
 
 
@@ -324,7 +324,13 @@ SILENT_SITES = """
 name = { zh = "停电", en = "Outage" }
 [sites."outage/site"]
 name = { zh = "站", en = "Site" }
-charger_silent_after_min = 0.06
+"""
+SILENT_POLICY = """
+[default.silence]
+charger_after = "3.6 s"
+hold = "0 s"
+[default.site_outage]
+share = 2       # more than all: each device speaks for itself
 """
 SILENT_DEVICE = """
 [[devices]]
@@ -339,15 +345,18 @@ def test_an_outage_of_the_broker_loses_nothing_and_is_no_silence(
 ) -> None:
     """The devices' silence limit is 3.6 s, shorter than the outage."""
     devices, rate = 4, 40.0
-    sites = tmp_path / "sites.toml"
+    sites, policy = tmp_path / "sites.toml", tmp_path / "policy.toml"
+    policy.write_text(SILENT_POLICY)
     sites.write_text(
         SILENT_SITES + "".join(SILENT_DEVICE.format(number=each) for each in range(devices))
     )
+    policy = tmp_path / "policy.toml"
+    policy.write_text(SILENT_POLICY)
     count = int((OUTAGE_S + 12) * rate)
     messages = [
         telemetry(f"outage/site/pile-{n % devices}", n // devices) for n in range(count)
     ]
-    with service(tmp_path, broker, sites=sites, receiver=receiver) as watch:
+    with service(tmp_path, broker, sites=sites, policy=policy, receiver=receiver) as watch:
         watch.begin()
         with publisher_process(broker, messages, rate=rate) as publisher:
             eventually("the first arrive", lambda: watch.messages() > rate)
