@@ -24,10 +24,10 @@ from rules.alerts import (
     Transition,
 )
 from rules.book import AlertBook
-from rules.cutting import Cut
 from rules.deadlines import Deadlines
 from rules.flapping import Firings
 from rules.groups import EVENTS, SIGNS, GroupState
+from rules.latch import Cut
 from rules.plausible import believed
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rules.cutting import Cut, Seen
+from rules.cutting import Seen
+from rules.latch import Cut
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 from rules.session import Session
 
@@ -69,10 +70,14 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """When `power_w` arrived here: freshness and holds are measured on our own clock."""
     temperature_at: datetime | None = None
     """When `device_temperature_c` arrived here."""
+    voltage_at: datetime | None = None
+    """When `voltage_v` arrived here."""
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
     power_before_w: float | None = None
     """The one before `power_w`."""
+    temperature_before_c: float | None = None
+    """The one before `device_temperature_c`."""
     power_pause: timedelta = timedelta(0)
     """About how long it is from one power to the next, of late; 0: not known."""
     power_same_since: datetime | None = None
@@ -109,6 +114,7 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.current_a = reading.current_a
         if reading.voltage_v is not None:
             self.voltage_v = reading.voltage_v
+            self.voltage_at = now
         if reading.energy_kwh is not None:
             self.energy_kwh = reading.energy_kwh
         if reading.relay_on is not None:
@@ -118,6 +124,7 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             if reading.device_temperature_c != self.device_temperature_c:
                 self.temperature_same_since, self.temperature_same = now, 0
             self.temperature_same += 1
+            self.temperature_before_c = self.device_temperature_c
             self.device_temperature_c = reading.device_temperature_c
             self.temperature_at = now
             if not self.earlier or now - self.earlier[-1].at >= EARLIER_GAP_MIN:
@@ -237,6 +244,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         if report.claimed_at is not None and report.standing is not Standing.RETAINED:
             self.claimed_at, self.claim_heard_at = report.claimed_at, report.received_at
         if report.standing is Standing.LATE:
+            self._note_tests(report)
             return
         online = next((r.online for r in report.readings if r.online is not None), None)
         if report.standing is Standing.RETAINED or online is False:
@@ -256,6 +264,13 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)
+
+    def _note_tests(self, report: Report) -> None:
+        """Keep of a late message that there was a test: we may have been away that day."""
+        for reading in report.readings:
+            if reading.self_test:
+                part = self.values(reading.channel)
+                part.self_test_at = max(part.self_test_at or report.at, report.at)
 
     @property
     def parts(self) -> Sequence[Values]:
