@@ -6,7 +6,8 @@ what was ordered, sent and answered, and says what there is to write down. Whate
 written down as ordered is sent by somebody else, from the ledger.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -121,7 +122,7 @@ class Cutter:
 
     # --- what follows ------------------------------------------------------------------
 
-    def run(self, touched: Set[Subject], now: datetime) -> None:
+    def run(self, touched: AbstractSet[Subject], now: datetime) -> None:
         """Look at the devices and sites that have changed, and at what is due."""
         has_alerts = self._engine.has_alerts
         for subject in touched:
