@@ -22,6 +22,8 @@ BARE = re.compile(r"[A-Za-z0-9_-]+")
 BYTES_MAX = 1024 * 1024
 MISTAKES_MAX = 20
 """Told at a time; when these are mended, the others will be seen."""
+CANDIDATES_MAX = 1_000
+"""Names that are compared with one that nobody knows: it takes some 20 us for each."""
 
 
 class PolicyFileWrong(ChargewatchError):
@@ -110,11 +112,23 @@ def nowhere(policies: Policies, known: KnownPlaces) -> Iterator[str]:
         ("site", policies.sites, known.sites),
         ("device", policies.devices, known.devices),
     )
-    for part, places, there in wanted:
-        for place in places:
-            if place not in there:
-                end = did_you_mean(place, list(there))
-                yield f'{part}."{place}": there is no such {part}{end}'
+    strangers = [
+        (part, place, there)
+        for part, places, there in wanted
+        for place in places
+        if place not in there
+    ]
+    for part, place, there in strangers[:MISTAKES_MAX]:
+        yield f'{part}."{place}": there is no such {part}{_meant(place, there)}'
+    if len(strangers) > MISTAKES_MAX:
+        yield f"and {len(strangers) - MISTAKES_MAX} more"
+
+
+def _meant(place: str, there: Collection[str]) -> str:
+    """Name the place that was meant: one beside it if there is any."""
+    parent = place.rpartition("/")[0]
+    beside = [each for each in there if each.rpartition("/")[0] == parent]
+    return did_you_mean(place, (beside or list(there))[:CANDIDATES_MAX])
 
 
 def _within(tables: dict[str, object], name: str) -> dict[str, object]:

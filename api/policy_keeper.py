@@ -5,7 +5,7 @@ it causes. One that is not is refused with its mistakes, and the policy stays as
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import How, PolicyChange
 from ingest.registry import Registry
 from rules.engine import Engine
-from rules.policies import BUILT_IN, changed
+from rules.policies import BUILT_IN, Settings, changed
 
 LOOK_S = 3.0
 """How often the file is looked at, in real time; it is read when it has rested for as long,
@@ -78,6 +78,18 @@ def stamp_of(file: Path) -> Stamp | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+class Read(msgspec.Struct, frozen=True):
+    """A file that is in order, and what is to be known of it."""
+
+    text: PolicyText
+    settings: Settings
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: PolicyText, known: KnownPlaces) -> "Read":
+        return cls(text, text.policies.settings(), tuple(nowhere(text.policies, known)))
+
+
 class PolicyKeeper:
     """Reads the file, and has what it says put in force; `state` is how that went."""
 
@@ -97,7 +109,8 @@ class PolicyKeeper:
         self.state = PolicyState(since=None if start.last is None else start.last.at)
         if start.error:
             self._refused(start.error)
-        self._first = self._noted(now(), start.text, ITSELF, How.START)
+        read = Read.of(start.text, self._known())
+        self._first = self._noted(now(), read, ITSELF, How.START)
 
     def look_now(self) -> None:
         """Have the file read again, changed or not; what SIGHUP means."""
@@ -124,13 +137,13 @@ class PolicyKeeper:
         if self._file is None:
             raise PolicyFileWrong("there is no policy file: set CHARGEWATCH_POLICY_FILE")
         async with self._reading:
-            self._seen = await asyncio.to_thread(stamp_of, self._file)
+            known = self._known()
             try:
-                text = await asyncio.to_thread(read_policy_text, self._file)
+                read = await asyncio.to_thread(self._read, self._file, known)
             except PolicyFileWrong as error:
                 self._refused(str(error))
                 raise
-            await self._order(lambda batch: self._put_in_force(batch, text, who, how))
+            await self._order(lambda batch: self._put_in_force(batch, read, who, how))
 
     def part(self) -> Part:
         """Say how the policy file is, for `ready`: its first mistake will do."""
@@ -151,26 +164,28 @@ class PolicyKeeper:
         self._signal.clear()
         return How.SIGNAL
 
-    def _put_in_force(self, batch: Commit, text: PolicyText, who: str, how: How) -> None:
-        self._registry.apply(text.policies)
-        self._engine.judge_all(batch.now)
+    def _read(self, file: Path, known: KnownPlaces) -> Read:
+        """Read the file, in a thread: the engine must not wait for a long one."""
+        self._seen = stamp_of(file)
+        return Read.of(read_policy_text(file), known)
+
+    def _put_in_force(self, batch: Commit, read: Read, who: str, how: How) -> None:
         self.state.error, self.state.error_at = "", None
-        change = self._noted(batch.now, text, who, how)
+        change = self._noted(batch.now, read, who, how)
         if change is not None:
+            self._registry.apply(read.text.policies)
+            self._engine.judge_all(batch.now)
             batch.policy_changes.append(change)
 
-    def _noted(
-        self, now: datetime, text: PolicyText, who: str, how: How
-    ) -> PolicyChange | None:
+    def _noted(self, now: datetime, read: Read, who: str, how: How) -> PolicyChange | None:
         """Return what is to be written down: None if all is as it was before."""
-        settings = text.policies.settings()
-        changes = tuple(changed(self._settings, settings))
-        self._settings = settings
-        state = self.state
+        changes = tuple(changed(self._settings, read.settings))
+        self._settings = read.settings
+        state, text = self.state, read.text
         if changes or state.since is None:
             state.since = now
         state.file, state.digest = text.file, text.digest
-        state.warnings = tuple(self._nowhere(text))
+        state.warnings = read.warnings
         for warning in state.warnings:
             log.warning("policy.nowhere", reason=warning)
         log.info("policy.in_force", who=who, how=how, file=text.file, changes=len(changes))
@@ -183,7 +198,7 @@ class PolicyKeeper:
             file=text.file,
             digest=text.digest,
             changes=changes,
-            settings=settings,
+            settings=read.settings,
         )
 
     def _refused(self, error: str) -> None:
@@ -191,6 +206,9 @@ class PolicyKeeper:
             log.error("policy.refused", reason=error)
         self.state.error, self.state.error_at = error, self._now()
 
-    def _nowhere(self, text: PolicyText) -> Iterator[str]:
+    def _known(self) -> KnownPlaces:
+        """Return who there is now, for another thread to look at."""
         known = self._registry
-        return nowhere(text.policies, KnownPlaces(known.areas, known.sites, known.devices))
+        return KnownPlaces(
+            *(frozenset(each) for each in (known.areas, known.sites, known.devices))
+        )

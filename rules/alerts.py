@@ -242,10 +242,12 @@ def _not_clear(alert: Alert) -> Alert:
 
 
 def worse(known: Evidence, new: Evidence) -> Evidence:
-    """Return the evidence with the higher measurement: people want to know the peak."""
-    if known.measured is None or new.measured is None or new.measured > known.measured:
+    """Return the evidence with the worse measurement: people want to know the peak."""
+    if known.measured is None or new.measured is None:
         return new
-    return known
+    if new.lower_is_worse or known.lower_is_worse:
+        return new if new.measured < known.measured else known
+    return new if new.measured > known.measured else known
 
 
 def heard_of(

@@ -21,6 +21,8 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "sensor_battery": ("fire",),
     "impossible_value": ("fire",),
     "stuck_value": ("fire",),
+    "voltage": ("fire",),
+    "self_test_overdue": ("fire",),
 }
 """By rule, the rules that speak for it if they fire at the same site, carrier, or at all.
 

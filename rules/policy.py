@@ -16,12 +16,13 @@ from rules.schedule import Schedule
 
 Watts = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Celsius = Annotated[float, msgspec.Meta(gt=0, le=250)]
+Volts = Annotated[float, msgspec.Meta(ge=0, le=500)]
 Kelvins = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=2)]
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-LONGEST = timedelta(days=31)
+LONGEST = timedelta(days=366)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, timedelta) and not timedelta(0) <= value <= LONGEST:
-                raise ValueError(f"{name} must be between 0 s and 31 d")
+                raise ValueError(f"{name} must be between 0 s and {LONGEST.days} d")
         self.check()
 
     def check(self) -> None:
@@ -311,6 +312,31 @@ class StuckValueLimits(Limits, frozen=True):
     """So many at least: a device that seldom speaks proves nothing sooner (ours, all)."""
 
 
+class SelfTestOverdueLimits(Limits, frozen=True):
+    after: timedelta = 35 * 24 * HOUR
+    """A month, and some days for people to be late in."""
+    of_all: bool = False
+    """Ask it of detectors too that never reported a test; most cannot."""
+
+
+class VoltageLimits(Limits, frozen=True):
+    high_act_v: Volts = 270.0
+    low_act_v: Volts = 100.0
+    """What an AP3000 cuts off at."""
+    high_warn_v: Volts = 253.0
+    low_warn_v: Volts = 187.0
+    """230 V and 10 %, 220 V less 15 % (ours)."""
+    high_clear_v: Volts = 250.0
+    low_clear_v: Volts = 190.0
+    hold: timedelta = 60 * SECOND
+    """A motor that starts next door makes a dip, and that is no fault."""
+    keep_firing: timedelta = 5 * MINUTE
+
+    def check(self) -> None:
+        self.check_order("low_act_v", "low_warn_v", "low_clear_v", "high_clear_v")
+        self.check_order("high_clear_v", "high_warn_v", "high_act_v")
+
+
 class CarrierOutageLimits(Limits, frozen=True):
     """Of a carrier, so that only the default layer has a say."""
 
@@ -356,6 +382,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     undeclared_device: UndeclaredDeviceLimits = UndeclaredDeviceLimits()
     impossible_value: ImpossibleValueLimits = ImpossibleValueLimits()
     stuck_value: StuckValueLimits = StuckValueLimits()
+    self_test_overdue: SelfTestOverdueLimits = SelfTestOverdueLimits()
+    voltage: VoltageLimits = VoltageLimits()
     silence: SilenceLimits = SilenceLimits()
     site_outage: SiteOutageLimits = SiteOutageLimits()
     flapping: FlappingLimits = FlappingLimits()

@@ -70,6 +70,8 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """When `power_w` arrived here: freshness and holds are measured on our own clock."""
     temperature_at: datetime | None = None
     """When `device_temperature_c` arrived here."""
+    voltage_at: datetime | None = None
+    """When `voltage_v` arrived here."""
     relay_at: datetime | None = None
     """When `relay_on` arrived here."""
     power_before_w: float | None = None
@@ -112,6 +114,7 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.current_a = reading.current_a
         if reading.voltage_v is not None:
             self.voltage_v = reading.voltage_v
+            self.voltage_at = now
         if reading.energy_kwh is not None:
             self.energy_kwh = reading.energy_kwh
         if reading.relay_on is not None:
@@ -241,6 +244,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         if report.claimed_at is not None and report.standing is not Standing.RETAINED:
             self.claimed_at, self.claim_heard_at = report.claimed_at, report.received_at
         if report.standing is Standing.LATE:
+            self._note_tests(report)
             return
         online = next((r.online for r in report.readings if r.online is not None), None)
         if report.standing is Standing.RETAINED or online is False:
@@ -260,6 +264,13 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         self.whole.online, self.offline_since = True, None
         for reading in report.readings:
             self.values(reading.channel).take(reading, report.received_at)
+
+    def _note_tests(self, report: Report) -> None:
+        """Keep of a late message that there was a test: we may have been away that day."""
+        for reading in report.readings:
+            if reading.self_test:
+                part = self.values(reading.channel)
+                part.self_test_at = max(part.self_test_at or report.at, report.at)
 
     @property
     def parts(self) -> Sequence[Values]:

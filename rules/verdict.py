@@ -34,6 +34,8 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     since: datetime | None = None
     until: datetime | None = None
     detail: str = ""
+    lower_is_worse: bool = False
+    """Of what is measured; mostly it is the higher."""
 
 
 class Clear(msgspec.Struct, frozen=True):

@@ -6,7 +6,17 @@ from datetime import timedelta
 import pytest
 
 from rules.readings import Reading
-from tests.http_doubles import ODD, PILE, READ_TOKEN, Client, World, bearer, problem
+from tests.http_doubles import (
+    ODD,
+    PAGE,
+    PILE,
+    READ_TOKEN,
+    Client,
+    World,
+    bearer,
+    log_in,
+    problem,
+)
 
 SESSIONS = "/api/v1/sessions"
 READER = bearer(READ_TOKEN)
@@ -110,3 +120,16 @@ def test_sessions_need_a_token_and_a_range_that_runs_forward(client: Client) -> 
     backward = "since=2026-11-23T05:00:00Z&until=2026-11-23T04:00:00Z"
     problem(client.get(f"{SESSIONS}?{backward}", headers=READER), 422)
     problem(client.get(f"{SESSIONS}?ending=unknown", headers=READER), 422)
+
+
+@pytest.mark.usefixtures("charged")
+def test_a_device_and_its_stations_page_show_the_charge_that_goes_on(client: Client) -> None:
+    first, second, *_ = client.get(f"/api/v1/devices/{PILE}", headers=READER).json()["sockets"]
+    assert first["charge"]["began_at"] == "2026-11-23T04:00:00Z"
+    assert first["charge"]["phase"] == "charging"
+    assert first["charge"]["energy_kwh"] == pytest.approx(0.195 * 13 / 60)
+    assert second["charge"] is None
+    log_in(client)
+    page = client.get("/stations/xuhui/renmin-lu", headers=PAGE).text
+    assert page.count("<dt>充电中</dt>") == 1
+    assert "14分钟前开始，已充 0.04 kWh" in page

@@ -333,6 +333,19 @@ def test_smoke_that_comes_and_goes_within_a_batch_is_two_alerts() -> None:
     assert len({told.idempotency_key for told in batch.to_tell}) == 3
 
 
+def test_a_session_is_in_the_commit_of_the_reading_that_ended_it() -> None:
+    world = World()
+    for minute, power_w in enumerate((195, 195, 195, 0)):
+        at = NOON + minute * MINUTE
+        assert not world.digest(message(TELEMETRY, watts(power_w), at=at), now=at).sessions
+    last = NOON + 4 * MINUTE
+    batch = world.digest(message(TELEMETRY, watts(0.1), at=last), now=last)
+    [session] = batch.sessions
+    assert (session.device, session.channel, session.site) == (PILE, 1, "town/north")
+    assert (session.began_at, session.ended_at) == (NOON, NOON + 3 * MINUTE)
+    assert [report.received_at for report in unpacked(batch.journal)] == [last]
+
+
 # --- strangers and names --------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ def test_the_opening_hours_are_the_sites_own() -> None:
         ({"overload": {"act_w": 1e9}}, "<= 1000000"),
         ({"overload": {"act_w": "a lot"}}, "Expected `float`"),
         ({"overload": {"act_w": 700.0}}, "warn_w must be at most act_w"),
-        ({"heat": {"hold": timedelta(days=32)}}, "hold must be between 0 s and 31 d"),
+        ({"heat": {"hold": timedelta(days=367)}}, "hold must be between 0 s and 366 d"),
         ({"schedule": {"zone_name": "UTC"}}, "schedule"),
     ],
 )

@@ -113,7 +113,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             ":2: default.overload.hold: found 30 (a number alone says no unit)",
             '"30 s", "10 min", "8 h" or "1 d"',
-            "0 s to 31 d",
+            "0 s to 366 d",
         ),
     ),
     "a length of time in another unit": (
@@ -126,8 +126,8 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a length of time below nothing": ('[default]\noverload.hold = "-3 s"\n', ('"-3 s"',)),
     "a length of time beyond all": (
-        '[default]\nsilence.smoke_after = "32 d"\n',
-        ('found "32 d"; allowed: 0 s to 31 d',),
+        '[default]\nsilence.smoke_after = "367 d"\n',
+        ('found "367 d"; allowed: 0 s to 366 d',),
     ),
     "a warning above the alarm, by default": (
         "[default.overload]\nact_w = 750\n",
@@ -220,7 +220,7 @@ def test_a_mark_at_the_beginning_is_no_mistake() -> None:
         ("30s", timedelta(seconds=30)),
         ("10 min", timedelta(minutes=10)),
         ("1.5 h", timedelta(minutes=90)),
-        ("31 d", timedelta(days=31)),
+        ("366 d", timedelta(days=366)),
         ("0 s", timedelta(0)),
     ],
 )
@@ -248,6 +248,14 @@ def test_limits_for_a_place_that_nobody_knows_are_named_with_the_one_that_was_me
         "site.\"town/nroth\": there is no such site; did you mean 'town/north'?",
         'device."a/b/c": there is no such device.',
     ]
+
+
+def test_no_more_strangers_are_named_than_somebody_reads() -> None:
+    text = "".join(f'[device."a/b/c{n}"]\n' for n in range(MISTAKES_MAX + 5))
+    known = KnownPlaces([], [], [f"a/b/d{n}" for n in range(100_000)])
+    said = list(nowhere(parsed(text.encode()), known))
+    assert len(said) == MISTAKES_MAX + 1
+    assert said[-1] == "and 5 more"
 
 
 # --- what is kept of a policy -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A scenario that is cut in two by a restart gives exactly the same alerts."""
+"""A scenario that is cut in two by a restart gives exactly the same alerts and sessions."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from rules.alerts import Change
+from rules.session import EndedSession
 from tests.test_scenarios import Player, Scenario, all_scenarios
 
 REPEATED_MAX = 2
@@ -13,10 +14,10 @@ REPEATED_MAX = 2
 
 @pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
 def test_a_restart_at_any_moment_changes_nothing(played: Scenario) -> None:
-    whole = episodes(Player(played).play())
+    whole = outcome(played)
     for cut in cuts(played):
-        assert episodes(Player(played).play([cut])) == whole, f"cut at {cut}"
-    assert episodes(Player(played).play(cuts(played))) == whole
+        assert outcome(played, [cut]) == whole, f"cut at {cut}"
+    assert outcome(played, cuts(played)) == whole
 
 
 @pytest.mark.parametrize("played", all_scenarios(), ids=lambda played: played.name)
@@ -39,6 +40,14 @@ def cuts(played: Scenario) -> list[datetime]:
         gap = after.at - line.at
         found += [line.at, line.at + gap / 3, line.at + gap * 0.9]
     return found
+
+
+def outcome(
+    played: Scenario, restarts_at: list[datetime] | None = None
+) -> tuple[list[tuple[str, Change]], list[EndedSession]]:
+    """Return all that people, and the ledger, learn of it."""
+    player = Player(played)
+    return episodes(player.play(restarts_at or [])), player.ended
 
 
 def episodes(changes: list[tuple[datetime, Change]]) -> list[tuple[str, Change]]:

@@ -66,6 +66,7 @@ from rules.engine import Engine
 from rules.policy import DeviceProfile
 from rules.readings import DeviceId, Reading, Report
 from rules.self_health import SelfHealth
+from rules.session import EndedSession
 from rules.silences import Silence, SilenceKind
 from rules.verdict import Evidence
 
@@ -229,6 +230,7 @@ class Player:
         self._answered = True
         self._silences: list[Silence] = []
         self.changes: list[tuple[datetime, Change]] = []
+        self.ended: list[EndedSession] = []
         self.orders: list[tuple[datetime, Command]] = []
 
     def play(self, restarts_at: Iterable[datetime] = ()) -> list[tuple[datetime, Change]]:
@@ -425,7 +427,8 @@ class Player:
                 engine.state_of(each), engine.alerts_of(each), engine.firings_of(each)
             )
             self._kept[each] = _pack(stored)
-        self._engine.touched.clear()
+        engine.touched.clear()
+        self.ended += engine.take_ended()
 
     def _new_engine(self) -> Engine:
         places = WithStrangers(self._played.registry, self._declared)

@@ -57,7 +57,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 def watch(
     tmp_path: Path, broker: Mosquitto, receiver: WebhookReceiver
 ) -> Iterator[ServiceProcess]:
-    """Yield the service, not started yet, with the sites and limits of examples/."""
+    """Yield the service, not started yet, with the sites and the policy of examples/."""
     sites, policy = (ROOT / "examples" / name for name in ("sites.toml", "policy.toml"))
     with service(tmp_path, broker, sites=sites, policy=policy, receiver=receiver) as process:
         yield process
@@ -326,10 +326,11 @@ name = { zh = "停电", en = "Outage" }
 name = { zh = "站", en = "Site" }
 """
 SILENT_POLICY = """
-[site."outage/site"]
-silence.charger_after = "3.6 s"
-silence.hold = "0 s"
-site_outage.share = 2  # never: each is to speak for itself
+[default.silence]
+charger_after = "3.6 s"
+hold = "0 s"
+[default.site_outage]
+share = 2       # more than all: each device speaks for itself
 """
 SILENT_DEVICE = """
 [[devices]]
@@ -344,7 +345,8 @@ def test_an_outage_of_the_broker_loses_nothing_and_is_no_silence(
 ) -> None:
     """The devices' silence limit is 3.6 s, shorter than the outage."""
     devices, rate = 4, 40.0
-    sites = tmp_path / "sites.toml"
+    sites, policy = tmp_path / "sites.toml", tmp_path / "policy.toml"
+    policy.write_text(SILENT_POLICY)
     sites.write_text(
         SILENT_SITES + "".join(SILENT_DEVICE.format(number=each) for each in range(devices))
     )

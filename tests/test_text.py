@@ -17,6 +17,7 @@ from rules.catalog import rules_in_force
 from rules.cutting import Failure
 from rules.readings import DeviceId, Kind
 from rules.rule import Rule
+from rules.session import Phase
 from rules.verdict import Evidence, Severity
 from tests.http_doubles import NOON, ODD, PILE, registry
 
@@ -78,6 +79,7 @@ def test_every_word_of_the_code_has_words_for_people(say: Texts) -> None:
         "refusal": Refusal,
         "reason": Reason,
         "outbox": OutboxState,
+        "phase": Phase,
     }
     wanted = {f"{family}.{word}" for family, words in families.items() for word in words}
     wanted |= {

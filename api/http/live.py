@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from api.http.shapes.places import Condition, Device, Site, SmokeWatch, Socket, Use
+from api.http.shapes.places import Charge, Condition, Device, Site, SmokeWatch, Socket, Use
 from api.http.shapes.shape import Names, Value
 from api.text import device_label
 from api.watch import Watch
@@ -169,6 +169,7 @@ def _socket(part: Values, moment: Present) -> Socket:
         device_temperature_c=part.device_temperature_c,
         as_of=part.power_at,
         latched_since=part.cut.latch.since if part.cut and part.cut.latch else None,
+        charge=Charge.of(part.session) if part.session and part.session.is_open else None,
         values=_said(part),
     )
 

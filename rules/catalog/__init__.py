@@ -26,6 +26,7 @@ from rules.catalog.overload import Overload
 from rules.catalog.pile_overload import PileOverload
 from rules.catalog.power_step import PowerStep
 from rules.catalog.relay_welded import RelayWelded
+from rules.catalog.self_test_overdue import SelfTestOverdue
 from rules.catalog.sensor_battery import SensorBattery
 from rules.catalog.silence import Silence
 from rules.catalog.site_outage import SiteOutage
@@ -34,6 +35,7 @@ from rules.catalog.smoke import Smoke
 from rules.catalog.stuck_value import StuckValue
 from rules.catalog.tamper import Tamper
 from rules.catalog.undeclared_device import UndeclaredDevice
+from rules.catalog.voltage import Voltage
 from rules.catalog.warm import Warm
 from rules.rule import DeviceRule, GroupRule, SocketRule
 
@@ -69,8 +71,10 @@ def rules_in_force() -> Catalogue:
             Tamper(),
             DeviceFault(),
             SensorBattery(),
+            SelfTestOverdue(),
             ImpossibleValue(),
             StuckValue(),
+            Voltage(),
             ClockWrong(),
             UndeclaredDevice(),
         ),

@@ -3,9 +3,10 @@
 from datetime import datetime, time
 from enum import StrEnum
 
-from api.http.shapes.shape import Names, Shape, Value, shown
+from api.http.shapes.shape import WHEN, Names, Shape, Value, shown
 from rules.readings import Kind
 from rules.schedule import Days
+from rules.session import Phase, Session
 
 
 class Condition(StrEnum):
@@ -40,6 +41,20 @@ class Area(Shape):
     sites: int
 
 
+class Charge(Shape):
+    """The charge that goes on at a socket; more of it is in /sessions?open=true."""
+
+    began_at: datetime
+    phase: Phase
+    energy_kwh: float
+
+    @classmethod
+    def of(cls, session: Session) -> "Charge":
+        return cls(
+            began_at=session.began_at, phase=session.phase, energy_kwh=session.energy_kwh
+        )
+
+
 class Socket(Shape):
     """`channel` counts from 1; null is a device that is one single socket."""
 
@@ -53,6 +68,8 @@ class Socket(Shape):
     """When the power was last heard."""
     latched_since: datetime | None
     """Since when it has been cut for safety; null: it is not. A person clears it."""
+    charge: Charge | None
+    """null: none goes on."""
     values: dict[str, Value]
     """The latest of every quantity, under its name in docs/messages.md."""
 
@@ -95,6 +112,7 @@ class Device(Shape):
                     "device_temperature_c": 31.0,
                     "as_of": "2026-11-23T14:33:26Z",
                     "latched_since": None,
+                    "charge": {"began_at": WHEN, "phase": "charging", "energy_kwh": 0.42},
                     "values": {"power_w": 312.5, "relay_on": True},
                 }
             ],
