@@ -25,7 +25,8 @@ from ingest.ledger.store import Ledger, LedgerUnavailable
 from ingest.mqtt_connection import BrokerAddress
 from ingest.registry import Registry
 from ingest.wire import Codec, Switch
-from rules.cutting import Action, Command, paced
+from rules.cutting import Action, Command
+from rules.pacing import paced
 from rules.readings import DeviceId
 
 IDLE_S = 5.0

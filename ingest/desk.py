@@ -12,7 +12,8 @@ from datetime import datetime
 import msgspec
 
 from ingest.errors import ChargewatchError
-from rules.cutting import Command, Latch
+from rules.cutting import Command
+from rules.latch import Latch
 from rules.readings import DeviceId
 
 WAITING_MAX = 1_000

@@ -5,7 +5,7 @@ act, and never on one raw sample: the alarm has fired, and at least two readings
 overload may fire on a single one (docs/decisions/011), which is good enough to call somebody.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rules.alerts import Alert, State
 from rules.subject import DeviceState, Values
@@ -17,15 +17,27 @@ charger. Nor what a person has to look at first: long charges, closing time, a f
 ACT_LEVELS = frozenset({Severity.CRITICAL, Severity.EMERGENCY})
 
 
-def is_reason(alert: Alert, device: DeviceState | None) -> bool:
-    """Say whether an alert is reason enough to switch off now; None: it is a group's."""
+def is_reason(alert: Alert, device: DeviceState | None, warm_c: float) -> bool:
+    """Say whether an alert is reason enough to switch off now; device None: it is a group's.
+
+    `warm_c` is from where on a temperature bears out a device that says itself it is too hot.
+    """
     if alert.key.rule not in CUTTING_RULES or alert.severity not in ACT_LEVELS:
         return False
     if alert.state is not State.FIRING or alert.clear_since is not None:
         return False
     if alert.key.rule == "fire":
-        return True  # two kinds of reading are its very definition
-    return device is not None and _is_carried(alert, device)
+        return True  # two signs are its very definition
+    limit = alert.evidence.limit
+    if device is None or limit is None:
+        return False
+    match alert.key.rule:
+        case "overload":
+            return _power_is_carried((device.values(alert.key.channel),), limit)
+        case "pile_overload":
+            return _power_is_carried(device.metered_parts, limit)
+        case _:
+            return any(_heat_is_carried(part, limit, warm_c) for part in device.parts)
 
 
 def sockets_concerned(alert: Alert, device: DeviceState, charging_w: float) -> Iterator[Values]:
@@ -38,24 +50,20 @@ def sockets_concerned(alert: Alert, device: DeviceState, charging_w: float) -> I
             yield part
 
 
-def _is_carried(alert: Alert, device: DeviceState) -> bool:
-    """Say whether the last reading and one before it show the same."""
-    limit = alert.evidence.limit
-    match alert.key.rule:
-        case "overload":
-            part = device.values(alert.key.channel)
-            return (
-                limit is not None and (part.power_w or 0.0) > limit and _before_w(part) > limit
-            )
-        case "pile_overload":
-            parts = device.metered_parts
-            now_w = sum(part.power_w or 0.0 for part in parts)
-            return limit is not None and min(now_w, sum(map(_before_w, parts))) > limit
-        case _:
-            heard = [part.temperature_at for part in device.parts if part.temperature_at]
-            return max(heard, default=alert.began_at) > alert.began_at
+def _power_is_carried(parts: Iterable[Values], limit_w: float) -> bool:
+    """Say whether the last readings and those before them are both above the limit."""
+    now_w = before_w = 0.0
+    for part in parts:
+        now_w += part.power_w or 0.0
+        before_w += part.power_before_w or 0.0
+    return min(now_w, before_w) > limit_w
 
 
-def _before_w(part: Values) -> float:
-    """Return the power of the reading before the last, 0 if there was none."""
-    return part.power_before_w or 0.0
+def _heat_is_carried(part: Values, limit_c: float, warm_c: float) -> bool:
+    """Say whether two readings show the heat, or one bears out what the device says."""
+    now_c, before_c = part.device_temperature_c, part.temperature_before_c
+    if now_c is None:
+        return False
+    if part.overtemperature and now_c >= warm_c:
+        return True
+    return before_c is not None and limit_c <= min(now_c, before_c)

@@ -6,47 +6,28 @@ what was ordered, sent and answered, and says what there is to write down. Whate
 written down as ordered is sent by somebody else, from the ledger.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
 
-import msgspec
 from msgspec.structs import replace
 
 from rules import cutting
-from rules.alerts import Alert, Change, Group, GroupKind, Subject
+from rules.alerts import Alert, Group, GroupKind, Subject
+from rules.cut_log import ITSELF, Caused
 from rules.cut_reasons import is_reason, sockets_concerned
-from rules.cutting import Action, Command, CommandState, Cut, Failure, Latch
+from rules.cutting import Action, Command, CommandState, Failure
 from rules.engine import Engine
+from rules.latch import Cut, Latch
 from rules.policy import Policy
 from rules.readings import DeviceId, Kind
 from rules.subject import DeviceState, Values
 
-ITSELF = "chargewatch"
-"""Who orders what nobody ordered."""
 AGAIN = "latched_charging"
 """Why it is ordered: somebody has begun to charge in spite of the latch."""
 
 SocketId = tuple[DeviceId, int | None]
 PolicyOf = Callable[[DeviceId], Policy]
-
-
-class Logged(msgspec.Struct, frozen=True):
-    """One line for the log that is never changed."""
-
-    episode: str
-    at: datetime
-    what: str
-    who: str
-    detail: str
-
-
-class Caused(msgspec.Struct):
-    """What there is to write down, in one transaction."""
-
-    commands: dict[str, Command] = {}
-    latches: dict[str, Latch] = {}
-    log: list[Logged] = []
-    changes: list[Change] = []
 
 
 class Cutter:
@@ -58,7 +39,12 @@ class Cutter:
         """Every socket with a latch or an open command, and when its time is up."""
         self._sockets: dict[str, SocketId] = {}
         """By the id of its last command."""
+        self._dangers: dict[str, Alert] = {}
+        """By site, the alert that is a reason to cut all that charges there."""
         self._caused = Caused()
+        for alert in engine.open_alerts():
+            if alert.key.device is None and is_reason(alert, None, 0.0):
+                self._dangers[alert.site] = alert
         for device in engine.devices():
             for part in device.parts:
                 if part.cut is not None:
@@ -98,7 +84,7 @@ class Cutter:
                 reason=reason,
                 episode=command.episode,
             )
-            self._note_latch(latch, "latched", by, reason, now)
+            self._caused.note_latch(latch, "latched", by, reason, now)
         self._keep(socket, Cut(command, latch), now)
         return command
 
@@ -108,7 +94,7 @@ class Cutter:
         if before is None or before.latch is None:
             return None
         cleared = replace(before.latch, cleared_at=now, cleared_by=by, clear_reason=reason)
-        self._note_latch(cleared, "latch_cleared", by, reason, now)
+        self._caused.note_latch(cleared, "latch_cleared", by, reason, now)
         release = self._new(socket, Action.RELEASE, by, reason, cleared.episode, now)
         self._keep(socket, Cut(release, None), now)
         return cleared
@@ -136,37 +122,42 @@ class Cutter:
 
     # --- what follows ------------------------------------------------------------------
 
-    def run(self, touched: Iterable[Subject], now: datetime) -> None:
+    def run(self, touched: AbstractSet[Subject], now: datetime) -> None:
         """Look at the devices and sites that have changed, and at what is due."""
-        devices: set[DeviceId] = set()
+        has_alerts = self._engine.has_alerts
         for subject in touched:
-            if isinstance(subject, Group):
-                self._cut_for_site(subject, now)
-            else:
-                devices.add(subject)
-                self._cut_for_device(subject, now)
+            if self._dangers or has_alerts(subject):  # most have none, and there are many
+                if isinstance(subject, Group):
+                    self._cut_for_site(subject, now)
+                else:
+                    self._cut_for_device(subject, now)
         for socket, due in list(self._due.items()):
-            if socket[0] in devices or (due is not None and due <= now):
+            if socket[0] in touched or (due is not None and due <= now):
                 self._look(socket, now)
 
     def _cut_for_site(self, group: Group, now: datetime) -> None:
         """Cut what charges at a site, if an alert of all of it is a reason."""
         if group.kind is not GroupKind.SITE:
             return
+        self._dangers.pop(group.name, None)
         for alert in self._engine.alerts_of(group):
-            if is_reason(alert, None):
+            if is_reason(alert, None, 0.0):
+                self._dangers[group.name] = alert
                 for member in list(self._engine.group(group).members):
-                    state = self._engine.device(member)
-                    if state is not None and state.kind is Kind.CHARGER:
-                        self._cut_for(alert, state, now)
+                    self._cut_for_device(member, now)
 
     def _cut_for_device(self, device: DeviceId, now: datetime) -> None:
+        """Cut for the device's own alerts, and for what is wrong with its whole site."""
         alerts = self._engine.alerts_of(device)
-        state = self._engine.device(device) if alerts else None
+        state = self._engine.device(device) if alerts or self._dangers else None
         if state is None or state.kind is not Kind.CHARGER:
             return
+        danger = self._dangers.get(state.site)
+        if danger is not None:
+            self._cut_for(danger, state, now)
+        warm_c = self._policy_of(device).heat.warn_c
         for alert in alerts:
-            if is_reason(alert, state):
+            if is_reason(alert, state, warm_c):
                 self._cut_for(alert, state, now)
 
     def _cut_for(self, alert: Alert, device: DeviceState, now: datetime) -> None:
@@ -230,21 +221,19 @@ class Cutter:
             limits=limits,
             now=now,
         )
-        self._note(command, "ordered", by, reason, now)
+        self._caused.note(command, "ordered", by, reason, now)
         return command
 
     def _supersede(self, old: Command, now: datetime) -> None:
         self._sockets.pop(old.id, None)
         if old.is_open:
             old = cutting.superseded(old, now)
-            self._note(old, CommandState.FAILED, ITSELF, Failure.SUPERSEDED, now)
+            self._caused.note(old, CommandState.FAILED, ITSELF, Failure.SUPERSEDED, now)
 
     def _move(self, socket: SocketId, cut: Cut, after: Command, now: datetime) -> None:
         before = cut.command
         if after is not before:
-            for what, who, detail in _news(before, after):
-                self._note(after, what, who, detail, now)
-            self._caused.commands[after.id] = after
+            self._caused.note_steps(before, after, now)
         latch = cut.latch
         verified = after.state is CommandState.VERIFIED and before.state is not after.state
         if latch is not None and latch.dark_at is None and verified:
@@ -273,16 +262,6 @@ class Cutter:
         else:
             self._due.pop(socket, None)
 
-    def _note(self, command: Command, what: str, who: str, detail: str, at: datetime) -> None:
-        said = f"{command.action} {command.id}" + (f": {detail}" if detail else "")
-        self._caused.log.append(Logged(command.episode, at, f"command_{what}", who, said))
-        self._caused.commands[command.id] = command
-
-    def _note_latch(self, latch: Latch, what: str, who: str, detail: str, at: datetime) -> None:
-        where = latch.device if latch.channel is None else f"{latch.device}:{latch.channel}"
-        self._caused.latches[latch.id] = latch
-        self._caused.log.append(Logged(latch.episode, at, what, who, f"{where}: {detail}"))
-
     def _find(self, command_id: str) -> tuple[SocketId, Cut | None]:
         socket = self._sockets.get(command_id)
         cut = None if socket is None else self._cut(socket)
@@ -308,20 +287,6 @@ def _is_tried_again(part: Values, cut: Cut, policy: Policy, now: datetime) -> bo
         return False
     if command.state is CommandState.VERIFIED:
         return True  # it was dark, so this is a later reading
-    again_at = command.ended_at + cutting.AGAIN_AFTER
-    return power_at > command.ended_at and now >= again_at
-
-
-def _news(before: Command, after: Command) -> Iterator[tuple[str, str, str]]:
-    """Yield what the log says of a step: what, who, and in which words."""
-    if after.attempts > before.attempts:
-        yield "sent", ITSELF, f"attempt {after.attempts}"
-    if after.replied_at != before.replied_at:
-        yield "answered", after.device, after.detail or ("ok" if after.confirmed_at else "no")
-    elif after.confirmed_at != before.confirmed_at:
-        yield "answered", after.device, f"relay: {after.action}"
-    if after.state is not before.state and after.state in {
-        CommandState.VERIFIED,
-        CommandState.FAILED,
-    }:
-        yield after.state, ITSELF, after.failure or ""
+    never_sent = command.failure is Failure.EXPIRED
+    pause = timedelta(0) if never_sent else cutting.AGAIN_AFTER
+    return power_at > command.ended_at and now >= command.ended_at + pause

@@ -1,4 +1,4 @@
-"""The life of one command, and the latch of a socket that was cut for safety.
+"""The life of one command: what is ordered, sent, confirmed, verified, or has failed.
 
 Every transition of a command is in a function below, and nowhere else:
 
@@ -22,7 +22,6 @@ and changed nothing. So nothing here is believed before the power is gone.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -111,31 +110,6 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
-
-
-class Latch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A socket that was cut for safety: nobody may charge there until a person clears it."""
-
-    id: str
-    """The id of the command that set it."""
-    device: DeviceId
-    channel: int | None
-    since: datetime
-    by: str
-    reason: str
-    episode: str
-    dark_at: datetime | None = None
-    """When the power was first known to be gone: what flows later is somebody's new try."""
-    cleared_at: datetime | None = None
-    cleared_by: str = ""
-    clear_reason: str = ""
-
-
-class Cut(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of a socket's last command, and of its latch while it is in force."""
-
-    command: Command
-    latch: Latch | None = None
 
 
 class Seen(NamedTuple):
@@ -258,37 +232,6 @@ def due(command: Command, seen: Seen, limits: CutLimits, now: datetime) -> datet
             return ends if now < ends else _heard_by(command, seen, limits)
         case _:
             return None
-
-
-def paced(
-    waiting: Iterable[Command],
-    last_sent: Mapping[DeviceId, datetime],
-    spacing_of: Callable[[DeviceId], timedelta],
-    now: datetime,
-) -> tuple[list[Command], datetime | None]:
-    """Return what may be sent now, one for each device, and when to ask again.
-
-    A device gets its commands one by one, some time apart. Cuts go before releases, then the
-    oldest order first.
-    """
-    chosen: dict[DeviceId, Command] = {}
-    later: list[datetime] = []
-    for command in sorted(waiting, key=_urgency):
-        if command.next_at is None:
-            continue
-        spacing, before = spacing_of(command.device), last_sent.get(command.device)
-        at = command.next_at if before is None else max(command.next_at, before + spacing)
-        if at > now:
-            later.append(at)
-        elif command.device in chosen:
-            later.append(now + spacing)
-        else:
-            chosen[command.device] = command
-    return list(chosen.values()), min(later, default=None)
-
-
-def _urgency(command: Command) -> tuple[bool, datetime, str]:
-    return command.action is not Action.CUT, command.ordered_at, command.id
 
 
 def _may_change(command: Command) -> bool:

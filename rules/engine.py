@@ -24,10 +24,10 @@ from rules.alerts import (
     Transition,
 )
 from rules.book import AlertBook
-from rules.cutting import Cut
 from rules.deadlines import Deadlines
 from rules.flapping import Firings
 from rules.groups import EVENTS, SIGNS, GroupState
+from rules.latch import Cut
 from rules.plausible import believed
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
@@ -116,6 +116,9 @@ class Engine:
     def firings_of(self, subject: Subject) -> tuple[Firings, ...]:
         """Return how often the alerts of a device or a group fired of late."""
         return self._book.firings_of(subject)
+
+    def has_alerts(self, subject: Subject) -> bool:
+        return subject in self._book
 
     def open_alerts(self) -> Iterator[Alert]:
         return iter(self._book)

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rules.cutting import Cut, Seen
+from rules.cutting import Seen
+from rules.latch import Cut
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 from rules.session import Session
 
@@ -75,6 +76,8 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """When `relay_on` arrived here."""
     power_before_w: float | None = None
     """The one before `power_w`."""
+    temperature_before_c: float | None = None
+    """The one before `device_temperature_c`."""
     power_pause: timedelta = timedelta(0)
     """About how long it is from one power to the next, of late; 0: not known."""
     power_same_since: datetime | None = None
@@ -121,6 +124,7 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             if reading.device_temperature_c != self.device_temperature_c:
                 self.temperature_same_since, self.temperature_same = now, 0
             self.temperature_same += 1
+            self.temperature_before_c = self.device_temperature_c
             self.device_temperature_c = reading.device_temperature_c
             self.temperature_at = now
             if not self.earlier or now - self.earlier[-1].at >= EARLIER_GAP_MIN:

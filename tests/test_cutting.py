@@ -22,10 +22,10 @@ from rules.cutting import (
     due,
     judged,
     ordered,
-    paced,
     superseded,
     was_sent,
 )
+from rules.pacing import paced
 from rules.policy import CutLimits
 from rules.readings import DeviceId
 

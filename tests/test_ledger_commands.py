@@ -16,8 +16,9 @@ from ingest.ledger.commanding import CommandFilter
 from ingest.ledger.commit import Commit
 from ingest.ledger.store import Ledger, LedgerUnavailable, open_ledger
 from ingest.registry import Area, Device, Gone, Name, Site
-from rules.cutter import Logged
-from rules.cutting import Action, Command, CommandState, Failure, Latch, ordered
+from rules.cut_log import Logged
+from rules.cutting import Action, Command, CommandState, Failure, ordered
+from rules.latch import Latch
 from rules.policy import CutLimits
 from rules.readings import DeviceId, Kind
 

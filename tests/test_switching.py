@@ -18,8 +18,9 @@ from ingest.ledger.commit import Commit
 from ingest.replay import Seen
 from ingest.wire import Codec, Message, Switch
 from rules.catalog import rules_in_force
-from rules.cutting import Action, CommandState, Latch
+from rules.cutting import Action, CommandState
 from rules.engine import Engine
+from rules.latch import Latch
 from rules.policies import BUILT_IN, Policies
 from rules.readings import DeviceId
 from tests.test_intake import PILE, known

@@ -350,6 +350,8 @@ def test_an_outage_of_the_broker_loses_nothing_and_is_no_silence(
     sites.write_text(
         SILENT_SITES + "".join(SILENT_DEVICE.format(number=each) for each in range(devices))
     )
+    policy = tmp_path / "policy.toml"
+    policy.write_text(SILENT_POLICY)
     count = int((OUTAGE_S + 12) * rate)
     messages = [
         telemetry(f"outage/site/pile-{n % devices}", n // devices) for n in range(count)

@@ -13,8 +13,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
 from ingest.ledger.log import append_event
-from rules.cutter import ITSELF, Logged
-from rules.cutting import OPEN, Command, CommandState, Latch
+from rules.cut_log import ITSELF, Logged
+from rules.cutting import OPEN, Command, CommandState
+from rules.latch import Latch
 
 GONE = "device gone"
 

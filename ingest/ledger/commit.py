@@ -8,9 +8,10 @@ import msgspec
 from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
-from rules.cutter import Logged
-from rules.cutting import Command, Latch
+from rules.cut_log import Logged
+from rules.cutting import Command
 from rules.flapping import Firings
+from rules.latch import Latch
 from rules.readings import Report
 from rules.retrospect import Hazard
 from rules.session import EndedSession

@@ -20,6 +20,7 @@ from ingest.ledger.queries import EventRow
 from ingest.registry import Device
 from rules import cutting
 from rules.cutting import CommandState
+from rules.latch import Latch as KeptLatch
 from rules.readings import DeviceId, Kind
 
 REASON_CHARS_MAX = 500
@@ -145,12 +146,12 @@ async def clear(watch: WatchHere, caller: Writer, id: NameInPath, said: Clearing
     if latch.cleared_at is None:
         request = ClearWanted(id, latch.device, latch.channel, caller.name, said.reason)
         answer = await _asked(watch, request)
-    if not isinstance(answer, cutting.Latch):
+    if not isinstance(answer, KeptLatch):
         raise Trouble(409, "This latch has been cleared already.")
     return Latch.of(answer)
 
 
-async def _asked(watch: Watch, request: Request) -> cutting.Command | cutting.Latch | None:
+async def _asked(watch: Watch, request: Request) -> cutting.Command | KeptLatch | None:
     try:
         return await watch.desk.ask(request)
     except DeskBusy as error:

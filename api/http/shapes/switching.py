@@ -8,6 +8,7 @@ from api.http.shapes.alerts import LogLine
 from api.http.shapes.shape import WHEN, Shape, shown
 from rules import cutting
 from rules.cutting import Action, CommandState, Failure
+from rules.latch import Latch as KeptLatch
 
 COMMAND: dict[str, JsonValue] = {
     "id": "c-5f3a09c1d27be4680a1c9d22",
@@ -102,7 +103,7 @@ class Latch(Shape):
     model_config = shown(LATCH)
 
     @classmethod
-    def of(cls, latch: cutting.Latch) -> "Latch":
+    def of(cls, latch: KeptLatch) -> "Latch":
         return cls(**{name: getattr(latch, name) for name in cls.model_fields})
 
 
