@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from rules.charging import TWO_KILOHOURS, draws, enter
-from rules.cutting import Action, Cut
+from rules.cutting import Action
+from rules.latch import Cut
 from rules.plausible import COLDEST_C, HOTTEST_C
 from rules.policy import Policy
 from rules.readings import Reading, Report, Standing
