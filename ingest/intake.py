@@ -233,7 +233,7 @@ class Intake:
     def _sum_up(self, batch: Commit) -> None:
         """Pack what is written down, now: the engine's state changes with the next batch."""
         engine = self._engine
-        _changed(batch, self._switching.settle(tuple(engine.touched), batch), batch.now)
+        _changed(batch, self._switching.settle(frozenset(engine.touched), batch), batch.now)
         batch.registered += self._registry.take_news()
         batch.states = [
             (str(subject), _pack(self._stored(subject))) for subject in engine.touched

@@ -1,7 +1,7 @@
 """What a batch means for commands and latches: the bridge between intake and cutter."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 
@@ -34,7 +34,7 @@ class Switching:
         """Take a device's answer to a command."""
         self._cutter.answered(device, reply.id, ok=reply.ok, detail=reply.detail, at=at)
 
-    def settle(self, touched: Iterable[Subject], batch: Commit) -> list[Change]:
+    def settle(self, touched: AbstractSet[Subject], batch: Commit) -> list[Change]:
         """Take up the desk and judge what changed; return what it meant for alerts."""
         for request, waiting in self._desk.take():
             answer = self._take_up(request, batch.now)

@@ -6,8 +6,9 @@ what was ordered, sent and answered, and says what there is to write down. Whate
 written down as ordered is sent by somebody else, from the ledger.
 """
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -121,17 +122,17 @@ class Cutter:
 
     # --- what follows ------------------------------------------------------------------
 
-    def run(self, touched: Iterable[Subject], now: datetime) -> None:
+    def run(self, touched: AbstractSet[Subject], now: datetime) -> None:
         """Look at the devices and sites that have changed, and at what is due."""
-        devices: set[DeviceId] = set()
+        has_alerts = self._engine.has_alerts
         for subject in touched:
-            if isinstance(subject, Group):
-                self._cut_for_site(subject, now)
-            else:
-                devices.add(subject)
-                self._cut_for_device(subject, now)
+            if self._dangers or has_alerts(subject):  # most have none, and there are many
+                if isinstance(subject, Group):
+                    self._cut_for_site(subject, now)
+                else:
+                    self._cut_for_device(subject, now)
         for socket, due in list(self._due.items()):
-            if socket[0] in devices or (due is not None and due <= now):
+            if socket[0] in touched or (due is not None and due <= now):
                 self._look(socket, now)
 
     def _cut_for_site(self, group: Group, now: datetime) -> None:
@@ -286,5 +287,6 @@ def _is_tried_again(part: Values, cut: Cut, policy: Policy, now: datetime) -> bo
         return False
     if command.state is CommandState.VERIFIED:
         return True  # it was dark, so this is a later reading
-    again_at = command.ended_at + cutting.AGAIN_AFTER
-    return power_at > command.ended_at and now >= again_at
+    never_sent = command.failure is Failure.EXPIRED
+    pause = timedelta(0) if never_sent else cutting.AGAIN_AFTER
+    return power_at > command.ended_at and now >= command.ended_at + pause

@@ -117,6 +117,9 @@ class Engine:
         """Return how often the alerts of a device or a group fired of late."""
         return self._book.firings_of(subject)
 
+    def has_alerts(self, subject: Subject) -> bool:
+        return subject in self._book
+
     def open_alerts(self) -> Iterator[Alert]:
         return iter(self._book)
 

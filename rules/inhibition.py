@@ -23,6 +23,13 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "stuck_value": ("fire",),
     "voltage": ("fire",),
     "self_test_overdue": ("fire",),
+    "clock_wrong": ("fire",),
+    "undeclared_device": ("fire",),
+    "after_session": ("fire",),
+    "long_charge": ("fire",),
+    "long_float": ("fire",),
+    "no_taper": ("fire",),
+    "power_step": ("fire",),
 }
 """By rule, the rules that speak for it if they fire at the same site, carrier, or at all.
 

@@ -170,7 +170,7 @@ class World:
 
     async def _commit(self, reports: list[Report], changes: list[AlertChange]) -> None:
         batch = Commit(now=self.at, reports=reports, journal=packed(reports))
-        changes = changes + self.switching.settle(tuple(self.engine.touched), batch)
+        changes = changes + self.switching.settle(frozenset(self.engine.touched), batch)
         for subject in self.engine.touched:
             stored = Stored(
                 self.engine.state_of(subject),

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from api.policy_shape import tables
 from api.rules_shown import levels_of
+from api.text import LANGUAGES, Texts
 from rules.catalog import rules_in_force
 from rules.policies import BUILT_IN
 from rules.rule import Rule
@@ -185,3 +187,14 @@ def test_limits_for_places_that_nobody_knows_are_named(tmp_path: Path) -> None:
     assert "warning: area.\"riversid\": there is no such area; did you mean 'riverside'?" in (
         done.stdout
     )
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_every_table_of_the_policy_has_words_in_each_language(lang: str) -> None:
+    messages = Texts.of(lang).messages
+    wordless = [
+        table
+        for table in (*tables(), "opening_hours")
+        if not messages.keys() & {f"rule.{table}.name", f"rules.table.{table}"}
+    ]
+    assert not wordless, "a table that is no rule wants `rules.table.<name>`"

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from api.console import events, rendering
 from api.text import Texts
 from api.watch import Change, Part
+from rules.policies import Policies
 from rules.readings import Reading
 from tests.http_doubles import (
     ODD,
     PAGE,
+    PILE,
     READ_TOKEN,
     SMOKE,
     TOKENS,
@@ -24,6 +26,8 @@ from tests.http_doubles import (
 )
 
 WICKED = '<img src=x onerror="document.title=1">{{7*7}}'
+
+STATION = "/stations/xuhui/renmin-lu"
 
 pytest_plugins = ["tests.http_fixtures"]
 
@@ -163,6 +167,28 @@ def test_every_template_speaks_only_words_of_the_catalogue() -> None:
     for path in (rendering.FOLDER / "templates").glob("*.html"):
         used = set(re.findall(r"""say\(\s*["']([\w.]+)["']""", path.read_text()))
         assert used <= known, path.name
+
+
+def test_a_latched_socket_says_so_and_its_alert_tells_of_the_command(
+    overloaded: World, client: Client, runner: asyncio.Runner
+) -> None:
+    say = Texts.of("zh")
+    log_in(client)
+    assert say("ui.socket.latched") not in client.get(STATION, headers=PAGE).text
+    overloaded.registry.apply(Policies(default={"cut": {"automatic": True}}))
+    runner.run(overloaded.hear(PILE, Reading(channel=3, power_w=1203.0)))
+    assert say("ui.socket.latched") in client.get(STATION, headers=PAGE).text
+    [socket] = [
+        each
+        for each in client.get(
+            f"/api/v1/devices/{PILE}", headers={"Authorization": f"Bearer {READ_TOKEN}"}
+        ).json()["sockets"]
+        if each["latched_since"] is not None
+    ]
+    assert socket["channel"] == 3
+    alert = client.get("/alerts/1", headers=PAGE).text
+    assert say("event.command_ordered") in alert
+    assert say("event.latched") in alert
 
 
 # --- events ----------------------------------------------------------------------------------

@@ -305,9 +305,24 @@ def test_a_welded_relay_is_tried_again_only_after_five_minutes() -> None:
 {minutes}
 """
     )
-    assert found[0] == "08:00:30 pile-1:1 switch_off chargewatch"
-    assert found[1] == "08:06:00 pile-1:1 switch_off chargewatch"
-    assert len(found) == 3  # the second expires unsent at 08:07, and again five minutes later
+    assert found[:2] == [
+        "08:00:30 pile-1:1 switch_off chargewatch",
+        "08:06:00 pile-1:1 switch_off chargewatch",
+    ]
+
+
+def test_what_could_not_be_sent_is_ordered_again_with_the_next_power_that_is_heard() -> None:
+    found = orders("""
+08:00:00  pile-1  1: 400 W
+08:00:10  cut pile-1:1
+08:01:10  pile-1  1: 400 W
+08:01:40  pile-1  1: 400 W
+08:02:00  nothing more
+""")
+    assert found == [
+        "08:00:10 pile-1:1 switch_off eve",
+        "08:01:40 pile-1:1 switch_off chargewatch",
+    ]
 
 
 def test_the_rules_that_cut_are_rules() -> None:

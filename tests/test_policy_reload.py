@@ -41,6 +41,26 @@ WRONG = "[default.overload]\nhold = 30\n"
 SOON_S = 5.0
 
 
+class Stepped(PolicyKeeper):
+    """Looks at its file when it is told to, and not before."""
+
+    looks: asyncio.Queue[None] | None = None
+
+    async def look(self) -> None:
+        """Have it look, and wait until it has."""
+        assert self.looks is not None
+        self.looks.put_nowait(None)
+        await self.looks.join()
+
+    async def _next_look(self) -> How:
+        if self.looks is None:
+            self.looks = asyncio.Queue()
+        else:
+            self.looks.task_done()
+        await self.looks.get()
+        return How.FILE
+
+
 class Station:
     """The heart of the service: a real pipeline and ledger, and a pile that drew 900 W."""
 
@@ -171,6 +191,33 @@ def test_a_changed_file_is_noticed_when_it_has_come_to_rest(tmp_path: Path) -> N
             await eventually(lambda: any(each.changes for each in here.commits))
             assert await here.firing() == ["overload"]
             assert (await here.log())[-1][:2] == ("chargewatch", How.FILE)
+
+    run(test())
+
+
+def test_a_file_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with station(tmp_path) as here:
+            file = tmp_path / "written.toml"
+            file.write_text(AT_1100)
+            keeper = Stepped(
+                policy_at_start(file, None),
+                here.registry,
+                here.engine,
+                here.pipeline.order,
+                lambda: here.at,
+            )
+            looking = asyncio.create_task(keeper.run())
+            await eventually(lambda: keeper.looks is not None)
+            begun = keeper.state.digest
+            for half in (AT_800[:9], AT_800[:20], AT_800):
+                file.write_text(half)
+                await keeper.look()
+                assert (keeper.state.digest, keeper.state.error) == (begun, "")
+            await keeper.look()
+            assert keeper.state.digest != begun
+            assert not keeper.state.error
+            looking.cancel()
 
     run(test())
 

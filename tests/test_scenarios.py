@@ -260,7 +260,7 @@ class Player:
 
     def _settle(self, now: datetime) -> None:
         """Let the cutter look, as the intake does with each batch, and keep everything."""
-        self._cutter.run(tuple(self._engine.touched), now)
+        self._cutter.run(frozenset(self._engine.touched), now)
         caused = self._cutter.take_caused()
         self._note(now, caused.changes)
         for command in caused.commands.values():

@@ -37,7 +37,8 @@ class StuckValue(msgspec.Struct, frozen=True):
 def _judged(part: Values, moment: Moment) -> Breach | None:
     limits, now = moment.policy.stuck_value, moment.now
     power_w, since = part.power_w or 0.0, part.power_same_since
-    charges = part.power_same >= limits.messages and power_w > moment.policy.charging.min_w
+    trickle_w = max(moment.policy.charging.min_w, moment.policy.sessions.float_w)
+    charges = part.power_same >= limits.messages and power_w > trickle_w
     if charges and since is not None and now - since >= limits.power_for:
         return _breach("power_w", power_w, "W", since, part)
     found_c, since = part.device_temperature_c, part.temperature_same_since
