@@ -66,3 +66,10 @@ class Deadlines:
         self._queued[subject] = at
         self._pushed += 1
         heapq.heappush(self._heap, (at, self._pushed, subject))
+
+
+def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the earlier of two moments; None is never."""
+    if one is None or other is None:
+        return one or other
+    return min(one, other)

@@ -10,12 +10,10 @@ Time is our own clock, at arrival: a device's clock may be minutes off (docs/dec
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
 
 from rules.alerts import (
     EVERYTHING,
     Alert,
-    AlertKey,
     Change,
     Group,
     GroupKind,
@@ -24,44 +22,23 @@ from rules.alerts import (
     Transition,
 )
 from rules.book import AlertBook
-from rules.deadlines import Deadlines
+from rules.court import Court
+from rules.deadlines import Deadlines, earlier
 from rules.flapping import Firings
 from rules.groups import EVENTS, SIGNS, GroupState
 from rules.latch import Cut
+from rules.places import Places
 from rules.plausible import believed
-from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Report
-from rules.rule import DeviceRule, GroupMoment, GroupRule, Moment, PartRule, Rule, SocketRule
-from rules.schedule import Calendar
+from rules.rule import DeviceRule, GroupRule, SocketRule
 from rules.self_health import SelfHealth
 from rules.session import EndedSession
 from rules.sessions import follow, lose
 from rules.silences import Silence
 from rules.stirring import STIRRED_BY
-from rules.subject import DeviceState, Values
-from rules.verdict import CLEAR, Breach, Verdict
-
-R = TypeVar("R", bound=PartRule)
+from rules.subject import DeviceState
 
 WIDENING = {kind: rank for rank, kind in enumerate(GroupKind)}
-
-
-class Places(Protocol):
-    """Who is who and what is allowed where; asked at each judgement, so that a change of
-    the registry or the policy is in force from the next message on.
-    """
-
-    def profile_of(self, device: DeviceId) -> DeviceProfile: ...
-
-    def policy_of(self, device: DeviceId) -> Policy: ...
-
-    def group_policy_of(self, group: Group) -> Policy:
-        """Return the policy of a site; of any wider group the default one."""
-        ...
-
-    def groups_of_site(self, site: str) -> tuple[Group, ...]:
-        """Return the site and the groups that it belongs to itself."""
-        ...
 
 
 class Engine:
@@ -74,22 +51,15 @@ class Engine:
         group_rules: Iterable[GroupRule],
         places: Places,
     ) -> None:
-        self._socket_rules = _by_kind(socket_rules)
-        self._device_rules = _by_kind(device_rules)
-        group_rules = tuple(group_rules)
-        self._group_rules = {
-            kind: tuple(rule for rule in group_rules if rule.group is kind)
-            for kind in GroupKind
-        }
         self._places = places
         self._devices: dict[DeviceId, DeviceState] = {}
         self._book = AlertBook()
         self._deadlines = Deadlines()
-        self._calendar = Calendar()
-        self._within: dict[DeviceId, tuple[Group, ...]] = {}
+        self._court = Court(
+            socket_rules, device_rules, group_rules, places, self._book, self._deadlines
+        )
         self._blind_since: datetime | None = None
         self._ended: list[EndedSession] = []
-        self._health: SelfHealth | None = None
         self.touched: set[Subject] = self._book.touched
         """Devices and groups whose state changed; the caller empties it when it has stored
         them."""
@@ -138,7 +108,7 @@ class Engine:
         if profile.kind is Kind.CHARGER:
             self._ended += follow(state, report, self._places.policy_of(report.device))
         self.touched.add(report.device)
-        self._judge(state, profile, now)
+        self._court.judge(state, now)
         return self._settled(now)
 
     def advance(self, now: datetime) -> list[Change]:
@@ -151,7 +121,7 @@ class Engine:
             elif (state := self._devices.get(subject)) is not None:
                 if self._blind_since is None:
                     self._lose_sessions(state, now)
-                self._judge(state, self._places.profile_of(subject), now)
+                self._court.judge(state, now)
         return self._settled(now)
 
     def take_ended(self) -> list[EndedSession]:
@@ -161,7 +131,7 @@ class Engine:
 
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which an alert may change without a new message."""
-        return _earlier(self._deadlines.next(), self._book.silences.next_boundary())
+        return earlier(self._deadlines.next(), self._book.silences.next_boundary())
 
     def silence(self, silence: Silence, now: datetime) -> None:
         """Be told of a silence, or that a known one ends at another time."""
@@ -191,13 +161,14 @@ class Engine:
             state = self._devices[device] = DeviceState(device, profile.site, profile.kind)
         state.values(channel).cut = cut
         self.touched.add(device)
-        self._judge(state, profile, now)
+        self._court.judge(state, now)
         return self._settled(now)
 
     def blind(self, now: datetime) -> None:
         """Be told that nothing can be heard (the broker is gone): silence means nothing."""
         if self._blind_since is None:
             self._blind_since = now
+            self._court.hearing = False
             self._deadlines.wake(EVERYTHING, now)
 
     def sighted(self, now: datetime) -> None:
@@ -206,12 +177,13 @@ class Engine:
             return
         self._excuse(now - self._blind_since, now)
         self._blind_since = None
+        self._court.hearing = True
         self.judge_all(now)
 
     def note_health(self, health: SelfHealth, now: datetime) -> None:
         """Be told how the service itself is doing; it counts at the next `advance`."""
-        if health != self._health:
-            self._health = health
+        if health != self._court.health:
+            self._court.health = health
             self._deadlines.wake(EVERYTHING, now)
 
     def judge_all(self, now: datetime) -> None:
@@ -233,7 +205,7 @@ class Engine:
         """Take up what was stored; `away` is how long nobody listened."""
         self._devices = {state.id: state for state in devices}
         for state in self._devices.values():
-            self._enrol(state, self._places.profile_of(state.id))
+            self._court.enrol(state, self._places.profile_of(state.id))
         self._book.restore(alerts, firings)
         self.touched.clear()
         if away > timedelta(0):
@@ -255,66 +227,6 @@ class Engine:
                 state.waiting_since = min(state.waiting_since + gap, now)
                 self.touched.add(state.id)
 
-    def _judge(self, state: DeviceState, profile: DeviceProfile, now: datetime) -> None:
-        """Ask every rule for the device's kind; `_apply` only for what may change an alert."""
-        policy = self._places.policy_of(state.id)
-        fresh_for = profile.silent_after or policy.silent_after(profile.kind)
-        hearing = self._blind_since is None
-        within = self._enrol(state, profile)
-        site = self._book.group(within[0])
-        span = self._calendar.span(profile.site, policy.schedule, now)
-        moment = Moment(now, policy, profile, fresh_for, span, site, hearing)
-        parts, wake = state.metered_parts, None
-        alerted = state.id in self._book
-        for rule in self._socket_rules[state.kind]:
-            judge = rule.judge
-            for part in parts:
-                verdict = judge(part, state, moment)
-                if verdict is CLEAR and not alerted:
-                    continue
-                due = verdict.recheck_at
-                if alerted or type(verdict) is Breach:
-                    key = AlertKey(rule.name, state.id, part.channel)
-                    due = self._apply(rule, key, within, policy, verdict, now)
-                if due is not None and (wake is None or due < wake):
-                    wake = due
-        for device_rule in self._device_rules[state.kind]:
-            verdict = device_rule.judge(state, moment)
-            due = verdict.recheck_at
-            if alerted or type(verdict) is Breach:
-                key = AlertKey(device_rule.name, state.id)
-                due = self._apply(device_rule, key, within, policy, verdict, now)
-            if due is not None and (wake is None or due < wake):
-                wake = due
-        self._deadlines.set(state.id, wake)
-        self._draw(state, parts, moment, within)
-        if state.id in self._book:
-            self._let_go(state, parts, now)
-
-    def _apply(  # noqa: PLR0913, PLR0917  (one judgement, written down)
-        self,
-        rule: Rule,
-        key: AlertKey,
-        within: tuple[Group, ...],
-        policy: Policy,
-        verdict: Verdict,
-        now: datetime,
-    ) -> datetime | None:
-        """Move one alert on; return when it, or its rule, wants to be asked again."""
-        due = self._book.move(
-            key,
-            within,
-            verdict,
-            severity=rule.severity,
-            timing=rule.timing(policy),
-            policy=policy,
-            now=now,
-        )
-        wake = _earlier(verdict.recheck_at, due)
-        if wake is not None and wake <= now:  # else the caller would wake for ever
-            raise ValueError(f"{rule.name} asked at {now} to be asked again at {wake}")
-        return wake
-
     def _settled(self, now: datetime) -> list[Change]:
         """Ask the rules of the groups whose facts changed; return all that is news.
 
@@ -327,7 +239,7 @@ class Engine:
         while unsettled:
             for group in sorted(unsettled, key=_widest_first):
                 self._stir(group, now)
-                self._judge_group(group, now)
+                self._court.judge_group(group, now)
                 unsettled.discard(group)
         changes = self._book.take_changes()
         for change in changes:
@@ -358,85 +270,8 @@ class Engine:
             for alert in state.open(rule):
                 device = self._devices.get(alert.key.device) if alert.key.device else None
                 if device is not None and fires is (alert.state is State.PENDING):
-                    self._judge(device, self._places.profile_of(device.id), now)
-
-    def _judge_group(self, group: Group, now: datetime) -> None:
-        rules = self._group_rules[group.kind]
-        if not rules:
-            return
-        state, policy = self._book.group(group), self._places.group_policy_of(group)
-        moment = GroupMoment(now, policy, self._blind_since is None, self._health)
-        within, wake = self._within_group(group), None
-        for rule in rules:
-            key = AlertKey(rule.name, None, None, group)
-            due = self._apply(rule, key, within, policy, rule.judge(state, moment), now)
-            wake = _earlier(wake, due)
-        self._deadlines.set(group, wake)
-
-    def _within_group(self, group: Group) -> tuple[Group, ...]:
-        if group.kind is GroupKind.SITE:
-            return self._places.groups_of_site(group.name)
-        return (group,) if group == EVERYTHING else (group, EVERYTHING)
-
-    def _enrol(self, state: DeviceState, profile: DeviceProfile) -> tuple[Group, ...]:
-        """Return the groups of a device, where it is a member as soon as it is waited for."""
-        within = self._places.groups_of_site(profile.site)
-        known = self._within.get(state.id)
-        if known is not within and known != within:
-            for group in known or ():
-                self._book.group(group).dismiss(state.id)
-            self._within[state.id] = within
-            for rule, at in state.signs.items():
-                self._book.group(within[0]).remember(rule, state.id, at)
-        if state.kind is Kind.SMOKE and state.heard_at is not None:
-            self._book.group(within[0]).hear_detector(state.heard_at)
-        if state.waiting_since is not None:
-            for group in within:
-                if self._book.group(group).enrol(state.id, state.kind):
-                    self._book.unsettled.add(group)
-        return within
-
-    def _draw(
-        self,
-        state: DeviceState,
-        parts: Iterable[Values],
-        moment: Moment,
-        within: tuple[Group, ...],
-    ) -> None:
-        """Add what the device draws to what its site draws, if anybody wants to know."""
-        if not moment.policy.site_overload.feeder_w:
-            return
-        power_w = sum(part.fresh_power_w(moment.now, moment.fresh_for) or 0.0 for part in parts)
-        if self._book.group(within[0]).draws(state.id, power_w):
-            self._book.unsettled.add(within[0])
-
-    def _let_go(self, state: DeviceState, parts: Iterable[Values], now: datetime) -> None:
-        """End what no rule asks about any more, which would else be open for ever.
-
-        The device turned out to be of another kind, or to have sockets.
-        """
-        channels = [part.channel for part in parts]
-        asked: set[tuple[str, int | None]] = {
-            (rule.name, channel)
-            for rule in self._socket_rules[state.kind]
-            for channel in channels
-        }
-        asked |= {(rule.name, None) for rule in self._device_rules[state.kind]}
-        for alert in self.alerts_of(state.id):
-            if (alert.key.rule, alert.key.channel) not in asked:
-                self._book.end(alert, now)
-
-
-def _by_kind(rules: Iterable[R]) -> dict[Kind, tuple[R, ...]]:
-    rules = tuple(rules)
-    return {kind: tuple(rule for rule in rules if kind in rule.kinds) for kind in Kind}
+                    self._court.judge(device, now)
 
 
 def _widest_first(group: Group) -> tuple[int, str]:
     return -WIDENING[group.kind], group.name
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    if one is None or other is None:
-        return one or other
-    return min(one, other)

@@ -18,7 +18,8 @@ from ingest.replay import Seen
 from ingest.wire import Message
 from rules.alerts import Change
 from rules.catalog import rules_in_force
-from rules.engine import Engine, Places
+from rules.engine import Engine
+from rules.places import Places
 from rules.readings import Report
 
 
