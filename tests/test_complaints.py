@@ -130,6 +130,10 @@ ROWS = (
             f"{HERE}::test_an_alarm_ends_after_a_restart_as_it_would_have",
             f"{HERE}::test_a_restart_tells_nothing_again_and_begins_no_hold_anew",
             "test_restart::test_a_restart_at_any_moment_changes_nothing",
+            (
+                "test_alert_service::"
+                "test_what_is_silenced_and_what_is_acknowledged_survive_kills"
+            ),
             "test_system::test_twenty_kills_lose_nothing_and_repeat_nothing",
         ),
     ),
