@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from rules.charging import TWO_KILOHOURS, draws, enter
+from rules.cutting import Action
+from rules.latch import Cut
 from rules.plausible import COLDEST_C, HOTTEST_C
 from rules.policy import Policy
 from rules.readings import Reading, Report, Standing
@@ -46,6 +48,8 @@ def follow(device: DeviceState, report: Report, policy: Policy) -> Iterator[Ende
             continue  # the common meter of several sockets
         part = device.values(reading.channel)
         part.session, ended = step(part.session, reading, report.received_at, policy)
+        if part.cut is not None and part.session is not None:
+            _know_of_cut(part.session, part.cut)
         if ended is not None:
             yield _record(ended, part, device)
 
@@ -186,6 +190,15 @@ def _feel(session: Session, reading: Reading) -> None:
         session.warm_c = min(before_c, now_c)
         shown_c, coolest_c = max(before_c, now_c), session.coolest_c
         session.coolest_c = shown_c if coolest_c is None else min(coolest_c, shown_c)
+
+
+def _know_of_cut(session: Session, cut: Cut) -> None:
+    """Explain an end that we ordered: not every device says that its relay is off."""
+    command, fell_at = cut.command, session.low_since
+    if session.ending not in UNEXPLAINED or fell_at is None:
+        return
+    if command.action is Action.CUT and session.began_at <= command.ordered_at <= fell_at:
+        session.ending = Ending.CUT
 
 
 def _is_over(session: Session, at: datetime, policy: Policy) -> bool:
