@@ -6,7 +6,7 @@ All bounds are ours, and far beyond anything that charges bikes.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from rules.readings import Reading, Report, Standing
 from rules.subject import DeviceState, Oddity
 
+NEVER = datetime.min.replace(tzinfo=UTC)
 COLDEST_C, HOTTEST_C = -40.0, 250.0
 FEEDS_BACK_W = -50.0
 """A meter's error around zero; a charger feeds nothing back."""
@@ -60,6 +61,13 @@ def believed(report: Report, state: DeviceState) -> Report:
             state.oddities.setdefault(_key(reading, quantity), oddity)
         kept.append(replace(reading, **dict.fromkeys(odd)))
     return replace(report, readings=tuple(kept))
+
+
+def cleaned(reading: Reading) -> Reading:
+    """Return a reading without what cannot be."""
+    if is_plausible(reading):
+        return reading
+    return replace(reading, **{name: None for name, _ in _oddities(reading, NEVER)})
 
 
 def is_plausible(reading: Reading) -> bool:

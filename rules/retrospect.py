@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from rules.alerts import worse
-from rules.plausible import COLDEST_C, HOTTEST_C
+from rules.plausible import cleaned
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.verdict import Evidence
@@ -64,7 +64,7 @@ class Retrospect:
         """Take a late report; return the hazards that it shows, each as far as it is known."""
         return [
             hazard
-            for reading in report.readings
+            for reading in map(cleaned, report.readings)
             for found in _findings(reading, policy, profile)
             if (hazard := self._followed(report, reading.channel, profile.site, found))
         ]
@@ -105,7 +105,7 @@ def _findings(reading: Reading, policy: Policy, profile: DeviceProfile) -> Itera
         smokes = reading.smoke_alarm and not reading.self_test
         yield _Found("smoke", Evidence() if smokes else None)
     heat_c, said = reading.device_temperature_c, bool(reading.overtemperature)
-    if said or (heat_c is not None and COLDEST_C <= heat_c <= HOTTEST_C):
+    if said or heat_c is not None:
         limit_c = policy.heat.act_c
         hot = said or (heat_c is not None and heat_c >= limit_c)
         evidence = Evidence(heat_c, limit_c, "°C") if hot else None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.plausible import OF_A_SOCKET, believed, is_plausible
+from rules.plausible import OF_A_SOCKET, believed, cleaned, is_plausible
 from rules.readings import DeviceId, Reading, Report, Standing
 from rules.subject import DeviceState
 
@@ -79,3 +79,9 @@ def test_whatever_is_said_what_is_believed_is_plausible_and_nothing_is_added(
         said_before = msgspec.structs.asdict(before)
         for name, value in msgspec.structs.asdict(after).items():
             assert value == said_before[name] or (value is None and name in OF_A_SOCKET)
+
+
+@given(readings)
+def test_a_reading_alone_is_cleaned_as_in_a_report(said: Reading) -> None:
+    [kept] = believed(report(said), pile()).readings
+    assert cleaned(said) == kept

@@ -66,6 +66,7 @@ NONE: dict[str, list[tuple[float, Reading]]] = {
     "two peaks with a pause between": [(0, draws(2000)), (20, draws(1)), (40, draws(2000))],
     "warmth": [(0, Reading(device_temperature_c=70)), (60, Reading(device_temperature_c=70))],
     "a temperature that is none": [(t, Reading(device_temperature_c=9000)) for t in (0, 60)],
+    "a power that is none": [(t, draws(65_535)) for t in (0, 60)],
     "the power of the whole pile": [(t, Reading(power_w=5000)) for t in (0, 60)],
     "nothing but a battery": [(0, Reading(battery_pct=1))],
 }
