@@ -23,7 +23,7 @@ DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|min|h|d)")
 A_DURATION = '"30 s", "10 min", "8 h" or "1 d"'
 FOUND_CHARS_MAX = 60
 
-QUANTITIES = {"w": "W", "kwh": "kWh", "c": "°C", "k": "K", "pct": "%"}
+QUANTITIES = {"w": "W", "kwh": "kWh", "v": "V", "c": "°C", "k": "K", "pct": "%"}
 """The unit of a number, by how its key ends."""
 
 

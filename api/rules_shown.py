@@ -26,6 +26,7 @@ SEVERAL: dict[str, tuple[Severity, ...]] = {
     "pile_overload": WARNS_TOO,
     "site_overload": WARNS_TOO,
     "heat": WARNS_TOO,
+    "voltage": WARNS_TOO,
     "long_charge": tuple(Severity),
     "after_session": WARNS_TOO,
     "monitoring_blind": WARNS_TOO,

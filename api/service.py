@@ -191,7 +191,7 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
         if stored.state is None or stored.state.id in registry.devices
     ]
     for silence in restored.silences:
-        engine.silence(silence)
+        engine.silence(silence, at)
     engine.restore(
         (stored.state for stored in known if stored.state is not None),
         (alert for stored in known for alert in stored.alerts),

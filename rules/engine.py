@@ -163,9 +163,9 @@ class Engine:
         """Return the first moment at which an alert may change without a new message."""
         return _earlier(self._deadlines.next(), self._book.silences.next_boundary())
 
-    def silence(self, silence: Silence) -> None:
+    def silence(self, silence: Silence, now: datetime) -> None:
         """Be told of a silence, or that a known one ends at another time."""
-        self._book.silences.put(silence)
+        self._book.silences.put(silence, now)
 
     def acknowledge(self, episode: str, at: datetime) -> None:
         """Be told that somebody sees to an alert: it escalates no further."""

@@ -84,14 +84,17 @@ class Silences:
     def __iter__(self) -> Iterator[Silence]:
         return iter(tuple(self._known.values()))
 
-    def put(self, silence: Silence) -> None:
-        """Add one, or replace the one of the same id (to end it early, for one)."""
+    def put(self, silence: Silence, now: datetime) -> None:
+        """Add one, or replace the one of the same id (to end it early, for one).
+
+        What of it lies in the past happens now: no boundary is ever before `now`.
+        """
         self._drop(silence.id)
         self._known[silence.id] = silence
         place = silence.device or silence.site
         self._by_place.setdefault(place, {})[silence.id] = silence
         for boundary in (silence.starts, silence.ends):
-            heapq.heappush(self._boundaries, (boundary, silence.id))
+            heapq.heappush(self._boundaries, (max(boundary, now), silence.id))
 
     def over(self, alert: Alert, now: datetime) -> str:
         """Return the id of a silence that keeps an alert from people now; empty: none."""

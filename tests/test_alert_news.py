@@ -122,7 +122,8 @@ class World:
                         starts=self.at,
                         ends=self.at + 2 * MINUTE,
                         device=PILE,
-                    )
+                    ),
+                    self.at,
                 )
             case "seen":
                 for alert in tuple(self.engine.open_alerts()):

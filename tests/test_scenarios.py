@@ -348,7 +348,7 @@ class Player:
         elif words.startswith("end silence "):
             number = int(words.removeprefix("end silence ")) - 1
             self._silences[number] = msgspec.structs.replace(self._silences[number], ends=at)
-            self._engine.silence(self._silences[number])
+            self._engine.silence(self._silences[number], at)
         elif words.startswith("seen "):
             rule, subject = words.removeprefix("seen ").split()
             for alert in tuple(self._engine.open_alerts()):
@@ -375,7 +375,7 @@ class Player:
             rule=rule or "",
         )
         self._silences.append(silence)
-        self._engine.silence(silence)
+        self._engine.silence(silence, at)
 
     def _report(self, line: Line) -> Report:
         device, _, rest = line.words.partition(" ")
@@ -405,7 +405,7 @@ class Player:
         stored = [_unpack(blob) for blob in self._kept.values()]
         self._engine = self._new_engine()
         for silence in self._silences:
-            self._engine.silence(silence)
+            self._engine.silence(silence, at)
         self._engine.restore(
             (each.state for each in stored if each.state is not None),
             (alert for each in stored for alert in each.alerts),

@@ -116,7 +116,7 @@ COVERED: dict[str, tuple[Silence, Alert, bool]] = {
 @pytest.mark.parametrize(("made", "about", "is_covered"), COVERED.values(), ids=COVERED)
 def test_what_a_silence_covers(made: Silence, about: Alert, is_covered: bool) -> None:
     known = Silences()
-    known.put(made)
+    known.put(made, START)
     assert known.over(about, START) == ("1" if is_covered else "")
 
 
@@ -124,7 +124,7 @@ def test_the_alert_of_a_site_is_covered_by_a_silence_of_the_site() -> None:
     north = Group(GroupKind.SITE, "town/north")
     about = alert(key=AlertKey("site_outage", None, None, north))
     known = Silences()
-    known.put(silence(device="", site="town/north"))
+    known.put(silence(device="", site="town/north"), START)
     assert known.over(about, START) == "1"
 
 
@@ -139,7 +139,7 @@ def test_it_is_in_force_exactly_from_its_start_until_before_its_end(
     known = Silences()
     for number, (starts, lasts) in enumerate(made):
         begin = START + starts * MINUTE
-        known.put(silence(id=str(number), starts=begin, ends=begin + lasts * MINUTE))
+        known.put(silence(id=str(number), starts=begin, ends=begin + lasts * MINUTE), START)
     for at in sorted(asked):
         now = START + at * MINUTE
         known.turn([], now)
@@ -154,7 +154,7 @@ def test_every_boundary_is_a_deadline_and_nothing_is_kept_after_the_last(
     known, boundaries = Silences(), set()
     for number, (starts, lasts) in enumerate(made):
         begin = START + starts * MINUTE
-        known.put(silence(id=str(number), starts=begin, ends=begin + lasts * MINUTE))
+        known.put(silence(id=str(number), starts=begin, ends=begin + lasts * MINUTE), START)
         boundaries |= {begin, begin + lasts * MINUTE}
     turned = set()
     while (due := known.next_boundary()) is not None:
@@ -166,11 +166,19 @@ def test_every_boundary_is_a_deadline_and_nothing_is_kept_after_the_last(
 
 def test_one_that_is_ended_early_is_over() -> None:
     known = Silences()
-    known.put(silence())
-    known.put(silence(ends=START + MINUTE))
+    known.put(silence(), START)
+    known.put(silence(ends=START + MINUTE), START + MINUTE)
     assert known.over(alert(), START + MINUTE) == ""
     assert known.turn([alert()], START + MINUTE) == [alert()]
     assert list(known) == []
+
+
+def test_what_is_past_already_is_a_deadline_now_and_not_before() -> None:
+    known = Silences()
+    known.put(silence(), START + MINUTE)
+    assert known.next_boundary() == START + MINUTE
+    known.turn([], START + MINUTE)
+    assert known.next_boundary() == START + HOUR
 
 
 # --- the ledger ---------------------------------------------------------------------------

@@ -99,7 +99,7 @@ async def create(watch: WatchHere, caller: Writer, wanted: NewSilence) -> Silenc
         )
     except TooManySilences as error:
         raise Trouble(409, f"{error}.".capitalize()) from error
-    await ordered(watch, lambda _: watch.engine.silence(made))
+    await ordered(watch, lambda batch: watch.engine.silence(made, batch.now))
     return await _shown(watch, int(made.id))
 
 
@@ -110,7 +110,7 @@ async def end(watch: WatchHere, caller: Writer, number: NumberInPath) -> Silence
     ended = await watch.ledger.write(lambda c: kept.end(c, number, who=caller.name, now=now))
     if ended is None:
         raise Trouble(404, "There is no such silence.")
-    await ordered(watch, lambda _: watch.engine.silence(ended))
+    await ordered(watch, lambda batch: watch.engine.silence(ended, batch.now))
     site = ended.site or "/".join(ended.device.split("/")[:2])
     watch.changes.tell(Change(site, alerts=True))
     return await _shown(watch, number)

@@ -155,7 +155,7 @@ async def _asked(watch: Watch, request: Request) -> cutting.Command | KeptLatch 
     try:
         return await watch.desk.ask(request)
     except DeskBusy as error:
-        raise Trouble(503, f"The order was not kept: {error}") from error
+        raise Trouble(503, f"It is not known yet whether this is kept: {error}.") from error
 
 
 def _charger(watch: Watch, name: str) -> Device:
