@@ -18,6 +18,8 @@ STAYS_SHARE = 0.8
 """Ours: power that has fallen by a fifth falls; noise and the mains do not do that."""
 RETURNS_SHARE = 0.9
 """Ours: a phase is gone back to only beyond this, so that noise does not alternate."""
+MEAN_MAX = 2
+"""Ours: energy is counted up to this multiple of the level; more is one wrong reading."""
 TWO_KILOHOURS = timedelta(hours=2000)
 """The sum of two powers over this is kilowatt-hours."""
 PLUGGED_IN, CHARGING = Phase.PLUGGED, Phase.CHARGING
@@ -32,9 +34,8 @@ def draws(
         _goes_on(session)
     last_w = session.power_w
     session.power_w, session.at = power_w, at
-    session.drawn_kwh += (last_w + power_w) * (
-        min(passed, policy.sessions.gap_max) / TWO_KILOHOURS
-    )
+    two_w = min(last_w + power_w, 2 * MEAN_MAX * session.level_w)
+    session.drawn_kwh += two_w * (min(passed, policy.sessions.gap_max) / TWO_KILOHOURS)
     if power_w > session.peak_w < last_w:
         session.peak_w = min(power_w, last_w)
     if session.phase is PLUGGED_IN:

@@ -12,10 +12,9 @@ watts of its neighbours, just as a full battery does.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from rules.charging import TWO_KILOHOURS, draws, enter
+from rules.charging import MEAN_MAX, TWO_KILOHOURS, draws, enter
 from rules.cutting import Action
 from rules.latch import Cut
-from rules.plausible import COLDEST_C, HOTTEST_C
 from rules.policy import Policy
 from rules.readings import Reading, Report, Standing
 from rules.session import EndedSession, Ending, Phase, Session
@@ -130,7 +129,7 @@ def _is_low(
     word = ENDINGS.get(reading.port_state) if reading.port_state else None
     low_w = reading.power_w
     if low_w is not None:
-        two_w = max(0.0, session.power_w + low_w)
+        two_w = min(max(0.0, session.power_w + low_w), 2 * MEAN_MAX * session.level_w)
         session.drawn_kwh += two_w * (min(passed, policy.sessions.gap_max) / TWO_KILOHOURS)
         session.power_w, session.at = low_w, at
     if session.low_since is None:
@@ -183,7 +182,7 @@ def _explain(session: Session, reading: Reading) -> bool:
 def _feel(session: Session, reading: Reading) -> None:
     """Follow how the socket cools down."""
     now_c = reading.device_temperature_c
-    if now_c is None or not COLDEST_C <= now_c <= HOTTEST_C:
+    if now_c is None:
         return
     before_c, session.felt_c = session.felt_c, now_c
     if before_c is not None:

@@ -202,6 +202,13 @@ def test_energy_is_the_integral_of_power_where_there_is_no_counter() -> None:
     assert abs(charging().open.energy_kwh - 0.195 * 119 / 120) < 1e-6
 
 
+def test_one_wrong_reading_adds_hardly_any_energy() -> None:
+    right, wrong = charging(5 * MINUTE), charging(5 * MINUTE)
+    right.hear(195.0, 195.0)
+    wrong.hear(20_000.0, 195.0)
+    assert wrong.open.energy_kwh - right.open.energy_kwh < 0.04
+
+
 def test_of_a_long_gap_only_its_beginning_counts() -> None:
     socket = charging()
     before = socket.open.energy_kwh
