@@ -11,9 +11,9 @@ from rules.alerts import Alert, State
 from rules.subject import DeviceState, Values
 from rules.verdict import Severity
 
-CUTTING_RULES = frozenset({"overload", "pile_overload", "heat", "fire"})
+CUTTING_RULES = frozenset({"overload", "pile_overload", "heat", "fire", "long_charge"})
 """Not smoke alone: of 210,000 warnings in Cixi 37 were fires, and a burning battery needs no
-charger. Nor what a person has to look at first: long charges, closing time, a faulty meter."""
+charger. Nor what a person has to look at first: closing time, a faulty meter."""
 ACT_LEVELS = frozenset({Severity.CRITICAL, Severity.EMERGENCY})
 
 
@@ -28,6 +28,8 @@ def is_reason(alert: Alert, device: DeviceState | None, warm_c: float) -> bool:
         return False
     if alert.key.rule == "fire":
         return True  # two signs are its very definition
+    if alert.key.rule == "long_charge":  # the hours at which devices themselves give up
+        return alert.severity is Severity.EMERGENCY
     limit = alert.evidence.limit
     if device is None or limit is None:
         return False
