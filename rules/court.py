@@ -3,7 +3,7 @@
 Nothing here remembers anything: the devices are the engine's, the alerts the book's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -59,9 +59,10 @@ class Court:
         moment = Moment(now, policy, profile, fresh_for, span, site, self.hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
+        awake = parts if alerted else _awake(parts, policy)
         for rule in self._socket_rules[state.kind]:
             judge = rule.judge
-            for part in parts:
+            for part in awake:
                 verdict = judge(part, state, moment)
                 if verdict is CLEAR and not alerted:
                     continue
@@ -173,6 +174,12 @@ class Court:
         for alert in self._book.of(state.id):
             if (alert.key.rule, alert.key.channel) not in asked:
                 self._book.end(alert, now)
+
+
+def _awake(parts: Sequence[Values], policy: Policy) -> list[Values]:
+    """Return the parts of which a rule of sockets might say anything but that all is well."""
+    floor_w = min(policy.charging.min_w, policy.overload.clear_w)
+    return [part for part in parts if not part.rests(floor_w)]
 
 
 def _by_kind(rules: Iterable[R]) -> dict[Kind, tuple[R, ...]]:

@@ -163,6 +163,15 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         if reading.stop_reason is not None:
             self.stop_reason = reading.stop_reason
 
+    def rests(self, floor_w: float) -> bool:
+        """Say whether no rule of sockets can have anything to say: most sockets, mostly.
+
+        Nothing flows, nothing did of late, and nobody has switched it off.
+        """
+        if self.session is not None or self.cut is not None:
+            return False
+        return self.power_w is None or self.power_w < floor_w
+
     def fresh_power_w(self, now: datetime, within: timedelta) -> float | None:
         """Return the power, unless it was heard `within` ago, or longer, or never."""
         if self.power_at is None or now - self.power_at >= within:
