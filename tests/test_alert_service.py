@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.clock import utc_now
-from tests.brokers import Mosquitto, mosquitto
+from tests.brokers import Mosquitto
 from tests.processes import (
     ROOT,
     ServiceProcess,
@@ -15,8 +15,9 @@ from tests.processes import (
     eventually,
     publish,
     service,
-    webhook_receiver,
 )
+
+pytest_plugins = ["tests.system_fixtures"]
 
 DEVICE = "riverside/willow-village/pile-1"
 TOPIC = f"chargewatch/v1/{DEVICE}/telemetry"
@@ -26,25 +27,13 @@ RESTS = '{"readings": [{"channel": 1, "power_w": 1}]}'
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def webhook() -> Iterator[WebhookReceiver]:
-    with webhook_receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def watch(
-    tmp_path: Path, broker: Mosquitto, webhook: WebhookReceiver
+    tmp_path: Path, broker: Mosquitto, receiver: WebhookReceiver
 ) -> Iterator[ServiceProcess]:
     policy = tmp_path / "policy.toml"
     policy.write_text(AT_ONCE)
     sites = ROOT / "examples" / "sites.toml"
-    with service(tmp_path, broker, sites=sites, policy=policy, receiver=webhook) as running:
+    with service(tmp_path, broker, sites=sites, policy=policy, receiver=receiver) as running:
         running.begin()
         yield running
 
@@ -54,14 +43,14 @@ def overload(watch: ServiceProcess) -> dict[str, object]:
     return dict(found)
 
 
-def heard(webhook: WebhookReceiver) -> list[str]:
+def heard(receiver: WebhookReceiver) -> list[str]:
     """Return what was told of the overload; a kill may repeat a message, never its key."""
-    told = {each.key: each.what for each in webhook.accepted()}
+    told = {each.key: each.what for each in receiver.accepted()}
     return [transition for rule, _, transition in told.values() if rule == "overload"]
 
 
 def test_what_is_silenced_and_what_is_acknowledged_survive_kills(
-    watch: ServiceProcess, broker: Mosquitto, webhook: WebhookReceiver
+    watch: ServiceProcess, broker: Mosquitto, receiver: WebhookReceiver
 ) -> None:
     ends = (utc_now() + timedelta(hours=1)).isoformat()
     made = watch.post("/silences", owner="me", reason="a test", device=DEVICE, ends=ends)
@@ -75,10 +64,10 @@ def test_what_is_silenced_and_what_is_acknowledged_survive_kills(
     publish(broker, [(TOPIC, DRAWS)])
     eventually("it is heard again", lambda: watch.tallies()["messages"] >= 2)
     assert overload(watch)["withheld"] == "silenced:1"
-    assert heard(webhook) == []
+    assert heard(receiver) == []
 
     watch.post("/silences/1/end")
-    eventually("people hear of it", lambda: heard(webhook) == ["firing"])
+    eventually("people hear of it", lambda: heard(receiver) == ["firing"])
     number = overload(watch)["id"]
     assert watch.post(f"/alerts/{number}/acknowledge", note="on my way")["acknowledged_by"]
 
@@ -86,5 +75,5 @@ def test_what_is_silenced_and_what_is_acknowledged_survive_kills(
     watch.begin()
     assert overload(watch)["note"] == "on my way"
     publish(broker, [(TOPIC, RESTS)])
-    eventually("people hear of its end", lambda: heard(webhook) == ["firing", "resolved"])
+    eventually("people hear of its end", lambda: heard(receiver) == ["firing", "resolved"])
     watch.stop()

@@ -19,7 +19,7 @@ from simulator.charging import BATTERIES, charge, joined
 from simulator.piles import Pile, PilePlan, Switching, Use
 from simulator.player import Player
 from simulator.publisher import Broker, Publisher
-from tests.brokers import Mosquitto, mosquitto
+from tests.brokers import Mosquitto
 from tests.processes import (
     Json,
     ServiceProcess,
@@ -27,8 +27,9 @@ from tests.processes import (
     eventually,
     publish,
     service,
-    webhook_receiver,
 )
+
+pytest_plugins = ["tests.system_fixtures"]
 
 PILE = "cut/site/pile-1"
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -54,18 +55,6 @@ overload.keep_firing = "1 s"
 """
 REPLUGGED_AFTER = 30 * SECOND
 """Until then the first cut must be done; it takes some 5 s."""
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    with webhook_receiver() as running:
-        yield running
 
 
 @pytest.fixture

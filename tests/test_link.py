@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -19,15 +19,11 @@ from ingest.mqtt_connection import KEEP_ALIVE_S, RECEIVE_MAX, BrokerAddress
 from tests.brokers import HOST, Mosquitto, mosquitto
 from tests.processes import program, publish
 
+pytest_plugins = ["tests.system_fixtures"]
+
 PATIENCE_S = 15.0
 FILTER = "t/+"
 SMALL = 200
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
-        yield running
 
 
 def in_time(test: Coroutine[None, None, None]) -> None:

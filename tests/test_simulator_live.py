@@ -1,15 +1,13 @@
 """The simulator's shell against a real Mosquitto."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiomqtt
 import msgspec
-import pytest
 from aiomqtt import ProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -21,16 +19,12 @@ from simulator.player import Player
 from simulator.publisher import Broker, Publisher
 from simulator.village import Village
 from simulator.village_evening import DROPPED, FORGOTTEN, village_evening
-from tests.brokers import Mosquitto, mosquitto
+from tests.brokers import Mosquitto
+
+pytest_plugins = ["tests.system_fixtures"]
 
 DAY = date(2026, 5, 12)
 PATIENCE_S = 10.0
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
-        yield running
 
 
 def local(hour: int, minute: int) -> datetime:

@@ -22,7 +22,7 @@ import pytest
 
 from ingest.clock import utc_now
 from ingest.wire import Refusal
-from tests.brokers import Mosquitto, mosquitto
+from tests.brokers import Mosquitto
 from tests.processes import (
     ROOT,
     ServiceProcess,
@@ -32,25 +32,14 @@ from tests.processes import (
     publish,
     publisher_process,
     service,
-    webhook_receiver,
 )
+
+pytest_plugins = ["tests.system_fixtures"]
 
 OUTAGE_S = float(os.environ.get("CHARGEWATCH_TEST_OUTAGE_S", "5"))
 """How long the broker stays away in the test of an outage."""
 
 Messages = list[tuple[str, str]]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    with webhook_receiver() as running:
-        yield running
 
 
 @pytest.fixture
