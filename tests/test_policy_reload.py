@@ -399,6 +399,16 @@ def test_an_order_is_carried_out_before_what_is_judged_with_it(tmp_path: Path) -
     run(test())
 
 
+def test_an_order_that_fails_stops_nobody_else(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with station(tmp_path) as here:
+            with pytest.raises(ZeroDivisionError):
+                await here.desk.ask(lambda _: 1 // 0)
+            assert await here.desk.ask(lambda batch: batch.now) == NOON
+
+    run(test())
+
+
 def test_nobody_waits_for_an_order_that_the_end_has_overtaken(tmp_path: Path) -> None:
     async def test() -> None:
         async with opened(tmp_path / "ledger.sqlite") as ledger:
