@@ -51,7 +51,8 @@ def demo(  # noqa: PLR0913  (a command line is as wide as its options)
     Ends with a summary, and with status 0 only if every alarm of the evening was raised and
     told, and no other.
     """
-    from api.demo import Options, play, table
+    from api.demo import Options, play
+    from api.demo_summary import table
     from api.serving import main_loop, set_up_log, stop_on_signals
 
     set_up_log("human", quiet=True)

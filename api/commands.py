@@ -19,11 +19,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.clock import Now
-from ingest.desk import CannotBeSent, Desk, WasSent
+from ingest.desk import Desk
 from ingest.ledger import commanding
 from ingest.ledger.store import Ledger, LedgerUnavailable
 from ingest.mqtt_connection import BrokerAddress
 from ingest.registry import Registry
+from ingest.switching import Switching
 from ingest.wire import Codec, Switch
 from rules.cutting import Action, Command
 from rules.pacing import paced
@@ -58,13 +59,15 @@ class Commands:
         registry: Registry,
         codecs: Iterable[Codec],
         desk: Desk,
+        switching: Switching,
         broker: BrokerAddress,
         client_id: str,
         now: Now,
         speed: float,
     ) -> None:
         self.health = CommandsHealth()
-        self._ledger, self._registry, self._desk = ledger, registry, desk
+        self._ledger, self._registry = ledger, registry
+        self._desk, self._switching = desk, switching
         self._codecs = {codec.name: codec for codec in codecs}
         self._broker, self._client_id = broker, f"{client_id}-commands-{secrets.token_hex(4)}"
         self._now, self._speed = now, speed
@@ -128,7 +131,11 @@ class Commands:
         publication = self._said(command)
         if publication is None:
             self._handled[command.id] = command.attempts
-            self._desk.hand_in(CannotBeSent(command.id, "its dialect has no word for it"))
+            self._desk.hand_in(
+                lambda batch: self._switching.cannot_be_sent(
+                    command.id, "its dialect has no word for it", batch.now
+                )
+            )
             return
         topic, payload = publication
         at = self._now()
@@ -144,7 +151,7 @@ class Commands:
         self._last_sent[command.device] = at
         self.health.sent += 1
         log.info("command.sent", id=command.id, device=command.device, action=command.action)
-        self._desk.hand_in(WasSent(command.id, at))
+        self._desk.hand_in(lambda _: self._switching.sent(command.id, at))
 
     def _said(self, command: Command) -> tuple[str, bytes] | None:
         """Return the command in the dialect of its device."""

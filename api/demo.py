@@ -9,7 +9,6 @@ import asyncio
 import sys
 import tempfile
 import webbrowser
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -18,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from api.demo_summary import Summary, Truth, all_alerts, summed_up
 from api.embedded_broker import HOST, embedded_broker
 from api.ports import check_free, free_port
 from api.service import Running
@@ -31,57 +30,17 @@ from api.tokens import add_token
 from ingest.clock import utc_now, warped
 from ingest.errors import ChargewatchError
 from ingest.ledger import queries
-from ingest.ledger.queries import AlertFilter, AlertRow
+from ingest.ledger.queries import AlertRow
 
 SCENARIO = "village-evening"
 ZONE = ZoneInfo("Asia/Shanghai")
 HEAD_START = timedelta(seconds=3)
 """Real time in which the service comes up before the evening begins."""
 LOOK_EVERY_S = 0.1
-PERCENT = 100
 
 
 class DemoFailed(ChargewatchError):
     """The demo could not be played."""
-
-
-class Expected(msgspec.Struct, frozen=True):
-    """An alarm that the scenario must cause."""
-
-    rule: str
-    device: str
-    channel: int | None
-    earliest: datetime
-    latest: datetime
-
-
-class Truth(msgspec.Struct, frozen=True):
-    starts: datetime
-    ends: datetime
-    expected_refused: int
-    alerts: tuple[Expected, ...]
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What is printed at the end. Delays are real milliseconds, arrival to first telling."""
-
-    ok: bool
-    scenario: str
-    speed: float
-    seconds: float
-    messages: int
-    readings: int
-    refused: int
-    alerts: dict[str, int]
-    expected: int
-    told: int
-    delay_ms_p50: float | None
-    delay_ms_p99: float | None
-    missed: tuple[str, ...]
-    not_due: tuple[str, ...]
-    """Alarms whose time had not come when the demo was ended."""
-    unexpected: tuple[str, ...]
-    not_told: tuple[str, ...]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +100,8 @@ async def play(options: Options, console: Console, stop: asyncio.Event) -> Summa
                     server.should_exit = True
                     devices.cancel()
                     await asyncio.wait((pages, devices))
-                return await _summary(service, options, truth, now(), utc_now() - started)
+                took = utc_now() - started
+                return await summed_up(service, truth, now(), took, options.speed)
 
 
 def _settle_ports(options: Options) -> tuple[HttpSettings, BrokerSettings]:
@@ -204,7 +164,7 @@ async def _show_alerts(  # noqa: PLR0913, PLR0917  (what a show needs)
             for task in others:
                 if task.done():
                     task.result()  # the devices may have said all; a failure is raised here
-            for alert in reversed(await _alerts(service)):
+            for alert in reversed(await all_alerts(service)):
                 for state in ("firing", *(["resolved"] if alert.state == "resolved" else [])):
                     if (alert.episode, state) not in shown:
                         shown.add((alert.episode, state))
@@ -213,12 +173,6 @@ async def _show_alerts(  # noqa: PLR0913, PLR0917  (what a show needs)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await stop.wait()
-
-
-async def _alerts(service: Running) -> list[AlertRow]:
-    return await service.ledger.read(
-        lambda connection: queries.find_alerts(connection, AlertFilter(), queries.LIMIT_MAX)
-    )
 
 
 async def _progress(service: Running) -> str:
@@ -237,75 +191,3 @@ def _print_alert(
     title = alert_title(alert, service.watch.registry, say)
     at = alert.resolved_at if over and alert.resolved_at else alert.fired_at
     console.print(Text(f"{at.astimezone(ZONE):%H:%M:%S}  {title}", style=colour))
-
-
-async def _summary(
-    service: Running, options: Options, truth: Truth, now: datetime, took: timedelta
-) -> Summary:
-    """Compare what was raised and told with what had to be."""
-    tallies = await service.ledger.read(queries.tallies)
-    alerts = await _alerts(service)
-    absent = [each for each in truth.alerts if not any(_is(each, alert) for alert in alerts)]
-    missed = [_name(each) for each in absent if each.latest <= now]
-    not_due = [_name(each) for each in absent if each.latest > now]
-    unexpected = [
-        f"{alert.rule} {alert.device} {alert.channel}"
-        for alert in alerts
-        if not any(_is(each, alert) for each in truth.alerts)
-    ]
-    not_told = [alert.episode for alert in alerts if not await _was_told(service, alert)]
-    delays = sorted(service.metrics.delays_s)
-    refused = sum(n for name, n in tallies.items() if name.startswith("refused:"))
-    return Summary(
-        ok=not (missed or not_due or unexpected or not_told),
-        scenario=SCENARIO,
-        speed=options.speed,
-        seconds=round(took.total_seconds(), 1),
-        messages=tallies.get("messages", 0),
-        readings=tallies.get("readings", 0),
-        refused=refused,
-        alerts=dict(Counter(alert.rule for alert in alerts)),
-        expected=len(truth.alerts),
-        told=len(alerts) - len(not_told),
-        delay_ms_p50=_percentile_ms(delays, 50),
-        delay_ms_p99=_percentile_ms(delays, 99),
-        missed=tuple(missed),
-        not_due=tuple(not_due),
-        unexpected=tuple(unexpected),
-        not_told=tuple(not_told),
-    )
-
-
-def _is(expected: Expected, alert: AlertRow) -> bool:
-    """Say whether an alert is the expected one, at a time at which it may come."""
-    same = (expected.rule, expected.device, expected.channel)
-    return same == (alert.rule, alert.device, alert.channel) and (
-        expected.earliest <= alert.fired_at <= expected.latest
-    )
-
-
-def _name(expected: Expected) -> str:
-    return f"{expected.rule} {expected.device} {expected.channel}"
-
-
-async def _was_told(service: Running, alert: AlertRow) -> bool:
-    deliveries = await service.ledger.read(
-        lambda connection: queries.deliveries_of(connection, alert.episode)
-    )
-    return any(each.state == "told" and each.transition == "firing" for each in deliveries)
-
-
-def _percentile_ms(delays_s: Sequence[float], percent: int) -> float | None:
-    """Return a percentile of sorted delays in milliseconds; None if there are none."""
-    if not delays_s:
-        return None
-    rank = min(len(delays_s) - 1, round(percent / PERCENT * (len(delays_s) - 1)))
-    return round(delays_s[rank] * 1000, 2)
-
-
-def table(summary: Summary) -> Table:
-    """Return the summary for people."""
-    result = Table(title="summary", show_header=False)
-    for name, value in msgspec.to_builtins(summary).items():
-        result.add_row(name.replace("_", " "), str(value))
-    return result

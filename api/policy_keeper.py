@@ -5,7 +5,6 @@ it causes. One that is not is refused with its mistakes, and the policy stays as
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from api.policy_file import (
 )
 from api.watch import Part, PolicyState
 from ingest.clock import Now
-from ingest.intake import Order
+from ingest.desk import Desk, Order
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import How, PolicyChange
 from ingest.registry import Registry
@@ -98,12 +97,11 @@ class PolicyKeeper:
         start: AtStart,
         registry: Registry,
         engine: Engine,
-        order: Callable[[Order], Awaitable[None]],
+        desk: Desk,
         now: Now,
     ) -> None:
-        """`order` reaches the task that owns the engine."""
         self._file, self._seen = start.file, start.stamp
-        self._registry, self._engine, self._order, self._now = registry, engine, order, now
+        self._registry, self._engine, self._desk, self._now = registry, engine, desk, now
         self._settings = BUILT_IN.settings() if start.last is None else start.last.settings
         self._signal, self._reading = asyncio.Event(), asyncio.Lock()
         self.state = PolicyState(since=None if start.last is None else start.last.at)
@@ -120,30 +118,23 @@ class PolicyKeeper:
         """Write down what the start has changed, and look at the file for ever."""
         first, before = self._first, self._seen
         if first is not None:
-            await self._order(lambda batch: batch.policy_changes.append(first))
+            self._desk.hand_in(lambda batch: batch.policy_changes.append(first))
         while self._file is not None:
             how = await self._next_look()
             stamp = await asyncio.to_thread(stamp_of, self._file)
             rests, before = stamp == before, stamp
             if how is How.SIGNAL or (rests and stamp != self._seen):
                 with suppress(PolicyFileWrong):  # it is said already, and stays in `state`
-                    await self.reload(ITSELF, how)
+                    async with self._reading:
+                        self._desk.hand_in(await self._read_anew(ITSELF, how))
 
     async def reload(self, who: str, how: How) -> None:
         """Read the file and put it in force; returns when that is on the disk.
 
-        Raises PolicyFileWrong, and leaves everything as it is.
+        Raises PolicyFileWrong, and leaves everything as it is; DeskBusy, if that takes long.
         """
-        if self._file is None:
-            raise PolicyFileWrong("there is no policy file: set CHARGEWATCH_POLICY_FILE")
         async with self._reading:
-            known = self._known()
-            try:
-                read = await asyncio.to_thread(self._read, self._file, known)
-            except PolicyFileWrong as error:
-                self._refused(str(error))
-                raise
-            await self._order(lambda batch: self._put_in_force(batch, read, who, how))
+            await self._desk.ask(await self._read_anew(who, how))
 
     def part(self) -> Part:
         """Say how the policy file is, for `ready`: its first mistake will do."""
@@ -163,6 +154,18 @@ class PolicyKeeper:
             return How.FILE
         self._signal.clear()
         return How.SIGNAL
+
+    async def _read_anew(self, who: str, how: How) -> Order[None]:
+        """Read the file; return the order that puts it in force. Raises PolicyFileWrong."""
+        if self._file is None:
+            raise PolicyFileWrong("there is no policy file: set CHARGEWATCH_POLICY_FILE")
+        known = self._known()
+        try:
+            read = await asyncio.to_thread(self._read, self._file, known)
+        except PolicyFileWrong as error:
+            self._refused(str(error))
+            raise
+        return lambda batch: self._put_in_force(batch, read, who, how)
 
     def _read(self, file: Path, known: KnownPlaces) -> Read:
         """Read the file, in a thread: the engine must not wait for a long one."""

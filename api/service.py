@@ -48,6 +48,7 @@ from ingest.mqtt_connection import BrokerAddress
 from ingest.pipeline import LEDGER_RETRY_S, Pipeline
 from ingest.registry import Registry
 from ingest.replay import Seen
+from ingest.switching import Switching
 from ingest.wire import Codec
 from rules.catalog import rules_in_force
 from rules.engine import Engine
@@ -93,7 +94,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
                 engine.expect(device.id, now())
         wake = asyncio.Event()
         desk = Desk(wake.set)
-        intake = Intake(codecs, registry, engine, seen, router(channels), desk=desk)
+        switching = Switching(engine, registry)
+        intake = Intake(codecs, registry, engine, seen, router(channels), switching=switching)
 
         broker = _address(settings.broker)
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
@@ -106,6 +108,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             registry=registry,
             codecs=codecs,
             desk=desk,
+            switching=switching,
             broker=broker,
             client_id=settings.broker.client_id,
             now=now,
@@ -125,6 +128,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         pipeline = Pipeline(
             links=links,
             wake=wake,
+            desk=desk,
             intake=intake,
             engine=engine,
             ledger=ledger,
@@ -133,7 +137,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             committed=committed,
             own_health=lambda: health.facts(drops.recent()),
         )
-        policy = PolicyKeeper(first, registry, engine, pipeline.order, now)
+        policy = PolicyKeeper(first, registry, engine, desk, now)
         health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
         metrics.watch(links, delivery.health)
         watch = Watch(
@@ -145,8 +149,8 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             health=health.parts,
             changes=changes,
             desk=desk,
+            switching=switching,
             metrics=metrics.exposition,
-            order=pipeline.order,
             policy=policy,
         )
         keep = timedelta(days=settings.history.keep_days)

@@ -5,7 +5,7 @@ here (both live on one event loop), the ledger is asked through its queries.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -15,10 +15,10 @@ import msgspec
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
-from ingest.intake import Order
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
 from ingest.registry import Registry
+from ingest.switching import Switching
 from rules.engine import Engine
 
 WAITING_CHANGES_MAX = 100
@@ -87,7 +87,7 @@ class PolicyHere(Protocol):
     def state(self) -> PolicyState: ...
 
     async def reload(self, who: str, how: How) -> None:
-        """Read the file and put it in force; raises PolicyFileWrong."""
+        """Read the file and put it in force; raises PolicyFileWrong or DeskBusy."""
         ...
 
 
@@ -100,9 +100,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     health: Callable[[], tuple[Part, ...]]
     changes: Changes
     desk: Desk
-    """Where orders to devices are handed in."""
+    """Where orders to the task that owns the engine are handed in."""
+    switching: Switching
+    """Its verbs are for those orders."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
-    order: Callable[[Order], Awaitable[None]]
-    """Has the task that owns the engine do something to it; returns when that is kept."""
     policy: PolicyHere

@@ -7,11 +7,11 @@ the ledger in one transaction; nothing else leaves this file.
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.desk import Desk
+from ingest.desk import HandedIn
 from ingest.journal import packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell, identity_in_all
 from ingest.registry import Device, Registry
@@ -45,10 +45,6 @@ smoke" once an hour, in the same words."""
 Announce = Callable[[Change], Iterable[ToTell]]
 """Says who is to be told of an alert's transition; asked before the commit."""
 
-Order = Callable[[Commit], None]
-"""Something that is to be done to the engine between two messages. It is given the batch
-that will be judged after it, to be written down with what that causes; it must not fail."""
-
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -79,18 +75,13 @@ class Intake:
         seen: Seen,
         announce: Announce,
         *,
-        desk: Desk | None = None,
+        switching: Switching | None = None,
     ) -> None:
         self._codecs, self._registry, self._engine = codecs, registry, engine
         self._seen, self._announce = seen, announce
         self._retrospect = Retrospect()
         self._routes: dict[str, Route | Rejected | Ignored] = {}
-        self._switching = Switching(engine, registry, desk or Desk())
-
-    @property
-    def waits(self) -> bool:
-        """Say whether a request waits that no message brings."""
-        return self._switching.waits
+        self._switching = switching or Switching(engine, registry)
 
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which something happens without a new message."""
@@ -98,33 +89,45 @@ class Intake:
         return min((each for each in deadlines if each is not None), default=None)
 
     def digest(
-        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
+        self,
+        messages: Sequence[Message],
+        now: datetime,
+        orders: Iterable[HandedIn[Any]] = (),
     ) -> Commit:
         """Take a batch; return everything it causes, deadlines that have passed included.
 
         Orders are carried out first: whatever they change is in force for the whole batch.
         """
-        batch = self.judged(messages, now, orders)
+        batch = Commit(now=now)
+        for order in orders:
+            order.carry_out(batch)
+        _changed(batch, self._switching.take_changes(), now)
+        self._judge(messages, batch)
+        self._switch(batch)
         self._sum_up(batch)
         return batch
 
-    def judged(
-        self, messages: Sequence[Message], now: datetime, orders: Iterable[Order] = ()
-    ) -> Commit:
-        """Do the same, but pack nothing to be written down, and ask nobody who is told."""
+    def judged(self, messages: Sequence[Message], now: datetime) -> Commit:
+        """Only judge: switch nothing, pack nothing to be written down, and tell nobody."""
         batch = Commit(now=now)
-        for order in orders:
-            order(batch)
-        _changed(batch, self._engine.advance(now), now)
+        self._judge(messages, batch)
+        return batch
+
+    def _judge(self, messages: Sequence[Message], batch: Commit) -> None:
+        _changed(batch, self._engine.advance(batch.now), batch.now)
         for message in messages:
-            match self._understood(message, now):
+            match self._understood(message, batch.now):
                 case Understood() as understood:
                     self._take(understood, message, batch)
                 case Rejected() as rejected:
                     self._refuse(message, rejected, batch)
                 case Ignored():
                     batch.ignored += 1
-        return batch
+
+    def _switch(self, batch: Commit) -> None:
+        """Cut what is a danger by now, and follow up what was ordered before."""
+        touched = frozenset(self._engine.touched)
+        _changed(batch, self._switching.settle(touched, batch), batch.now)
 
     def _understood(self, message: Message, now: datetime) -> Understood | Rejected | Ignored:
         route = self._routes.get(message.topic) or self._find_route(message.topic)
@@ -184,7 +187,8 @@ class Intake:
         if report.standing is Standing.LATE:
             batch.hazards += self._looked_back(report)
         if reply is not None:
-            self._switching.answered(report.device, reply, report.received_at)
+            answered = self._switching.answered(report.device, reply, report.received_at)
+            _changed(batch, answered, report.received_at)
         _changed(batch, self._engine.observe(report, batch.now), report.received_at)
 
     def _looked_back(self, report: Report) -> list[Hazard]:
@@ -231,16 +235,18 @@ class Intake:
         )
 
     def _sum_up(self, batch: Commit) -> None:
-        """Pack what is written down, now: the engine's state changes with the next batch."""
+        """Pack what is written down, now: the engine's state changes with the next batch.
+
+        In the order of `Commit`; what is not here is in it already.
+        """
         engine = self._engine
-        _changed(batch, self._switching.settle(frozenset(engine.touched), batch), batch.now)
         batch.registered += self._registry.take_news()
+        batch.journal = packed(batch.reports) if batch.reports else b""
         batch.states = [
             (str(subject), _pack(self._stored(subject))) for subject in engine.touched
         ]
         engine.touched.clear()
         batch.sessions = engine.take_ended()
-        batch.journal = packed(batch.reports) if batch.reports else b""
         batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
 
     def _stored(self, subject: Subject) -> Stored:

@@ -2,22 +2,24 @@
 
 One task owns the engine, so there are no locks. While one batch is on its way to the disk
 the next is already being judged; its commit waits for the first, and no message is
-acknowledged before its own. Whoever else wants something of the engine gives an order
-(`Pipeline.order`), which is carried out between two batches and kept with the second. If
-the ledger cannot be written, nothing is acknowledged, the broker stops sending at the
-receive maximum, and the batch is tried again until it is kept.
+acknowledged before its own. Whoever else wants something of the engine leaves an order on the
+desk, with which the next batch begins. If the ledger cannot be written, nothing is acknowledged
+or answered, the broker stops sending at the receive maximum, and the batch is tried again until
+it is kept.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from ingest.clock import Now
-from ingest.intake import Intake, Order
+from ingest.desk import Desk, HandedIn
+from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.ledger.store import Ledger, LedgerUnavailable
 from ingest.mqtt import Link, Received
@@ -49,13 +51,14 @@ class PipelineHealth(msgspec.Struct):
 
 
 class Pipeline:
-    """Wires links, intake and ledger together; `run` is the service's heart."""
+    """Wires links, desk, intake and ledger together; `run` is the service's heart."""
 
     def __init__(  # noqa: PLR0913  (it is where everything meets)
         self,
         *,
         links: Sequence[Link],
         wake: asyncio.Event,
+        desk: Desk,
         intake: Intake,
         engine: Engine,
         ledger: Ledger,
@@ -66,56 +69,45 @@ class Pipeline:
     ) -> None:
         """`links` in order of urgency; `speed` is how fast `now` runs, 1 for real time.
 
+        `wake` is set when a link or the desk has something.
         `own_health` tells how the rest of the service is doing.
         """
         self.health = PipelineHealth()
-        self._links, self._wake = tuple(links), wake
+        self._links, self._wake, self._desk = tuple(links), wake, desk
         self._intake, self._engine, self._ledger = intake, engine, ledger
         self._now, self._speed, self._committed = now, speed, committed
         self._own_health = own_health
         self._ledger_away = timedelta(0)
         self._storing: asyncio.Task[None] | None = None
         self._hearing = False
-        self._orders: list[tuple[Order, asyncio.Future[None]]] = []
-
-    async def order(self, order: Order) -> None:
-        """Have something done to the engine, by the one task that may.
-
-        Returns when what it caused is on the disk.
-        """
-        done = asyncio.get_running_loop().create_future()
-        self._orders.append((order, done))
-        self._wake.set()
-        await done
 
     async def run(self) -> None:
-        """Take, judge, keep, acknowledge; until cancelled, and then finish what is begun."""
+        """Take, judge, keep, acknowledge, answer, until cancelled.
+
+        What is begun by then is finished; who still waits for an answer is cancelled too.
+        """
         try:
             while True:
                 taken = await self._next_batch()
                 self._notice_hearing()
                 self._notice_health(taken)
-                orders, self._orders = self._orders, []
-                batch = self._intake.digest(
-                    [each.message for each in taken],
-                    self._now(),
-                    [order for order, _ in orders],
-                )
+                orders = self._desk.take()
+                messages = [each.message for each in taken]
+                batch = self._intake.digest(messages, self._now(), orders)
                 batch.hearing = self._hearing
                 if self._storing is not None:
                     await asyncio.shield(self._storing)
-                keeping = self._keep(batch, taken, [done for _, done in orders])
+                keeping = self._keep(batch, taken, orders)
                 self._storing = asyncio.create_task(keeping, name="keep")
         finally:
             if self._storing is not None:
                 await asyncio.wait({self._storing}, timeout=FINISH_S)
                 self._storing.cancel()
-            for _, done in self._orders:
-                done.cancel()
+            self._desk.close()
 
     async def _next_batch(self) -> list[Received]:
         """Wait for messages, orders or the engine's next deadline; return the messages."""
-        while not ((taken := self._taken()) or self._orders or self._intake.waits):
+        while not ((taken := self._taken()) or self._desk.waits):
             self._wake.clear()
             if self._storing is not None and self._storing.done():
                 await self._storing  # raises what must not be overlooked
@@ -170,15 +162,14 @@ class Pipeline:
         self,
         batch: Commit,
         taken: Sequence[Received],
-        ordered: Sequence["asyncio.Future[None]"],
+        orders: Sequence[HandedIn[Any]],
     ) -> None:
-        """Commit until it is committed, then acknowledge and pass the word on."""
+        """Commit until it is committed, acknowledge, pass the word on, and answer."""
         if batch.hearing or not batch.is_empty:
             await self._commit(batch, taken)
         # else no heartbeat: until it hears again, the service is as good as away
-        for done in ordered:
-            if not done.done():  # whoever gave the order may have given up waiting
-                done.set_result(None)
+        for order in orders:
+            order.answer()
 
     async def _commit(self, batch: Commit, taken: Sequence[Received]) -> None:
         self.health.committing = len(taken)
@@ -196,8 +187,6 @@ class Pipeline:
         self.health.committing = 0
         for link in self._links:
             link.acknowledge(taken)
-        for answer in batch.answers:
-            answer()
         self._committed(batch)
 
     def _unwell(self, reason: str) -> None:

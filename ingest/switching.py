@@ -1,69 +1,72 @@
 """What a batch means for commands and latches: the bridge between intake and cutter."""
 
-import asyncio
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from functools import partial
 
-from ingest.desk import Answer, CannotBeSent, ClearWanted, CutWanted, Desk, Request, WasSent
 from ingest.ledger.commit import Commit
 from ingest.registry import Registry
 from ingest.wire import Reply
 from rules.alerts import Change, Subject
 from rules.cutter import Cutter
+from rules.cutting import Command
 from rules.engine import Engine
+from rules.latch import Latch
 from rules.readings import DeviceId
 
 
 class Switching:
-    """Takes what waits on the desk and what devices answer; fills in the commit."""
+    """Takes what people, devices and the sender of commands say; fills in the commit.
 
-    def __init__(self, engine: Engine, registry: Registry, desk: Desk) -> None:
-        self._desk = desk
+    It belongs to the task that owns the engine: whoever else calls a verb of it does so in an
+    order (ingest/desk.py).
+    """
+
+    def __init__(self, engine: Engine, registry: Registry) -> None:
         self._cutter = Cutter(engine, registry.policy_of)
 
-    @property
-    def waits(self) -> bool:
-        """Say whether somebody has handed in what is to be taken up at once."""
-        return self._desk.waits
+    # --- verbs for orders --------------------------------------------------------------
+
+    def cut(
+        self, device: DeviceId, channel: int | None, *, who: str, reason: str, now: datetime
+    ) -> Command:
+        """Have a socket switched off and latched; return the command for it."""
+        return self._cutter.order((device, channel), by=who, reason=reason, now=now)
+
+    def clear(self, latch: Latch, *, who: str, reason: str, now: datetime) -> Latch | None:
+        """Clear a latch and return it as it is then; None: it is in force no more."""
+        socket = latch.device, latch.channel
+        in_force = self._cutter.latched(socket)
+        if in_force is None or in_force.id != latch.id:
+            return None
+        return self._cutter.clear(socket, by=who, reason=reason, now=now)
+
+    def sent(self, command: str, at: datetime) -> None:
+        """Be told that the broker has taken a command."""
+        self._cutter.sent(command, at)
+
+    def cannot_be_sent(self, command: str, detail: str, now: datetime) -> None:
+        """Be told that there is no way to say a command to its device."""
+        self._cutter.cannot_be_sent(command, detail, now)
+
+    # --- for the batch -----------------------------------------------------------------
 
     def next_deadline(self) -> datetime | None:
         return self._cutter.next_deadline()
 
-    def answered(self, device: DeviceId, reply: Reply, at: datetime) -> None:
-        """Take a device's answer to a command."""
+    def answered(self, device: DeviceId, reply: Reply, at: datetime) -> list[Change]:
+        """Take a device's answer to a command; return what it meant for alerts."""
         self._cutter.answered(device, reply.id, ok=reply.ok, detail=reply.detail, at=at)
+        return self._cutter.take_changes()
+
+    def take_changes(self) -> list[Change]:
+        """Return what the orders since the last call meant for alerts."""
+        return self._cutter.take_changes()
 
     def settle(self, touched: AbstractSet[Subject], batch: Commit) -> list[Change]:
-        """Take up the desk and judge what changed; return what it meant for alerts."""
-        for request, waiting in self._desk.take():
-            answer = self._take_up(request, batch.now)
-            if waiting is not None:
-                batch.answers.append(partial(_give, waiting, answer))
+        """Judge what the batch has touched; return what that meant for alerts."""
         self._cutter.run(touched, batch.now)
         caused = self._cutter.take_caused()
         batch.commands += caused.commands.values()
         batch.latches += caused.latches.values()
         batch.log += caused.log
         return caused.changes
-
-    def _take_up(self, request: Request, now: datetime) -> Answer:
-        cutter = self._cutter
-        match request:
-            case CutWanted(device, channel, who, reason):
-                return cutter.order((device, channel), by=who, reason=reason, now=now)
-            case ClearWanted(latch, device, channel, who, reason):
-                in_force = cutter.latched((device, channel))
-                if in_force is None or in_force.id != latch:
-                    return None
-                return cutter.clear((device, channel), by=who, reason=reason, now=now)
-            case WasSent(command, at):
-                cutter.sent(command, at)
-            case CannotBeSent(command, detail):
-                cutter.cannot_be_sent(command, detail, now)
-        return None
-
-
-def _give(waiting: "asyncio.Future[Answer]", answer: Answer) -> None:
-    if not waiting.done():  # else nobody waits any more
-        waiting.set_result(answer)

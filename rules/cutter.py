@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from rules import cutting
-from rules.alerts import Alert, Group, GroupKind, Subject
+from rules.alerts import Alert, Change, Group, GroupKind, Subject
 from rules.cut_log import ITSELF, Caused
 from rules.cut_reasons import is_reason, sockets_concerned
 from rules.cutting import Action, Command, CommandState, Failure
@@ -54,6 +54,11 @@ class Cutter:
         """Return what there is to write down since the last call."""
         caused, self._caused = self._caused, Caused()
         return caused
+
+    def take_changes(self) -> list[Change]:
+        """Return the changes of alerts alone: those that follow must not overtake them."""
+        changes, self._caused.changes = self._caused.changes, []
+        return changes
 
     def next_deadline(self) -> datetime | None:
         """Return when something has to be judged without a message."""

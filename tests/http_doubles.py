@@ -17,7 +17,6 @@ from api.http.app import create_app
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
 from ingest.desk import Desk
-from ingest.intake import Order
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
@@ -101,7 +100,7 @@ class World:
         self.ledger = open_ledger(path / "ledger.sqlite")
         self.engine = Engine(*rules_in_force(), self.registry)
         self.desk = Desk(self._soon)
-        self.switching = Switching(self.engine, self.registry, self.desk)
+        self.switching = Switching(self.engine, self.registry)
         self._tasks: set[asyncio.Task[None]] = set()
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
         self.policy_file = path / "policy.toml"
@@ -116,9 +115,9 @@ class World:
             health=lambda: self.parts,
             changes=self.changes,
             desk=self.desk,
+            switching=self.switching,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
-            order=self.order,
-            policy=PolicyKeeper(start, self.registry, self.engine, self.order, lambda: self.at),
+            policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
         )
         self.app = self.app_for(TOKENS)
 
@@ -136,22 +135,16 @@ class World:
             readings=readings,
         )
         changes = self.engine.observe(report, self.at)
-        await self._commit([report], changes)
+        batch = Commit(now=self.at, reports=[report], journal=packed([report]))
+        await self._commit(batch, changes)
 
     async def wait(self, span: timedelta) -> None:
         """Let time pass; whatever has a deadline by then happens."""
         end = self.at + span
         while (due := self._next_deadline()) and due <= end:
             self.at = max(self.at, due)
-            await self._commit([], self.engine.advance(self.at))
+            await self._commit(Commit(now=self.at), self.engine.advance(self.at))
         self.at = end
-
-    async def order(self, order: Order) -> None:
-        """Carry out an order, as the pipeline does."""
-        batch = Commit(now=self.at)
-        order(batch)
-        await self.ledger.commit(batch)
-        await self._commit([], self.engine.advance(self.at))
 
     async def refuse(self, topic: str, payload: bytes, reason: str, detail: str = "") -> None:
         self.serial += 1
@@ -164,12 +157,20 @@ class World:
 
     def _soon(self) -> None:
         """Take up what is on the desk, as the pipeline does when it is woken."""
-        task = asyncio.ensure_future(self._commit([], []))
+        task = asyncio.ensure_future(self._carry_out())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _commit(self, reports: list[Report], changes: list[AlertChange]) -> None:
-        batch = Commit(now=self.at, reports=reports, journal=packed(reports))
+    async def _carry_out(self) -> None:
+        orders, batch = self.desk.take(), Commit(now=self.at)
+        for order in orders:
+            order.carry_out(batch)
+        changes = self.switching.take_changes() + self.engine.advance(self.at)
+        await self._commit(batch, changes)
+        for order in orders:
+            order.answer()
+
+    async def _commit(self, batch: Commit, changes: list[AlertChange]) -> None:
         changes = changes + self.switching.settle(frozenset(self.engine.touched), batch)
         for subject in self.engine.touched:
             stored = Stored(
@@ -184,10 +185,8 @@ class World:
         batch.registered = list(self.registry.take_news())
         batch.sessions = self.engine.take_ended()
         await self.ledger.commit(batch)
-        for answer in batch.answers:
-            answer()
-        await self.history.append([Entry(self.serial, self.at, tuple(reports))])
-        sites = {self.registry.devices[report.device].site: False for report in reports}
+        await self.history.append([Entry(self.serial, self.at, tuple(batch.reports))])
+        sites = {self.registry.devices[report.device].site: False for report in batch.reports}
         for site, alerts in (sites | {change.alert.site: True for change in changes}).items():
             self.changes.tell(Change(site, alerts))
 

@@ -187,3 +187,13 @@ def test_a_cut_that_expires_raises_an_alarm(
         "alerts"
     ]
     assert [alert["channel"] for alert in alerts] == [3]
+
+
+@pytest.mark.parametrize("path", [CUT, "/api/v1/policy/reload"])
+def test_an_order_that_is_not_kept_in_time_is_answered_with_when_to_ask_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("ingest.desk.ANSWERS_WITHIN_S", 0)
+    answer = client.post(path, json=ORDER, **WRITE)
+    assert "not on the disk" in problem(answer, 503)["detail"]
+    assert int(answer.headers["Retry-After"]) > 0

@@ -15,7 +15,7 @@ import typer.main
 
 from api.channels.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, signature
 from api.cli import app
-from api.demo import Summary
+from api.demo_summary import Summary
 from api.policy_check import PARTS
 from api.policy_file import PolicyFileWrong, read_policies
 from api.policy_file import parsed as parsed_policy

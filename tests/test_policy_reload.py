@@ -17,6 +17,7 @@ from api import policy_keeper
 from api.policy_file import PolicyFileWrong
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from ingest.codecs import all_codecs
+from ingest.desk import Desk
 from ingest.intake import Intake
 from ingest.ledger import queries, tables
 from ingest.ledger.commit import Commit
@@ -47,10 +48,11 @@ class Stepped(PolicyKeeper):
     looks: asyncio.Queue[None] | None = None
 
     async def look(self) -> None:
-        """Have it look, and wait until it has."""
+        """Have it look, and wait until what it has found is in force."""
         assert self.looks is not None
         self.looks.put_nowait(None)
         await self.looks.join()
+        await self._desk.ask(lambda _: None)
 
     async def _next_look(self) -> How:
         if self.looks is None:
@@ -86,9 +88,12 @@ class Station:
         self.engine = Engine(*rules_in_force(), self.registry)
         self.intake = Intake(all_codecs(), self.registry, self.engine, Seen(), lambda _: ())
         self.commits: list[Commit] = []
+        wake = asyncio.Event()
+        self.desk = Desk(wake.set)
         self.pipeline = Pipeline(
             links=(),
-            wake=asyncio.Event(),
+            wake=wake,
+            desk=self.desk,
             intake=self.intake,
             engine=self.engine,
             ledger=ledger,
@@ -97,7 +102,7 @@ class Station:
             committed=self.commits.append,
         )
         self.keeper = PolicyKeeper(
-            start, self.registry, self.engine, self.pipeline.order, lambda: self.at
+            start, self.registry, self.engine, self.desk, lambda: self.at
         )
 
     async def draws(self, power_w: float) -> None:
@@ -204,7 +209,7 @@ def test_a_file_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
                 policy_at_start(file, None),
                 here.registry,
                 here.engine,
-                here.pipeline.order,
+                here.desk,
                 lambda: here.at,
             )
             looking = asyncio.create_task(keeper.run())
@@ -319,7 +324,7 @@ def test_a_start_with_another_policy_is_written_down_and_one_with_the_same_is_no
         log: list[tuple[str, How, tuple[Changed, ...]]] = []
         for text in (AT_800, AT_800, "# said otherwise\n" + AT_800, "", ""):
             async with station(tmp_path, text) as here:
-                await here.pipeline.order(lambda _: None)
+                await here.desk.ask(lambda _: None)
                 log = await here.log()
                 changed_at.append(here.keeper.state.since)
         hold = ("default", "overload", "hold")
@@ -335,7 +340,7 @@ def test_a_start_with_another_policy_is_written_down_and_one_with_the_same_is_no
 def test_a_start_with_a_wrong_file_takes_up_the_last_policy(tmp_path: Path) -> None:
     async def test() -> None:
         async with station(tmp_path, AT_800) as before:
-            await before.pipeline.order(lambda _: None)
+            await before.desk.ask(lambda _: None)
         async with station(tmp_path, WRONG) as here:
             await here.draws(900)
             assert await here.firing() == ["overload"]
@@ -385,11 +390,21 @@ def test_an_order_is_carried_out_before_what_is_judged_with_it(tmp_path: Path) -
     async def test() -> None:
         async with station(tmp_path) as here:
             seen: list[bool] = []
-            await here.pipeline.order(lambda batch: seen.append(batch.is_empty))
+            await here.desk.ask(lambda batch: seen.append(batch.is_empty))
             await asyncio.gather(
-                *(here.pipeline.order(lambda batch: seen.append(batch.is_empty)) for _ in "abc")
+                *(here.desk.ask(lambda batch: seen.append(batch.is_empty)) for _ in "abc")
             )
             assert seen == [True] * 4
+
+    run(test())
+
+
+def test_an_order_that_fails_stops_nobody_else(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with station(tmp_path) as here:
+            with pytest.raises(ZeroDivisionError):
+                await here.desk.ask(lambda _: 1 // 0)
+            assert await here.desk.ask(lambda batch: batch.now) == NOON
 
     run(test())
 
@@ -400,7 +415,7 @@ def test_nobody_waits_for_an_order_that_the_end_has_overtaken(tmp_path: Path) ->
             here = Station(ledger, None)
             running = asyncio.create_task(here.pipeline.run())
             await asyncio.sleep(0.05)
-            waiting = asyncio.create_task(here.pipeline.order(lambda _: None))
+            waiting = asyncio.create_task(here.desk.ask(lambda _: None))
             await asyncio.sleep(0)
             running.cancel()
             async with asyncio.timeout(SOON_S):

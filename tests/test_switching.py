@@ -1,9 +1,8 @@
 """Orders in the words of each dialect, and what a batch does with orders and answers."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -12,21 +11,24 @@ from ingest.codecs import all_codecs
 from ingest.codecs.native import Command, Native
 from ingest.codecs.tasmota import Tasmota
 from ingest.codecs.zigbee2mqtt import Zigbee2Mqtt
-from ingest.desk import ClearWanted, CutWanted, Desk, DeskBusy, WasSent
+from ingest.desk import HandedIn, Order
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.replay import Seen
+from ingest.switching import Switching
 from ingest.wire import Codec, Message, Switch
+from rules.alerts import Transition
 from rules.catalog import rules_in_force
 from rules.cutting import Action, CommandState
 from rules.engine import Engine
 from rules.latch import Latch
 from rules.policies import BUILT_IN, Policies
-from rules.readings import DeviceId
 from tests.test_intake import PILE, known
 
 NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+
+T = TypeVar("T")
 
 
 def switch(*, on: bool = False, channel: int | None = 1, sockets: int = 1) -> Switch:
@@ -107,24 +109,38 @@ def test_nobody_reads_our_own_orders_as_the_word_of_a_device(codec: Codec) -> No
 
 
 class World:
-    """An intake with a desk; what waits there is taken up with the next batch."""
+    """An intake, and what gives orders to its switching."""
 
     def __init__(self, policies: Policies = BUILT_IN) -> None:
         registry = known()
         registry.apply(policies)
-        self.desk = Desk()
         self.engine = Engine(*rules_in_force(), registry)
+        self.switching = Switching(self.engine, registry)
         self.intake = Intake(
-            all_codecs(), registry, self.engine, Seen(), lambda _: (), desk=self.desk
+            all_codecs(),
+            registry,
+            self.engine,
+            Seen(),
+            lambda _: (),
+            switching=self.switching,
         )
         self.digest(says("telemetry", readings=[{"channel": 1, "power_w": 400}]))
 
     def digest(self, *messages: Message, after_s: float = 0) -> Commit:
         return self.intake.digest(messages, NOON + after_s * SECOND)
 
+    def carry_out(self, order: Order[T], *messages: Message, after_s: float = 0) -> T:
+        """Begin a batch with an order, and return its answer; `batch` is what it caused."""
+        handed_in = HandedIn(order)
+        self.batch = self.intake.digest(messages, NOON + after_s * SECOND, [handed_in])
+        return handed_in.outcome()
+
     def order(self) -> Commit:
-        self.desk.hand_in(CutWanted(PILE, 1, "eve", "smells"))
-        return self.digest()
+        """Return the batch that has an order to cut socket 1."""
+        self.carry_out(
+            lambda batch: self.switching.cut(PILE, 1, who="eve", reason="smells", now=batch.now)
+        )
+        return self.batch
 
 
 def says(branch: str, *, device: str = PILE, after_s: float = 0, **body: Any) -> Message:
@@ -160,8 +176,8 @@ def test_an_automatic_cut_is_in_the_commit_of_its_alarm() -> None:
 def test_an_answer_is_taken_and_the_darkness_after_it_verifies() -> None:
     world = World()
     [command] = world.order().commands
-    world.desk.hand_in(WasSent(command.id, NOON))
-    [command] = world.digest(after_s=1).commands
+    world.carry_out(lambda _: world.switching.sent(command.id, NOON), after_s=1)
+    [command] = world.batch.commands
     assert command.state is CommandState.SENT
     batch = world.digest(says("reply", after_s=2, id=command.id, ok=True), after_s=2)
     assert [each.state for each in batch.commands] == [CommandState.CONFIRMED]
@@ -217,57 +233,44 @@ def test_a_deadline_of_a_command_wakes_the_data_path() -> None:
     assert command.state is CommandState.FAILED
 
 
-# --- the desk ---------------------------------------------------------------------------
+# --- latches ----------------------------------------------------------------------------
 
 
-def test_who_asks_has_the_answer_when_it_is_on_the_disk() -> None:
+def test_a_latch_is_cleared_once_and_by_nobody_who_means_another() -> None:
     world = World()
+    [latch] = world.order().latches
 
-    async def cut_and_clear() -> None:
-        asking = asyncio.create_task(world.desk.ask(CutWanted(PILE, 1, "eve", "smells")))
-        await asyncio.sleep(0)
-        assert world.intake.waits
-        batch = world.digest()
-        await asyncio.sleep(0)
-        assert not asking.done()  # it is not on the disk yet
-        for answer in batch.answers:
-            answer()
-        assert await asking == batch.commands[0]
-        clearing = ClearWanted(batch.latches[0].id, PILE, 1, "eve", "looked at")
-        first, second = (asyncio.create_task(world.desk.ask(clearing)) for _ in range(2))
-        await asyncio.sleep(0)
-        for answer in world.digest(after_s=1).answers:
-            answer()
-        assert isinstance(await first, Latch)
-        assert await second is None  # it was cleared already
+    def clear(which: Latch, after_s: float) -> Latch | None:
+        return world.carry_out(
+            lambda batch: world.switching.clear(
+                which, who="eve", reason="looked at", now=batch.now
+            ),
+            after_s=after_s,
+        )
 
-    asyncio.run(cut_and_clear())
+    assert clear(msgspec.structs.replace(latch, id="c-of-before"), 1) is None
+    assert world.batch.is_empty
+    cleared = clear(latch, 2)
+    assert cleared == world.batch.latches[0]
+    assert cleared is not None
+    assert (cleared.cleared_by, cleared.cleared_at) == ("eve", NOON + 2 * SECOND)
+    assert clear(latch, 3) is None
 
 
-def test_who_asks_too_much_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.desk.WAITING_MAX", 1)
-    monkeypatch.setattr("ingest.desk.ANSWERS_WITHIN_S", 0.01)
-    desk = Desk()
-    wanted = CutWanted(DeviceId("town/north/pile-1"), 1, "eve", "smells")
-
-    async def ask_twice() -> None:
-        with pytest.raises(DeskBusy, match="not on the disk"):
-            await desk.ask(wanted)
-        with pytest.raises(DeskBusy, match="too many"):
-            await desk.ask(wanted)
-
-    asyncio.run(ask_twice())
-
-
-def test_an_answer_that_nobody_waits_for_any_more_hurts_nobody() -> None:
-    world = World()
-
-    async def give_up() -> Commit:
-        asking = asyncio.create_task(world.desk.ask(CutWanted(PILE, 1, "eve", "smells")))
-        await asyncio.sleep(0)
-        asking.cancel()
-        await asyncio.sleep(0)
-        return world.digest()
-
-    for answer in asyncio.run(give_up()).answers:
-        answer()
+def test_what_an_order_means_for_an_alert_comes_before_what_a_message_of_its_batch_does() -> (
+    None
+):
+    at_once = {"hold": 30 * SECOND, "keep_firing": 0 * SECOND}
+    world = World(Policies(default={"overload": at_once}))
+    for second in (11, 31):
+        too_much = says("telemetry", after_s=second, readings=[{"channel": 1, "power_w": 1200}])
+        world.digest(too_much, after_s=second)
+    world.carry_out(
+        lambda batch: world.switching.cut(PILE, 1, who="eve", reason="smells", now=batch.now),
+        says("telemetry", after_s=41, readings=[{"channel": 1, "power_w": 0}]),
+        after_s=41,
+    )
+    assert [(each.alert.key.rule, each.transition) for each in world.batch.changes] == [
+        ("overload", Transition.FIRING),
+        ("overload", Transition.RESOLVED),
+    ]

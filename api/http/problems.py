@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from api.console.rendering import error_page, path_after_login
+from ingest.desk import DeskBusy
 from ingest.errors import ChargewatchError
 from ingest.history import HistoryUnavailable
 from ingest.ledger.store import LedgerUnavailable
@@ -121,6 +122,13 @@ def explain_problems(app: FastAPI) -> None:
             for each in error.errors()[:FIELD_ERRORS_MAX]
         ]
         return problem_response(request, Trouble(422, "The input is not right."), errors)
+
+    @app.exception_handler(DeskBusy)
+    async def busy(request: Request, error: DeskBusy) -> Response:
+        headers = {"Retry-After": RETRY_AFTER_S}
+        return problem_response(
+            request, Trouble(503, f"{error}.".capitalize(), headers=headers)
+        )
 
     @app.exception_handler(LedgerUnavailable)
     @app.exception_handler(HistoryUnavailable)

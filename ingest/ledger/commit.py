@@ -1,6 +1,5 @@
 """What one batch caused, all of it, in the form in which it is written down."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -61,51 +60,48 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, kw_only=True):
-    """Everything one batch caused."""
+    """Everything one batch caused, in the order in which it is written down."""
 
     now: datetime
+    registered: list[Entry] = []
+    policy_changes: list[PolicyChange] = []
     reports: list[Report] = []
     journal: bytes = b""
     """The reports, packed."""
     states: list[tuple[str, bytes]] = []
     """Packed `Stored` of each device or group that changed."""
+    acknowledged: list[Acknowledged] = []
     changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
-    sessions: list[EndedSession] = []
-    """Those that ended; one that is known by now better than before comes again."""
-    to_tell: list[ToTell] = []
     hazards: list[Hazard] = []
-    acknowledged: list[Acknowledged] = []
     commands: list[Command] = []
     """As they are now; whoever sends them finds in the ledger what is waiting."""
     latches: list[Latch] = []
     log: list[Logged] = []
     """What happened to commands and latches, for the log that is never changed."""
-    answers: list[Callable[[], None]] = []
-    """To be called once all this is on the disk: somebody waits for it."""
+    sessions: list[EndedSession] = []
+    """Those that ended; one that is known by now better than before comes again."""
+    to_tell: list[ToTell] = []
     refused: list[Refused] = []
-    registered: list[Entry] = []
-    policy_changes: list[PolicyChange] = []
-    hearing: bool = True
-    """False while the broker is out of reach: then the service counts as away."""
     ignored: int = 0
     repeated: int = 0
+    hearing: bool = True
+    """False while the broker is out of reach: then the service counts as away."""
 
     @property
     def is_empty(self) -> bool:
         """Say whether nothing happened but time."""
         return not (
-            self.reports
+            self.registered
+            or self.policy_changes
+            or self.reports
             or self.states
+            or self.acknowledged
             or self.changes
             or self.commands
             or self.latches
-            or self.answers
             or self.refused
-            or self.registered
-            or self.policy_changes
-            or self.acknowledged
             or self.ignored
             or self.repeated
         )

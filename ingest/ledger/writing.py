@@ -44,7 +44,16 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
     for changed in batch.policy_changes:
         append_policy_change(connection, changed)
     _write_said(connection, batch)
-    _write_caused(connection, batch)
+    _write_states(connection, batch)
+    for seen in batch.acknowledged:
+        _write_acknowledged(connection, seen)
+    for change in batch.changes:
+        _write_change(connection, change, batch.now)
+    for hazard in batch.hazards:
+        write_hazard(connection, hazard, batch.now)
+    write_commands(connection, batch.commands, batch.latches, batch.log)
+    if batch.sessions:
+        write_sessions(connection, batch.sessions)
     for told in batch.to_tell:
         _write_to_tell(connection, told, batch.now)
     if batch.refused:
@@ -58,6 +67,9 @@ def _write_said(connection: sa.Connection, batch: Commit) -> None:
             "INSERT INTO journal (committed_at, messages, reports) VALUES (?, ?, ?)",
             (to_us(batch.now), len(batch.reports), batch.journal),
         )
+
+
+def _write_states(connection: sa.Connection, batch: Commit) -> None:
     if batch.states:
         connection.exec_driver_sql(
             "INSERT INTO rule_state (subject, state) VALUES (?, ?)"
@@ -66,16 +78,16 @@ def _write_said(connection: sa.Connection, batch: Commit) -> None:
         )
 
 
-def _write_caused(connection: sa.Connection, batch: Commit) -> None:
-    for seen in batch.acknowledged:
-        _write_acknowledged(connection, seen)
-    for change in batch.changes:
-        _write_change(connection, change, batch.now)
-    for hazard in batch.hazards:
-        write_hazard(connection, hazard, batch.now)
-    write_commands(connection, batch.commands, batch.latches, batch.log)
-    if batch.sessions:
-        write_sessions(connection, batch.sessions)
+def _write_acknowledged(connection: sa.Connection, seen: Acknowledged) -> None:
+    """Note who sees to an alert; the first to say so stays."""
+    alert = tables.alerts.c
+    noted = connection.execute(
+        sa.update(tables.alerts)
+        .where(alert.episode == seen.episode, alert.acknowledged_at.is_(None))
+        .values(acknowledged_at=seen.at, acknowledged_by=seen.who, note=seen.note)
+    )
+    if noted.rowcount:
+        append_event(connection, seen.episode, seen.at, "acknowledged", seen.who, seen.note)
 
 
 def _write_change(connection: sa.Connection, change: Change, now: datetime) -> None:
@@ -127,18 +139,6 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
     append_event(connection, alert.episode, at, change.transition, "chargewatch", detail)
     if alert.withheld and change.transition is not Transition.RESOLVED:
         append_event(connection, alert.episode, at, "withheld", "chargewatch", alert.withheld)
-
-
-def _write_acknowledged(connection: sa.Connection, seen: Acknowledged) -> None:
-    """Note who sees to an alert; the first to say so stays."""
-    alert = tables.alerts.c
-    noted = connection.execute(
-        sa.update(tables.alerts)
-        .where(alert.episode == seen.episode, alert.acknowledged_at.is_(None))
-        .values(acknowledged_at=seen.at, acknowledged_by=seen.who, note=seen.note)
-    )
-    if noted.rowcount:
-        append_event(connection, seen.episode, seen.at, "acknowledged", seen.who, seen.note)
 
 
 def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> None:

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from api.http.context import WatchHere, Writer, reader
-from api.http.ordering import ordered
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId, Id, Limit, Moment, NumberInPath, Word, in_order
 from api.http.shapes.alerts import Alert, AlertInFull, Alerts, Delivery, LogLine, Words
@@ -137,7 +136,7 @@ async def acknowledged(watch: Watch, number: int, *, who: str, note: str) -> Ale
         watch.engine.acknowledge(episode, batch.now)
         batch.acknowledged.append(Acknowledged(episode, batch.now, who, note.strip()))
 
-    await ordered(watch, see)
+    await watch.desk.ask(see)
     alert = await watch.ledger.read(ask)
     watch.changes.tell(Change(alert.site, alerts=True))
     return alert

@@ -1,6 +1,5 @@
 """The policy: which one is in force, reading it again, and what was changed about it."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -11,8 +10,6 @@ from api.http.routes.inputs import BeforeId
 from api.http.shapes.policy import PolicyChange, PolicyChanges, PolicyInForce
 from api.policy_file import PolicyFileWrong
 from ingest.ledger.policy_log import SHOWN_MAX, How, policy_lines
-
-IN_FORCE_WITHIN_S = 10.0
 
 policy = APIRouter(tags=["policy"], dependencies=[Depends(reader)])
 
@@ -27,12 +24,9 @@ async def in_force(watch: WatchHere) -> PolicyInForce:
 async def reload(watch: WatchHere, caller: Writer) -> PolicyInForce:
     """Read the policy file now. One that is wrong is refused with all its mistakes (422)."""
     try:
-        async with asyncio.timeout(IN_FORCE_WITHIN_S):
-            await watch.policy.reload(caller.name, How.REQUEST)
+        await watch.policy.reload(caller.name, How.REQUEST)
     except PolicyFileWrong as error:
         raise Trouble(422, str(error)) from error
-    except TimeoutError as error:
-        raise Trouble(503, "It is read, and not on the disk yet.") from error
     return PolicyInForce.of(watch.policy.state)
 
 

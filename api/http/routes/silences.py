@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.http.context import WatchHere, Writer, reader
-from api.http.ordering import ordered
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId, Id, Limit, NumberInPath, Word
 from api.http.shapes.shape import NAME_CHARS_MAX, WHEN
@@ -99,7 +98,7 @@ async def create(watch: WatchHere, caller: Writer, wanted: NewSilence) -> Silenc
         )
     except TooManySilences as error:
         raise Trouble(409, f"{error}.".capitalize()) from error
-    await ordered(watch, lambda batch: watch.engine.silence(made, batch.now))
+    await watch.desk.ask(lambda batch: watch.engine.silence(made, batch.now))
     return await _shown(watch, int(made.id))
 
 
@@ -110,7 +109,7 @@ async def end(watch: WatchHere, caller: Writer, number: NumberInPath) -> Silence
     ended = await watch.ledger.write(lambda c: kept.end(c, number, who=caller.name, now=now))
     if ended is None:
         raise Trouble(404, "There is no such silence.")
-    await ordered(watch, lambda batch: watch.engine.silence(ended, batch.now))
+    await watch.desk.ask(lambda batch: watch.engine.silence(ended, batch.now))
     site = ended.site or "/".join(ended.device.split("/")[:2])
     watch.changes.tell(Change(site, alerts=True))
     return await _shown(watch, number)

@@ -13,14 +13,12 @@ from api.http.shapes.alerts import LogLine
 from api.http.shapes.shape import NAME_CHARS_MAX
 from api.http.shapes.switching import Command, CommandInFull, Commands, Latch, Latches
 from api.watch import Watch
-from ingest.desk import ClearWanted, CutWanted, DeskBusy, Request
 from ingest.ledger import commanding, queries
 from ingest.ledger.commanding import CommandFilter
 from ingest.ledger.queries import EventRow
 from ingest.registry import Device
 from rules import cutting
 from rules.cutting import CommandState
-from rules.latch import Latch as KeptLatch
 from rules.readings import DeviceId, Kind
 
 REASON_CHARS_MAX = 500
@@ -78,11 +76,12 @@ async def cut(watch: WatchHere, caller: Writer, wanted: CutOrder) -> Command:
     """
     device = _charger(watch, wanted.device)
     _check_socket(watch, device, wanted.channel)
-    request = CutWanted(device.id, wanted.channel, caller.name, wanted.reason)
-    answer = await _asked(watch, request)
-    if not isinstance(answer, cutting.Command):
-        raise TypeError("an order to cut is answered by its command")
-    return Command.of(answer)
+    command = await watch.desk.ask(
+        lambda batch: watch.switching.cut(
+            device.id, wanted.channel, who=caller.name, reason=wanted.reason, now=batch.now
+        )
+    )
+    return Command.of(command)
 
 
 @switching.get("/commands")
@@ -142,20 +141,14 @@ async def clear(watch: WatchHere, caller: Writer, id: NameInPath, said: Clearing
     latch = await watch.ledger.read(lambda c: commanding.get_latch(c, id))
     if latch is None:
         raise Trouble(404, "There is no such latch.")
-    answer = None
-    if latch.cleared_at is None:
-        request = ClearWanted(id, latch.device, latch.channel, caller.name, said.reason)
-        answer = await _asked(watch, request)
-    if not isinstance(answer, KeptLatch):
+    cleared = await watch.desk.ask(
+        lambda batch: watch.switching.clear(
+            latch, who=caller.name, reason=said.reason, now=batch.now
+        )
+    )
+    if cleared is None:
         raise Trouble(409, "This latch has been cleared already.")
-    return Latch.of(answer)
-
-
-async def _asked(watch: Watch, request: Request) -> cutting.Command | KeptLatch | None:
-    try:
-        return await watch.desk.ask(request)
-    except DeskBusy as error:
-        raise Trouble(503, f"It is not known yet whether this is kept: {error}.") from error
+    return Latch.of(cleared)
 
 
 def _charger(watch: Watch, name: str) -> Device:
