@@ -14,6 +14,7 @@ from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.charging import Curve
 from simulator.devices import Device, Faults, stream
+from simulator.weather import outdoors_c
 
 MAINS_V = 229.0
 SAG_OHM = 0.12
@@ -78,7 +79,7 @@ class Socket:
     """What one outlet carries. Its moments never go back."""
 
     def __init__(
-        self, starts: datetime, energy_wh: float, ambient_c: float, switching: Switching
+        self, starts: datetime, energy_wh: float, mean_c: float, switching: Switching
     ) -> None:
         self.use: Use | None = None
         self.switching = switching
@@ -88,7 +89,8 @@ class Socket:
         self.session_wh = 0.0
         self.ran = timedelta(0)
         """How long this plug has drawn current."""
-        self.temperature_c = self._ambient_c = ambient_c
+        self._mean_c = mean_c
+        self.temperature_c = outdoors_c(mean_c, starts)
         self._now = starts
 
     @property
@@ -130,7 +132,7 @@ class Socket:
         self.cut = not on
 
     def _warm(self, passed: timedelta) -> None:
-        aim_c = self._ambient_c + HEATING_C_PER_W * self.power_w
+        aim_c = outdoors_c(self._mean_c, self._now) + HEATING_C_PER_W * self.power_w
         share = -math.expm1(-passed.total_seconds() / HEATS_IN_S)
         self.temperature_c += (aim_c - self.temperature_c) * share
 
@@ -153,14 +155,14 @@ class Pile(Device):
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
         self.beat = plan.beat
         made = stream(seed, plan.id, "made")
-        self._ambient_c = made.uniform(16, 21)
+        self._mean_c = made.uniform(16, 21)
         self._crosstalk_w = made.uniform(0.3, 2.5)
         """An empty socket's meter sees its neighbours; how much depends on the firmware."""
         self.sockets = {
             channel: Socket(
                 starts,
                 made.uniform(50e3, 900e3),
-                self._ambient_c,
+                self._mean_c,
                 plan.switching.get(channel, Switching.OBEYS),
             )
             for channel in range(1, plan.sockets + 1)
@@ -202,7 +204,8 @@ class Pile(Device):
         load_a = sum(s.power_w for s in self.sockets.values()) / MAINS_V / POWER_FACTOR
         voltage_v = MAINS_V - SAG_OHM * load_a + self.chance.gauss(0, 0.5)
         warmest_c = max(s.temperature_c for s in self.sockets.values())
-        cabinet = Reading(device_temperature_c=round((self._ambient_c + warmest_c) / 2, 1))
+        inside_c = (outdoors_c(self._mean_c, now) + warmest_c) / 2
+        cabinet = Reading(device_temperature_c=round(inside_c, 1))
         parts = (self._read(n, socket, voltage_v) for n, socket in self.sockets.items())
         return Telemetry(readings=(cabinet, *parts))
 
