@@ -44,7 +44,9 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     garbles_at: tuple[datetime, ...] = ()
     """It sends half a message, which no one can read; then the whole."""
     clock_behind: timedelta = timedelta(0)
-    """How much its own clock lags the truth."""
+    """How much its own clock lags the truth ..."""
+    clock_set_at: datetime | None = None
+    """... and when somebody sets it right."""
 
 
 def stream(seed: int, device: str, purpose: str = "") -> Random:
@@ -148,8 +150,15 @@ class Device:
 
     # --- inside ---------------------------------------------------------------------
 
+    def _clock(self, now: datetime) -> datetime:
+        """Return what the device's own clock shows."""
+        set_at = self._faults.clock_set_at
+        if set_at is not None and now >= set_at:
+            return now
+        return now - self._faults.clock_behind
+
     def _too_late(self, command: Command, now: datetime) -> str:
-        clock = now - self._faults.clock_behind
+        clock = self._clock(now)
         expired = command.expires_at is not None and clock >= command.expires_at
         return "expired" if expired else ""
 
@@ -197,7 +206,7 @@ class Device:
     def _encoded(self, body: Telemetry | Event | Status, now: datetime) -> bytes:
         """Return the message with its time, on the device's own clock, and its number."""
         self._seq += 1
-        at = now - self._faults.clock_behind
+        at = self._clock(now)
         at = at.replace(microsecond=at.microsecond // 1000 * 1000)
         numbered = msgspec.structs.replace(body, at=at, boot=self._boot, seq=self._seq)
         return msgspec.json.encode(numbered)

@@ -8,7 +8,7 @@
 
 In between, and no reason for an alarm: an inrush above 1000 W (21:44), half a message
 (21:46), a sensor's self-test (21:47), a message sent twice (21:48), a pile whose clock
-shows 1970, retained births, and a full bike that stays over night.
+shows 1970 until it is set at 22:15, retained births, and a full bike that stays over night.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -81,6 +81,7 @@ class Evening:
         self.dies_at = at(21, 49, 30)
         self.smoke_begins, self.smoke_ends = at(21, 50), at(21, 58)
         self.drops_at = at(21, 54)
+        self.clock_set_at = at(22, 15)
 
 
 def village_evening(seed: int, day: date) -> Village:
@@ -113,7 +114,10 @@ def _pile(
     others = evening(habits, moments.starts, moments.closes, free)
     faults = {
         DYING: Faults(dies_at=moments.dies_at),
-        LOST_IN_TIME: Faults(clock_behind=moments.starts - datetime(1970, 1, 1, tzinfo=UTC)),
+        LOST_IN_TIME: Faults(
+            clock_behind=moments.starts - datetime(1970, 1, 1, tzinfo=UTC),
+            clock_set_at=moments.clock_set_at,
+        ),
         REPEATING: Faults(repeats_at=(moments.repeats_at,)),
         GARBLING: Faults(garbles_at=(moments.garbles_at,)),
     }.get(name, Faults())
