@@ -16,8 +16,9 @@ from msgspec.structs import FieldInfo
 
 from rules.alerts import GroupKind
 from rules.catalog import rules_in_force
+from rules.limits.limit import LONGEST, Limits
 from rules.policies import UNITS, as_written
-from rules.policy import LONGEST, Limits, Policy
+from rules.policy import Policy
 
 DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|min|h|d)")
 A_DURATION = '"30 s", "10 min", "8 h" or "1 d"'

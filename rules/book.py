@@ -25,7 +25,8 @@ from rules.escalation import acknowledged, answered, due_at, escalated
 from rules.flapping import Firings, counted, damped, flaps
 from rules.groups import GroupState
 from rules.inhibition import INHIBITED_BY, INHIBITS
-from rules.policy import FlappingLimits, Policy
+from rules.limits.alert_life import FlappingLimits
+from rules.policy import Policy
 from rules.silences import Silences
 from rules.verdict import Breach, Severity, Timing, Verdict
 

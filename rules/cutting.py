@@ -29,7 +29,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from rules.policy import CutLimits
+from rules.limits.electricity import CutLimits
 from rules.readings import DeviceId
 
 AGAIN_AFTER = timedelta(minutes=5)

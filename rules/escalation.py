@@ -11,7 +11,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from rules.alerts import Alert, State, Transition
-from rules.policy import EscalationLimits
+from rules.limits.alert_life import EscalationLimits
 from rules.verdict import Severity
 
 NEWS = frozenset({Transition.FIRING, Transition.RAISED, Transition.RELEASED})

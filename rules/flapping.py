@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from rules.alerts import Alert, AlertKey
-from rules.policy import FlappingLimits
+from rules.limits.alert_life import FlappingLimits
 from rules.verdict import Timing
 
 

@@ -25,8 +25,8 @@ from rules.cutting import (
     superseded,
     was_sent,
 )
+from rules.limits.electricity import CutLimits
 from rules.pacing import paced
-from rules.policy import CutLimits
 from rules.readings import DeviceId
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)

@@ -19,7 +19,7 @@ from ingest.registry import Area, Device, Gone, Name, Site
 from rules.cut_log import Logged
 from rules.cutting import Action, Command, CommandState, Failure, ordered
 from rules.latch import Latch
-from rules.policy import CutLimits
+from rules.limits.electricity import CutLimits
 from rules.readings import DeviceId, Kind
 
 NOON = datetime(2026, 1, 5, 4, 0, 0, 123456, tzinfo=UTC)

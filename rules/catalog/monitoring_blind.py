@@ -12,7 +12,8 @@ import msgspec
 
 from rules.alerts import GroupKind
 from rules.groups import GroupState
-from rules.policy import MonitoringBlindLimits, Policy
+from rules.limits.watching import MonitoringBlindLimits
+from rules.policy import Policy
 from rules.rule import GroupMoment
 from rules.self_health import SelfHealth
 from rules.verdict import UNKNOWN, Breach, Clear, Evidence, Severity, Timing, Verdict

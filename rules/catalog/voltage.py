@@ -2,7 +2,8 @@
 
 import msgspec
 
-from rules.policy import Policy, VoltageLimits
+from rules.limits.electricity import VoltageLimits
+from rules.policy import Policy
 from rules.readings import Kind
 from rules.rule import Moment
 from rules.subject import DeviceState

@@ -10,7 +10,8 @@ from statistics import median
 
 import msgspec
 
-from rules.policy import Policy, WarmLimits
+from rules.limits.warmth import WarmLimits
+from rules.policy import Policy
 from rules.readings import Kind
 from rules.rule import Moment
 from rules.subject import DeviceState, Values
