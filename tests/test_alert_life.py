@@ -238,7 +238,7 @@ def lived(timing: Timing, steps: list[tuple[int, str]]) -> Life:
             at=at,
             received_at=at,
             identity=str(len(said)),
-            readings=(Reading(channel=1, power_w=1.0),),
+            readings=(Reading(channel=1, power_w=100.0),),
         )
         changes += engine.observe(report, at)
         open_at_most = max(open_at_most, len(engine.alerts_of(PILE)))
@@ -264,6 +264,12 @@ def test_there_is_at_most_one_open_alert_and_its_name_is_its_own(
     over = [alert.episode for alert in life.changes if alert.state is State.RESOLVED]
     assert len(set(fired)) == len(fired)
     assert over == fired[: len(over)]
+
+
+def test_a_life_with_a_breach_is_one_with_an_alarm() -> None:
+    """Or else what follows would hold of nothing."""
+    states = [change.state for change in lived(Timing(), [(0, "breach"), (1, "clear")]).changes]
+    assert states == [State.FIRING, State.RESOLVED]
 
 
 @given(timings, st.lists(st.tuples(seconds, st.sampled_from(["clear", "unknown", "between"]))))

@@ -141,7 +141,7 @@ class World:
             at=self.at,
             received_at=self.at,
             identity=str(len(self.changes)),
-            readings=(Reading(channel=1, power_w=1.0),),
+            readings=(Reading(channel=1, power_w=100.0),),
         )
         self._note(self.at, self.engine.observe(report, self.at))
 
@@ -252,6 +252,12 @@ def test_what_is_withheld_is_more_than_people_know_and_never_an_emergency(
                 assert alert.told is None or alert.told.rank < alert.severity.rank
             elif alert.state is State.FIRING and alert.clear_since is None:
                 assert alert.told is alert.severity
+
+
+def test_a_world_with_a_breach_has_an_alarm() -> None:
+    """Or else much of what is said here would hold of nothing."""
+    world = lived([Step(0, "warning"), Step(60, "warning")])
+    assert [alert.told for alert in world.open()] == [Severity.WARNING]
 
 
 @given(steps)
