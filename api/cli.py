@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from api.cli_backup import backup, restore
 from api.cli_errors import run_or_explain
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
@@ -27,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(rules)
+app.command()(backup)
+app.command()(restore)
 app.command("check-policy")(check_policy)
 
 
