@@ -59,6 +59,7 @@ async def station(
     entry = watch.registry.sites.get(f"{area}/{site}")
     if entry is None:
         raise Trouble(404, "There is no such site.")
+    devices = devices_by_site(watch)[entry.id]
     return await asyncio.to_thread(
         page,
         request,
@@ -70,11 +71,10 @@ async def station(
         entry=entry,
         area_name=area_name,
         registry=watch.registry,
-        station=station_of(watch, entry, devices_by_site(watch)[entry.id]),
+        station=station_of(watch, entry, devices),
         alerts=await views.recent_alerts(watch, entry.id, language_of(request)),
         overload={
-            device.id: watch.registry.policy_of(device.id).overload
-            for device in devices_by_site(watch)[entry.id]
+            device.id: watch.registry.policy_of(device.id).overload for device in devices
         },
         zone=entry.schedule.zone,
     )
