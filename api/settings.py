@@ -1,15 +1,22 @@
 """What can be set: read once from the environment, checked whole, frozen, given out in parts.
 
-Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, or a line in a `.env` file.
+Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, a line in a `.env` file, or a
+file of that name, in small letters, in the folder of secrets; the first of these wins.
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from ingest.errors import ChargewatchError
 
@@ -65,9 +72,48 @@ class HttpSettings(_Part):
 
 
 class HistorySettings(_Part):
+    kind: Literal["duckdb", "influxdb"] = Field(
+        default="duckdb", description="where readings are kept: duckdb (a file) or influxdb"
+    )
     keep_days: int = Field(
         default=400, ge=1, le=36_500, description="readings older than this are deleted"
     )
+
+
+class InfluxSettings(_Part):
+    url: str = Field(
+        default="http://127.0.0.1:8086",
+        description="the InfluxDB, if readings are kept there",
+        pattern=r"^https?://.+",
+    )
+    org: str = Field(default="chargewatch", description="organisation in InfluxDB 2")
+    database: str = Field(
+        default="chargewatch",
+        description="bucket (InfluxDB 2) or database (1.8) of the readings; what is kept for"
+        " years is in its retention policy `long`",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+    )
+    token: SecretStr | None = Field(
+        default=None, description="token of InfluxDB 2, or user:password of 1.8"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="trust this authority instead of the system's"
+    )
+
+    _real = field_validator("token")(real_secret)
+
+
+class GrafanaSettings(_Part):
+    url: str | None = Field(
+        default=None,
+        description="the Grafana that shows the dashboards, if there is one",
+        pattern=r"^https?://.+",
+    )
+    token: SecretStr | None = Field(
+        default=None, description="token of a service account, to push dashboards"
+    )
+
+    _real = field_validator("token")(real_secret)
 
 
 class WebhookSettings(_Part):
@@ -103,6 +149,10 @@ class SettingUnknown(ChargewatchError):
     """There is no setting of that name: a slip of the pen must not be a silent default."""
 
 
+class SecretsUnreadable(ChargewatchError):
+    """The folder of secrets, or a file in it, cannot be read."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="CHARGEWATCH_",
@@ -111,8 +161,14 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,  # it may be a secret
+        secrets_dir_missing="error",
     )
 
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="folder of files that hold one setting each, as container secrets do:"
+        " `chargewatch_broker__password`",
+    )
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
     sites_file: Path | None = Field(
         default=None, description="TOML file of areas, sites and devices (docs/sites.md)"
@@ -129,22 +185,41 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     history: HistorySettings = HistorySettings()
+    influx: InfluxSettings = InfluxSettings()
+    grafana: GrafanaSettings = GrafanaSettings()
     webhook: WebhookSettings = WebhookSettings()
     smtp: SmtpSettings = SmtpSettings()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over `.env`, and both over the folder of secrets."""
+        secrets = NestedSecretsSettingsSource(file_secret_settings)
+        return init_settings, env_settings, dotenv_settings, secrets
 
-def read_settings(environment: Iterable[str]) -> Settings:
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings; a variable that looks like one of ours and is none is refused.
 
-    Variables of our tests and of the simulator (CHARGEWATCH_TEST_…, CHARGEWATCH_MQTT_…) are
-    none of the service's.
+    Raises SettingUnknown, SecretsUnreadable, or pydantic's ValidationError. The variables of
+    our tests and of the simulator (CHARGEWATCH_TEST_…, CHARGEWATCH_MQTT_…) are none of the
+    service's.
     """
     known = {name for name, _, _ in table()}
     for name in environment:
         others = name.startswith(("CHARGEWATCH_TEST_", "CHARGEWATCH_MQTT_"))
         if name.startswith("CHARGEWATCH_") and not others and name not in known:
             raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
-    return Settings()
+    try:
+        return Settings(_secrets_dir=environment.get("CHARGEWATCH_SECRETS_DIR"))
+    except (SettingsError, OSError, UnicodeError) as error:
+        raise SecretsUnreadable(f"CHARGEWATCH_SECRETS_DIR: {error}") from error
 
 
 def table() -> list[tuple[str, str, str]]:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from api.settings import PLACEHOLDERS, Settings
+from api.settings import PLACEHOLDERS, SecretsUnreadable, Settings, read_settings
 
 PREFIX = "CHARGEWATCH_"
 VALUES: dict[str, tuple[str, Any]] = {
+    "SECRETS_DIR": ("/run/secrets", Path("/run/secrets")),
     "DATA_DIR": ("/srv/cw", Path("/srv/cw")),
     "POLICY_FILE": ("/etc/policy.toml", Path("/etc/policy.toml")),
     "SITES_FILE": ("/etc/sites.toml", Path("/etc/sites.toml")),
@@ -26,7 +27,15 @@ VALUES: dict[str, tuple[str, Any]] = {
     "HTTP__HOST": ("::", "::"),
     "HTTP__PORT": ("80", 80),
     "HTTP__URL": ("https://cw.example", "https://cw.example"),
+    "HISTORY__KIND": ("influxdb", "influxdb"),
     "HISTORY__KEEP_DAYS": ("7", 7),
+    "INFLUX__URL": ("https://influx.example", "https://influx.example"),
+    "INFLUX__ORG": ("village", "village"),
+    "INFLUX__DATABASE": ("watch", "watch"),
+    "INFLUX__TOKEN": ("0123456789abcdef", SecretStr("0123456789abcdef")),
+    "INFLUX__CA_FILE": ("/etc/ca.pem", Path("/etc/ca.pem")),
+    "GRAFANA__URL": ("https://grafana.example", "https://grafana.example"),
+    "GRAFANA__TOKEN": ("0123456789abcdef", SecretStr("0123456789abcdef")),
     "WEBHOOK__URL": ("https://hook.example/x", "https://hook.example/x"),
     "WEBHOOK__SECRET": ("0123456789abcdef", SecretStr("0123456789abcdef")),
     "SMTP__HOST": ("mail.example", "mail.example"),
@@ -45,6 +54,12 @@ REFUSED = {
     "BROKER__CLIENT_ID": ["", "two words", "x" * 65, "a/b"],
     "HTTP__PORT": ["-1"],
     "HISTORY__KEEP_DAYS": ["0", "forever"],
+    "HISTORY__KIND": ["influx", "sqlite"],
+    "INFLUX__URL": ["influx.example"],
+    "INFLUX__DATABASE": ["", "a/b", 'x" DROP'],
+    "INFLUX__TOKEN": ["change-me", "short"],
+    "GRAFANA__URL": ["grafana.example"],
+    "GRAFANA__TOKEN": ["admin"],
     "WEBHOOK__URL": ["hook.example", "ftp://hook.example", "http://"],
     "WEBHOOK__SECRET": [*sorted(PLACEHOLDERS), "CHANGE-ME", "eleven-char", ""],
     "SMTP__SECURITY": ["ssl"],
@@ -151,3 +166,37 @@ def test_every_setting_says_what_it_is_for() -> None:
                 yield bool(field.description)
 
     assert all(described(Settings))
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "chargewatch_broker__password").write_text("correct horse battery\n")
+    settings = read_settings({"CHARGEWATCH_SECRETS_DIR": str(folder)})
+    assert settings.broker.password == SecretStr("correct horse battery")
+
+
+def test_the_environment_wins_over_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "chargewatch_broker__password").write_text("of the file")
+    monkeypatch.setenv("CHARGEWATCH_BROKER__PASSWORD", "of the environment")
+    settings = read_settings({"CHARGEWATCH_SECRETS_DIR": str(folder)})
+    assert settings.broker.password == SecretStr("of the environment")
+
+
+def test_a_placeholder_in_a_file_is_refused_and_not_quoted(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "chargewatch_influx__token").write_text("hunter2-x")
+    with pytest.raises(ValidationError) as caught:
+        read_settings({"CHARGEWATCH_SECRETS_DIR": str(folder)})
+    assert "openssl rand" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SecretsUnreadable, match="does not exist"):
+        read_settings({"CHARGEWATCH_SECRETS_DIR": str(tmp_path / "nowhere")})
