@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  (pydantic hands it over)
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
@@ -217,7 +217,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name.startswith("CHARGEWATCH_") and not others and name not in known:
             raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
     try:
-        return Settings(_secrets_dir=environment.get("CHARGEWATCH_SECRETS_DIR"))
+        folder = environment.get("CHARGEWATCH_SECRETS_DIR")
+        return Settings(_secrets_dir=folder)  # type: ignore[call-arg]  # BaseSettings takes it
     except (SettingsError, OSError, UnicodeError) as error:
         raise SecretsUnreadable(f"CHARGEWATCH_SECRETS_DIR: {error}") from error
 
