@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from random import Random
 
-from simulator.charging import BATTERIES, Curve, charge
+from simulator.batteries import BATTERIES, HEALTHS
+from simulator.charging import Curve, charge
 from simulator.piles import FINISHED_W, Use
 
 AFTER_WORK = 0.5
@@ -47,4 +48,4 @@ def _after_work(chance: Random, channel: int, starts: datetime, closes: datetime
 
 def _bike(chance: Random) -> Curve:
     battery = chance.choices(BATTERIES, [battery.share for battery in BATTERIES])[0]
-    return charge(battery, chance.uniform(0.15, 0.85))
+    return charge(battery, round(chance.uniform(0.15, 0.85), 2), chance.choice(HEALTHS))

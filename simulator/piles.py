@@ -3,7 +3,6 @@
 Its sockets obey, refuse, lose or only pretend to obey, as the plan says.
 """
 
-import math
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -14,18 +13,20 @@ from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.charging import Curve
 from simulator.devices import Device, Faults, stream
+from simulator.meters import MAINS_V, Meter
+from simulator.warmth import (
+    CABINET_K_PER_W,
+    CABINET_LAG_S,
+    CONTACT_K_PER_W,
+    CONTACT_LAG_S,
+    lagged,
+)
 from simulator.weather import outdoors_c
 
-MAINS_V = 229.0
 SAG_OHM = 0.12
 """Of the line to a station: some 2 V less at 20 A."""
-POWER_FACTOR = 0.65
-"""Small chargers have no power-factor correction."""
-HEATING_C_PER_W = 0.02
-HEATS_IN_S = 600.0
-"""The lag of a socket's temperature behind its load."""
-METER_ERROR = 0.004
-"""One standard deviation, of the value."""
+CONTACT_OHM = (0.006, 0.014)
+"""Of plug and socket together, from new to worn (estimate)."""
 FINISHED_W = 15.0
 SETTLED_AFTER = timedelta(seconds=10)
 """When the inrush is over, and a second report says so."""
@@ -79,7 +80,7 @@ class Socket:
     """What one outlet carries. Its moments never go back."""
 
     def __init__(
-        self, starts: datetime, energy_wh: float, mean_c: float, switching: Switching
+        self, starts: datetime, energy_wh: float, contact_ohm: float, switching: Switching
     ) -> None:
         self.use: Use | None = None
         self.switching = switching
@@ -89,8 +90,12 @@ class Socket:
         self.session_wh = 0.0
         self.ran = timedelta(0)
         """How long this plug has drawn current."""
-        self._mean_c = mean_c
-        self.temperature_c = outdoors_c(mean_c, starts)
+        self.power_w = 0.0
+        self.square_a2 = 0.0
+        """The current at 230 V, squared."""
+        self._contact_ohm = contact_ohm
+        self._contact_a2 = self._cabinet_a2 = 0.0
+        """What contact and cabinet have felt of it so far."""
         self._now = starts
 
     @property
@@ -99,8 +104,14 @@ class Socket:
         return self.cut and self.switching is not Switching.WELDED
 
     @property
-    def power_w(self) -> float:
-        return 0.0 if self.use is None or self.dark else self.use.curve.power_w(self.ran)
+    def contact_k(self) -> float:
+        """How much warmer its contact is than the cabinet."""
+        return CONTACT_K_PER_W * self._contact_ohm * self._contact_a2
+
+    @property
+    def cabinet_k(self) -> float:
+        """How much warmer it has made the cabinet."""
+        return CABINET_K_PER_W * self._contact_ohm * self._cabinet_a2
 
     def advance(self, now: datetime) -> None:
         """Let time pass to `now`: energy flows, the contacts warm up or cool down."""
@@ -108,33 +119,47 @@ class Socket:
         if passed < timedelta(0):
             raise ValueError(f"time went back from {self._now} to {now}")
         self._now = now
-        if self.use and not self.dark:
-            curve, ran = self.use.curve, self.ran + passed
-            drawn_wh = max(0.0, curve.energy_wh(ran) - curve.energy_wh(self.ran))
-            self.energy_wh += drawn_wh
-            self.session_wh += drawn_wh
-            self.ran = ran
-        self._warm(passed)
+        if self.use is None or self.dark:
+            self._cool(passed.total_seconds())
+        else:
+            self._charge(self.use.curve, passed)
 
     def plug(self, use: Use, now: datetime) -> None:
         """Take the plug of `use`, which went in at `plugged_at`, now or some time ago."""
         self.advance(now)
-        self.use, self.ran = use, now - use.plugged_at
-        self.session_wh = use.curve.energy_wh(self.ran)
-        self._warm(self.ran)
+        self.use, self.ran, self.session_wh = use, timedelta(0), 0.0
+        self._charge(use.curve, now - use.plugged_at)
 
     def unplug(self, now: datetime) -> None:
         self.advance(now)
         self.use, self.ran, self.session_wh = None, timedelta(0), 0.0
+        self._carry()
 
     def switch(self, now: datetime, *, on: bool) -> None:
         self.advance(now)
         self.cut = not on
+        self._carry()
 
-    def _warm(self, passed: timedelta) -> None:
-        aim_c = outdoors_c(self._mean_c, self._now) + HEATING_C_PER_W * self.power_w
-        share = -math.expm1(-passed.total_seconds() / HEATS_IN_S)
-        self.temperature_c += (aim_c - self.temperature_c) * share
+    def _charge(self, curve: Curve, passed: timedelta) -> None:
+        since, self.ran = self.ran, self.ran + passed
+        self._contact_a2 = curve.lagged_a2(self._contact_a2, since, self.ran, CONTACT_LAG_S)
+        self._cabinet_a2 = curve.lagged_a2(self._cabinet_a2, since, self.ran, CABINET_LAG_S)
+        session_wh = curve.energy_wh(self.ran)
+        self.energy_wh += max(0.0, session_wh - self.session_wh)
+        self.session_wh = session_wh
+        self._carry()
+
+    def _cool(self, passed_s: float) -> None:
+        self._contact_a2 = lagged(self._contact_a2, 0, 0, passed_s, CONTACT_LAG_S)
+        self._cabinet_a2 = lagged(self._cabinet_a2, 0, 0, passed_s, CABINET_LAG_S)
+
+    def _carry(self) -> None:
+        """Note what flows now."""
+        if self.use is None or self.dark:
+            self.power_w = self.square_a2 = 0.0
+        else:
+            self.power_w = self.use.curve.power_w(self.ran)
+            self.square_a2 = self.use.curve.square_a2(self.ran)
 
     @property
     def state(self) -> str:
@@ -156,13 +181,13 @@ class Pile(Device):
         self.beat = plan.beat
         made = stream(seed, plan.id, "made")
         self._mean_c = made.uniform(16, 21)
-        self._crosstalk_w = made.uniform(0.3, 2.5)
-        """An empty socket's meter sees its neighbours; how much depends on the firmware."""
+        contacts = stream(seed, plan.id, "contacts")
+        self._meter = Meter.made(stream(seed, plan.id, "meter"))
         self.sockets = {
             channel: Socket(
                 starts,
                 made.uniform(50e3, 900e3),
-                self._mean_c,
+                contacts.uniform(*CONTACT_OHM),
                 plan.switching.get(channel, Switching.OBEYS),
             )
             for channel in range(1, plan.sockets + 1)
@@ -201,37 +226,38 @@ class Pile(Device):
     def _measure(self, now: datetime) -> Telemetry:
         for socket in self.sockets.values():
             socket.advance(now)
-        load_a = sum(s.power_w for s in self.sockets.values()) / MAINS_V / POWER_FACTOR
+        sockets = self.sockets.values()
+        load_a = sum(socket.square_a2**0.5 for socket in sockets)
+        load_w = sum(socket.power_w for socket in sockets)
         voltage_v = MAINS_V - SAG_OHM * load_a + self.chance.gauss(0, 0.5)
-        warmest_c = max(s.temperature_c for s in self.sockets.values())
-        inside_c = (outdoors_c(self._mean_c, now) + warmest_c) / 2
+        inside_c = outdoors_c(self._mean_c, now) + sum(each.cabinet_k for each in sockets)
         cabinet = Reading(device_temperature_c=round(inside_c, 1))
-        parts = (self._read(n, socket, voltage_v) for n, socket in self.sockets.items())
+        parts = (
+            self._read(channel, socket, voltage_v, inside_c, load_w)
+            for channel, socket in self.sockets.items()
+        )
         return Telemetry(readings=(cabinet, *parts))
 
-    def _read(self, channel: int, socket: Socket, voltage_v: float) -> Reading:
-        power_w = round(self._metered_w(socket), 1)
-        plugged = socket.use is not None
+    def _read(
+        self, channel: int, socket: Socket, voltage_v: float, inside_c: float, load_w: float
+    ) -> Reading:
+        plugged, noise = socket.use is not None, self.chance.gauss(0, 1)
+        if plugged or socket.dark:
+            shown = self._meter.shown(socket.power_w, socket.square_a2, voltage_v, noise)
+        else:
+            shown = self._meter.shown_empty(load_w, voltage_v, noise)
         return Reading(
             channel=channel,
-            power_w=power_w,
-            current_a=round(power_w / voltage_v / POWER_FACTOR, 2),
+            power_w=shown.power_w,
+            current_a=shown.current_a,
             voltage_v=round(voltage_v, 1),
             energy_kwh=round(socket.energy_wh / 1000, 3),
             relay_on=plugged and not socket.cut,
-            device_temperature_c=round(socket.temperature_c, 1),
+            device_temperature_c=round(inside_c + socket.contact_k, 1),
             port_state=socket.state,
             session_energy_kwh=round(socket.session_wh / 1000, 3) if plugged else None,
             session_duration_s=round(socket.ran.total_seconds()) if plugged else None,
         )
-
-    def _metered_w(self, socket: Socket) -> float:
-        error = self.chance.gauss(0, 1)  # drawn in any case: commands shift no later noise
-        if socket.dark:
-            return abs(error) * 0.1
-        if socket.use is None:
-            return max(0.0, self._crosstalk_w + error * 0.15)
-        return max(0.0, socket.power_w * (1 + METER_ERROR * error))
 
     def _refusal(self, command: Command) -> str:
         if command.command in {"report_now", "self_test"}:

@@ -7,15 +7,13 @@ minute off, a message comes twice now and then, and smoke sensors are tested onc
 Piles report every 3 minutes, as an AP3000 does, some oftener; sensors once a day.
 """
 
-import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from msgspec.structs import replace
-
-from simulator.charging import BATTERIES, Curve, charge
+from simulator.batteries import BATTERIES, HEALTHS, LESS_FAST_60V
+from simulator.charging import charge
 from simulator.devices import Faults, stream
 from simulator.piles import FINISHED_W, PilePlan, Use
 from simulator.smoke_sensors import SensorPlan
@@ -37,11 +35,8 @@ SENSOR_BEAT = timedelta(days=1)
 
 MORNING, EVENING = 0.35, 0.55
 """Shares of the sockets that are used then, on any day."""
-BATTERIES_HERE = (
-    *BATTERIES[:-1],
-    replace(BATTERIES[-1], name="fast charger 60 V 8 A", plateau_w=690.0),
-)
-"""Not the one that draws 860 W: from 800 W on a manager is warned, and should be."""
+BATTERIES_HERE = (*BATTERIES[:-1], LESS_FAST_60V)
+"""Not the one that draws more than 800 W: of that a manager is warned, and should be."""
 AWAY_BY = timedelta(hours=7.5)
 """After this long everybody has fetched their bike."""
 CLOCK_OFF_S = 60.0
@@ -123,17 +118,12 @@ def _use(chance: Random, channel: int, day: date, hour: float, latest: float) ->
     """Let a bike come at `hour`, and go when it is full, but by `latest` at the latest."""
     shares = [battery.share for battery in BATTERIES_HERE]
     [battery] = chance.choices(BATTERIES_HERE, shares)
-    plugged_at, curve = _at(day, hour), charge(battery, chance.uniform(0.15, 0.85))
-    full_at = plugged_at + _fills_in(curve) + timedelta(minutes=chance.uniform(2, 40))
+    state_of_charge, health = round(chance.uniform(0.15, 0.85), 2), chance.choice(HEALTHS)
+    plugged_at, curve = _at(day, hour), charge(battery, state_of_charge, health)
+    fills_in = curve.full_after(below_w=FINISHED_W) or AWAY_BY
+    full_at = plugged_at + fills_in + timedelta(minutes=chance.uniform(2, 40))
     away_at = min(full_at, plugged_at + AWAY_BY, _at(day, latest))
     return Use(channel, plugged_at, away_at, curve)
-
-
-def _fills_in(curve: Curve) -> timedelta:
-    """Return how long it takes until the pile calls it finished."""
-    inrush, constant, taper, _ = curve.phases
-    tapered = math.log(taper.from_w / FINISHED_W) / math.log(taper.from_w / taper.to_w)
-    return inrush.lasts + constant.lasts + taper.lasts * min(1.0, max(0.0, tapered))
 
 
 def _at(day: date, hour: float) -> datetime:

@@ -14,7 +14,8 @@ shows 1970 until it is set at 22:15, retained births, and a full bike that stays
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from simulator.charging import BATTERIES, charge, joined
+from simulator.batteries import FAST_60V, LEAD_ACID_48V, LEAD_ACID_72V, NMC_48V
+from simulator.charging import charge, joined
 from simulator.devices import Faults, stream
 from simulator.people import evening
 from simulator.piles import PilePlan, Use
@@ -137,19 +138,18 @@ def _sensor(moments: Evening, name: str) -> SensorPlan:
 
 
 def _special_uses(moments: Evening) -> dict[tuple[str, int], Use]:
-    small, _, large, lithium, _, fast = BATTERIES
     early = moments.starts - timedelta(minutes=95)
-    overload = joined(charge(small, 0.3), moments.joined_at - early, extra_w=1060)
+    overload = joined(charge(LEAD_ACID_48V, 0.3), moments.joined_at - early, extra_w=1060)
     days = moments.closes + timedelta(days=2)
     return {
         OVERLOADED: Use(OVERLOADED[1], early, moments.overload_ends, overload),
-        FORGOTTEN: Use(FORGOTTEN[1], early, days, charge(large, 0.2)),
-        FULL: Use(FULL[1], early, days, charge(lithium, 0.97)),
+        FORGOTTEN: Use(FORGOTTEN[1], early, days, charge(LEAD_ACID_72V, 0.2)),
+        FULL: Use(FULL[1], early, days, charge(NMC_48V, 0.97)),
         INRUSH: Use(
             INRUSH[1],
             moments.inrush_at,
             moments.closes - timedelta(minutes=3),
-            charge(fast, 0.3),
+            charge(FAST_60V, 0.3),
         ),
     }
 

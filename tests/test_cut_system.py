@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from ingest.clock import utc_now
-from simulator.charging import BATTERIES, charge, joined
+from simulator.batteries import BATTERIES
+from simulator.charging import charge, joined
 from simulator.piles import Pile, PilePlan, Switching, Use
 from simulator.player import Player
 from simulator.publisher import Broker, Publisher

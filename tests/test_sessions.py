@@ -14,7 +14,8 @@ from rules.readings import DeviceId, Reading, Report
 from rules.session import Ending, Phase, Session
 from rules.sessions import follow, lose, step
 from rules.subject import DeviceState
-from simulator.charging import BATTERIES, Battery, charge
+from simulator.batteries import BATTERIES, Battery
+from simulator.charging import charge
 
 POLICY = Policy()
 MONDAY = datetime(2026, 1, 5, 8, tzinfo=UTC)

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -25,7 +26,8 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 from rules.readings import DeviceId, Kind, Report
 from simulator.__main__ import app
-from simulator.charging import BATTERIES, Battery, Curve, charge, joined
+from simulator.batteries import BATTERIES, Battery
+from simulator.charging import Curve, charge, joined
 from simulator.devices import Emission
 from simulator.piles import PilePlan
 from simulator.player import Player, recorded
@@ -355,6 +357,7 @@ FULL = st.floats(0, 1)
 ELAPSED = st.timedeltas(timedelta(0), timedelta(days=3))
 
 
+@settings(deadline=None)  # a curve takes some milliseconds to be laid down
 @given(BATTERY, FULL, st.lists(ELAPSED, min_size=2).map(sorted))
 def test_power_is_finite_and_never_negative_and_energy_never_falls(
     battery: Battery, full: float, moments: list[timedelta]
@@ -366,6 +369,7 @@ def test_power_is_finite_and_never_negative_and_energy_never_falls(
     assert 0 <= energies[0] <= energies[-1] < 20_000
 
 
+@settings(deadline=None)
 @given(BATTERY, FULL, ELAPSED)
 def test_energy_is_the_integral_of_power(battery: Battery, full: float, at: timedelta) -> None:
     curve, minute = charge(battery, full), timedelta(minutes=1)
@@ -374,18 +378,20 @@ def test_energy_is_the_integral_of_power(battery: Battery, full: float, at: time
     assert drawn_wh == pytest.approx(sum(steps) / 240 / 60, rel=0.01, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(BATTERY, st.floats(0, 0.7))
 def test_a_charge_rises_then_tapers_then_floats_below_20_w(
     battery: Battery, full: float
 ) -> None:
     curve = charge(battery, full)
     hours = [curve.power_w(timedelta(seconds=10, minutes=10 * n)) for n in range(6 * 14)]
-    peak = hours.index(max(hours))
-    assert hours[: peak + 1] == sorted(hours[: peak + 1])
-    assert hours[peak:] == sorted(hours[peak:], reverse=True)
+    peak, ripple_w = hours.index(max(hours)), 0.01 * battery.plateau_w
+    assert all(b > a - ripple_w for a, b in pairwise(hours[: peak + 1]))
+    assert all(b < a + ripple_w for a, b in pairwise(hours[peak:]))
     assert hours[-1] < 20
 
 
+@settings(deadline=None)
 @given(BATTERY, FULL, st.timedeltas(timedelta(seconds=1), timedelta(hours=9)))
 def test_a_second_load_on_an_adapter_is_a_step_that_stays(
     battery: Battery, full: float, after: timedelta

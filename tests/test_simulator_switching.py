@@ -6,7 +6,8 @@ import msgspec
 
 from ingest.codecs.native import Telemetry
 from rules.readings import Reading
-from simulator.charging import BATTERIES, charge
+from simulator.batteries import BATTERIES
+from simulator.charging import charge
 from simulator.devices import Emission
 from simulator.piles import Pile, PilePlan, Rescan, Switching, Use
 

@@ -1,0 +1,1 @@
+"""Holds the simulator's batteries against PyBaMM's: offline, with requirements of its own."""
