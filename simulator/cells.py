@@ -42,7 +42,10 @@ class Gassing(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One chemistry. `ocv_v` and `series_ohm` are straight between their points."""
+    """One chemistry. `ocv_v` and `series` are straight between their points.
+
+    Beyond them the voltage goes on straight, and the resistance stays as it is.
+    """
 
     name: str
     source: str
@@ -64,14 +67,19 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     def resistance(self, soc: float) -> float:
         """Return what counts at once, in volts per C-rate."""
-        at_once = _between(soc, self.series_socs, self.series)[0]
+        inside = min(max(soc, self.series_socs[0]), self.series_socs[-1])
+        at_once = _between(inside, self.series_socs, self.series)[0]
         return at_once + self.acceptance_v / max(MISSING_MIN, 1.0 - soc)
+
+    def as_in_pybamm(self) -> "Cell":
+        """Return it without what PyBaMM's models do not have."""
+        return msgspec.structs.replace(self, acceptance_v=0.0, gassing=None)
 
 
 def _between(
     at: float, points: tuple[float, ...], values: tuple[float, ...]
 ) -> tuple[float, float]:
-    """Return value and slope; beyond the ends it goes on straight."""
+    """Return value and slope; beyond the ends both go on as before."""
     n = min(max(bisect_right(points, at), 1), len(points) - 1)
     slope = (values[n] - values[n - 1]) / (points[n] - points[n - 1])
     return values[n - 1] + slope * (at - points[n - 1]), slope

@@ -10,13 +10,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from simulator.batteries import Battery
 from simulator.mains import FULL_POWER_FACTOR, INRUSH_FACTOR, INRUSH_S, Supply, power_factor
 from simulator.packs import Moment, Stage, charging
-from simulator.warmth import lagged
 
 NOMINAL_V = 230.0
 STEP_SHARE = 0.015
@@ -26,6 +26,18 @@ STEP_S = 1800.0
 FALLS_IN_S = 1.0
 """How long a charger takes to switch off or to change its load."""
 CURVES_MAX = 8192
+
+
+class Draw(NamedTuple):
+    """What a curve is at one moment."""
+
+    point: int
+    """The last of the curve's points that is not later."""
+    power_w: float
+    energy_wh: float
+    """Since plugging in; it never falls."""
+    square_a2: float
+    """The current at 230 V, squared: what warms a contact."""
 
 
 class Curve(msgspec.Struct, frozen=True):
@@ -39,78 +51,68 @@ class Curve(msgspec.Struct, frozen=True):
     powers_w: tuple[float, ...]
     energies_wh: tuple[float, ...]
     squares_a2: tuple[float, ...]
-    """The current at 230 V, squared: what warms a contact."""
+    full_s: float | None = None
+    """When the charger says that it is done: its lamp turns green."""
+
+    def at(self, elapsed_s: float) -> Draw:
+        times_s = self.times_s
+        n = max(0, bisect_right(times_s, elapsed_s) - 1)
+        since_s = elapsed_s - times_s[n]
+        power_w, square_a2 = self.powers_w[n], self.squares_a2[n]
+        energy_wh = self.energies_wh[n]
+        if n + 1 == len(times_s) or since_s <= 0:
+            return Draw(n, power_w, energy_wh + power_w * max(0.0, since_s) / 3600, square_a2)
+        share = since_s / (times_s[n + 1] - times_s[n])
+        now_w = power_w + (self.powers_w[n + 1] - power_w) * share
+        energy_wh += (power_w + now_w) / 2 * since_s / 3600
+        square_a2 += (self.squares_a2[n + 1] - square_a2) * share
+        return Draw(n, now_w, energy_wh, square_a2)
 
     def power_w(self, elapsed: timedelta) -> float:
-        n, since_s = self._point(elapsed.total_seconds())
-        return self.powers_w[n] + self._slope(self.powers_w, n) * since_s
+        return self.at(elapsed.total_seconds()).power_w
 
     def energy_wh(self, elapsed: timedelta) -> float:
-        """Return the energy drawn since plugging in; it never falls."""
-        n, since_s = self._point(elapsed.total_seconds())
-        mean_w = self.powers_w[n] + self._slope(self.powers_w, n) * since_s / 2
-        return self.energies_wh[n] + mean_w * since_s / 3600
+        return self.at(elapsed.total_seconds()).energy_wh
 
-    def square_a2(self, elapsed: timedelta) -> float:
-        """Return the square of the current, were the mains at 230 V."""
-        n, since_s = self._point(elapsed.total_seconds())
-        return self.squares_a2[n] + self._slope(self.squares_a2, n) * since_s
-
-    def lagged_a2(self, was: float, since: timedelta, until: timedelta, lag_s: float) -> float:
-        """Return what follows the square of the current with a lag, and was at `was`."""
-        at_s, until_s = since.total_seconds(), until.total_seconds()
-        first, last = self.square_a2(since), self.square_a2(until)
-        n = bisect_right(self.times_s, at_s)
-        while n < len(self.times_s) and self.times_s[n] < until_s:
-            point_s, point = self.times_s[n], self.squares_a2[n]
-            was = lagged(was, first, point, point_s - at_s, lag_s)
-            at_s, first, n = point_s, point, n + 1
-        return lagged(was, first, last, until_s - at_s, lag_s)
-
-    def full_after(self, below_w: float) -> timedelta | None:
-        """Return since when it draws less than that for good; None: it never does."""
-        if self.powers_w[-1] >= below_w:
-            return None
-        n = max((n for n, w in enumerate(self.powers_w) if w >= below_w), default=-1)
-        if n < 0:
-            return timedelta(0)
-        since_s = (below_w - self.powers_w[n]) / self._slope(self.powers_w, n)
-        return timedelta(seconds=self.times_s[n] + since_s)
-
-    def _point(self, at_s: float) -> tuple[int, float]:
-        """Return the point at or before this moment, and the seconds since then."""
-        n = max(0, bisect_right(self.times_s, at_s) - 1)
-        return n, max(0.0, at_s - self.times_s[n])
-
-    def _slope(self, values: tuple[float, ...], n: int) -> float:
-        if n + 1 == len(self.times_s):
-            return 0.0
-        return (values[n + 1] - values[n]) / (self.times_s[n + 1] - self.times_s[n])
+    def stretches(
+        self, since_s: float, since: Draw, until_s: float, until: Draw
+    ) -> Iterator[tuple[float, float, float]]:
+        """Yield how long the squared current goes straight, from where, and whereto."""
+        at_s, square_a2 = since_s, since.square_a2
+        for n in range(since.point + 1, until.point + 1):
+            yield self.times_s[n] - at_s, square_a2, self.squares_a2[n]
+            at_s, square_a2 = self.times_s[n], self.squares_a2[n]
+        yield until_s - at_s, square_a2, until.square_a2
 
 
 @lru_cache(CURVES_MAX)
 def charge(battery: Battery, state_of_charge: float, health: float = 1.0) -> Curve:
     """Return the curve of a battery that is `state_of_charge` (0 to 1) full at the start."""
     brick = battery.brick
-    moments = charging(battery.pack(health), brick.charger, state_of_charge)
+    moments = list(charging(battery.pack(health), brick.charger, state_of_charge))
     points = _with_inrush(_at_the_socket(moments, brick.supply))
     rated_w = brick.supply.rated_w
+    full_s = (each.at_s for each in moments if each.stage in {Stage.FLOAT, Stage.OFF})
     return _curve(
-        (at_s, w, (w / NOMINAL_V / power_factor(w / rated_w)) ** 2)
-        for at_s, w in _thinned(points, STEP_SHARE * rated_w)
+        (
+            (at_s, w, (w / NOMINAL_V / power_factor(w / rated_w)) ** 2)
+            for at_s, w in _thinned(points, STEP_SHARE * rated_w)
+        ),
+        next(full_s, None),
     )
 
 
 def joined(curve: Curve, after: timedelta, extra_w: float) -> Curve:
     """Return `curve` until a second load joins it on an adapter; from then on both, flat."""
-    after_s, both_w = after.total_seconds(), curve.power_w(after) + extra_w
+    after_s = after.total_seconds()
+    then = curve.at(after_s)
     extra_a = extra_w / NOMINAL_V / FULL_POWER_FACTOR
-    both_a2 = (curve.square_a2(after) ** 0.5 + extra_a) ** 2
+    both_w, both_a2 = then.power_w + extra_w, (then.square_a2**0.5 + extra_a) ** 2
     alone = zip(curve.times_s, curve.powers_w, curve.squares_a2, strict=True)
     return _curve(
         (
             *(point for point in alone if point[0] < after_s),
-            (after_s, curve.power_w(after), curve.square_a2(after)),
+            (after_s, then.power_w, then.square_a2),
             (after_s + JOINS_IN_S, both_w, both_a2),
         )
     )
@@ -119,14 +121,14 @@ def joined(curve: Curve, after: timedelta, extra_w: float) -> Curve:
 JOINS_IN_S = 5e-4
 
 
-def _curve(points: Iterable[tuple[float, float, float]]) -> Curve:
+def _curve(points: Iterable[tuple[float, float, float]], full_s: float | None = None) -> Curve:
     """Return the curve through points of time, power and squared current."""
     times_s, powers_w, squares_a2 = zip(*points, strict=True)
     energies_wh = [0.0]
     for n in range(1, len(times_s)):
         mean_w = (powers_w[n - 1] + powers_w[n]) / 2
         energies_wh.append(energies_wh[-1] + mean_w * (times_s[n] - times_s[n - 1]) / 3600)
-    return Curve(times_s, powers_w, tuple(energies_wh), squares_a2)
+    return Curve(times_s, powers_w, tuple(energies_wh), squares_a2, full_s)
 
 
 def _at_the_socket(moments: Iterable[Moment], supply: Supply) -> Iterator[tuple[float, float]]:

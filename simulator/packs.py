@@ -23,6 +23,8 @@ MISSES_BY = 0.005
 BENDS_BY_V = 0.002
 NEGLIGIBLE = 0.02
 """Share of the charger's current below which no change is worth a shorter step."""
+EXACT, SOLVES_WITHIN = 1e-9, 60
+"""How well current adds up, and in how many rounds: three are common."""
 STEADY = 1e-3
 GIVES_UP_S = 24 * 3600.0
 """By then whatever still flows will flow until somebody pulls the plug."""
@@ -160,19 +162,20 @@ class _Charge:
         total = main + self._gassing(volts)
         if total <= self._bulk:
             return main, volts
-        low_v, high_v = fixed_v, volts  # gassing takes its part of the charger's current
-        for _ in range(40):
-            volts = (low_v + high_v) / 2
-            main = (volts - fixed_v) / resistance
-            if main + self._gassing(volts) > self._bulk:
-                high_v = volts
-            else:
-                low_v = volts
-        return main, volts
+        for _ in range(SOLVES_WITHIN):  # gassing takes its part: Newton, from above
+            over = (volts - fixed_v) / resistance + self._gassing(volts) - self._bulk
+            if over <= self._bulk * EXACT:
+                break
+            volts -= over / (1 / resistance + self._gassing_slope(volts))
+        return (volts - fixed_v) / resistance, volts
 
     def _gassing(self, volts: float) -> float:
         gassing = self._cell.gassing
         return 0.0 if gassing is None else gassing.at(volts) * self._gas
+
+    def _gassing_slope(self, volts: float) -> float:
+        gassing = self._cell.gassing
+        return 0.0 if gassing is None else self._gassing(volts) / gassing.volts_per_e
 
     def _too_far(self, tried: _Step) -> bool:
         """Say whether a shorter step would tell better when something happens."""

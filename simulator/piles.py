@@ -11,7 +11,7 @@ import msgspec
 
 from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
-from simulator.charging import Curve
+from simulator.charging import Curve, Draw
 from simulator.devices import Device, Faults, stream
 from simulator.meters import MAINS_V, Meter
 from simulator.warmth import (
@@ -30,6 +30,11 @@ CONTACT_OHM = (0.006, 0.014)
 FINISHED_W = 15.0
 SETTLED_AFTER = timedelta(seconds=10)
 """When the inrush is over, and a second report says so."""
+
+
+NOTHING = Draw(0, 0.0, 0.0, 0.0)
+COLD_A2 = 1e-4
+"""What has warmed a contact by less than this has been forgotten."""
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -90,9 +95,7 @@ class Socket:
         self.session_wh = 0.0
         self.ran = timedelta(0)
         """How long this plug has drawn current."""
-        self.power_w = 0.0
-        self.square_a2 = 0.0
-        """The current at 230 V, squared."""
+        self._draw = NOTHING
         self._contact_ohm = contact_ohm
         self._contact_a2 = self._cabinet_a2 = 0.0
         """What contact and cabinet have felt of it so far."""
@@ -102,6 +105,15 @@ class Socket:
     def dark(self) -> bool:
         """Whether the relay keeps the current from flowing."""
         return self.cut and self.switching is not Switching.WELDED
+
+    @property
+    def power_w(self) -> float:
+        return self._draw.power_w
+
+    @property
+    def square_a2(self) -> float:
+        """Return the current at 230 V, squared."""
+        return self._draw.square_a2
 
     @property
     def contact_k(self) -> float:
@@ -133,33 +145,40 @@ class Socket:
     def unplug(self, now: datetime) -> None:
         self.advance(now)
         self.use, self.ran, self.session_wh = None, timedelta(0), 0.0
-        self._carry()
+        self._switched()
 
     def switch(self, now: datetime, *, on: bool) -> None:
         self.advance(now)
         self.cut = not on
-        self._carry()
+        self._switched()
 
     def _charge(self, curve: Curve, passed: timedelta) -> None:
-        since, self.ran = self.ran, self.ran + passed
-        self._contact_a2 = curve.lagged_a2(self._contact_a2, since, self.ran, CONTACT_LAG_S)
-        self._cabinet_a2 = curve.lagged_a2(self._cabinet_a2, since, self.ran, CABINET_LAG_S)
-        session_wh = curve.energy_wh(self.ran)
-        self.energy_wh += max(0.0, session_wh - self.session_wh)
-        self.session_wh = session_wh
-        self._carry()
+        since_s = self.ran.total_seconds()
+        self.ran += passed
+        since, until_s = curve.at(since_s), self.ran.total_seconds()
+        self._draw = until = curve.at(until_s)
+        for passed_s, first, last in curve.stretches(since_s, since, until_s, until):
+            self._follow(passed_s, first, last)
+        self.energy_wh += max(0.0, until.energy_wh - self.session_wh)
+        self.session_wh = until.energy_wh
+
+    def _follow(self, passed_s: float, first: float, last: float) -> None:
+        """Let the contacts warm up or cool down."""
+        self._contact_a2 = lagged(self._contact_a2, first, last, passed_s, CONTACT_LAG_S)
+        self._cabinet_a2 = lagged(self._cabinet_a2, first, last, passed_s, CABINET_LAG_S)
 
     def _cool(self, passed_s: float) -> None:
-        self._contact_a2 = lagged(self._contact_a2, 0, 0, passed_s, CONTACT_LAG_S)
-        self._cabinet_a2 = lagged(self._cabinet_a2, 0, 0, passed_s, CABINET_LAG_S)
-
-    def _carry(self) -> None:
-        """Note what flows now."""
-        if self.use is None or self.dark:
-            self.power_w = self.square_a2 = 0.0
+        if self._cabinet_a2 > COLD_A2:
+            self._follow(passed_s, 0.0, 0.0)
         else:
-            self.power_w = self.use.curve.power_w(self.ran)
-            self.square_a2 = self.use.curve.square_a2(self.ran)
+            self._contact_a2 = self._cabinet_a2 = 0.0
+
+    def _switched(self) -> None:
+        """Note what flows now that a plug or the relay has moved."""
+        if self.use is None or self.dark:
+            self._draw = NOTHING
+        else:
+            self._draw = self.use.curve.at(self.ran.total_seconds())
 
     @property
     def state(self) -> str:
@@ -228,29 +247,36 @@ class Pile(Device):
             socket.advance(now)
         sockets = self.sockets.values()
         load_a = sum(socket.square_a2**0.5 for socket in sockets)
-        load_w = sum(socket.power_w for socket in sockets)
+        powers_w = [0.0, *(socket.power_w for socket in sockets), 0.0]
         voltage_v = MAINS_V - SAG_OHM * load_a + self.chance.gauss(0, 0.5)
         inside_c = outdoors_c(self._mean_c, now) + sum(each.cabinet_k for each in sockets)
+        shown_v = round(voltage_v, 1)
         cabinet = Reading(device_temperature_c=round(inside_c, 1))
         parts = (
-            self._read(channel, socket, voltage_v, inside_c, load_w)
+            self._read(
+                channel,
+                socket,
+                shown_v,
+                inside_c,
+                powers_w[channel - 1] + powers_w[channel + 1],
+            )
             for channel, socket in self.sockets.items()
         )
         return Telemetry(readings=(cabinet, *parts))
 
     def _read(
-        self, channel: int, socket: Socket, voltage_v: float, inside_c: float, load_w: float
+        self, channel: int, socket: Socket, shown_v: float, inside_c: float, beside_w: float
     ) -> Reading:
         plugged, noise = socket.use is not None, self.chance.gauss(0, 1)
         if plugged or socket.dark:
-            shown = self._meter.shown(socket.power_w, socket.square_a2, voltage_v, noise)
+            shown = self._meter.shown(socket.power_w, socket.square_a2, shown_v, noise)
         else:
-            shown = self._meter.shown_empty(load_w, voltage_v, noise)
+            shown = self._meter.shown_empty(beside_w, shown_v, noise)
         return Reading(
             channel=channel,
             power_w=shown.power_w,
             current_a=shown.current_a,
-            voltage_v=round(voltage_v, 1),
+            voltage_v=shown_v,
             energy_kwh=round(socket.energy_wh / 1000, 3),
             relay_on=plugged and not socket.cut,
             device_temperature_c=round(inside_c + socket.contact_k, 1),

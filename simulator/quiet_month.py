@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from simulator.batteries import BATTERIES, HEALTHS, LESS_FAST_60V
 from simulator.charging import charge
 from simulator.devices import Faults, stream
-from simulator.piles import FINISHED_W, PilePlan, Use
+from simulator.piles import PilePlan, Use
 from simulator.smoke_sensors import SensorPlan
 from simulator.village import Area, Site, Village
 
@@ -39,6 +39,7 @@ BATTERIES_HERE = (*BATTERIES[:-1], LESS_FAST_60V)
 """Not the one that draws more than 800 W: of that a manager is warned, and should be."""
 AWAY_BY = timedelta(hours=7.5)
 """After this long everybody has fetched their bike."""
+FOREVER_S = 1e6
 CLOCK_OFF_S = 60.0
 REPEATS_A_DAY = 0.1
 
@@ -120,8 +121,8 @@ def _use(chance: Random, channel: int, day: date, hour: float, latest: float) ->
     [battery] = chance.choices(BATTERIES_HERE, shares)
     state_of_charge, health = round(chance.uniform(0.15, 0.85), 2), chance.choice(HEALTHS)
     plugged_at, curve = _at(day, hour), charge(battery, state_of_charge, health)
-    fills_in = curve.full_after(below_w=FINISHED_W) or AWAY_BY
-    full_at = plugged_at + fills_in + timedelta(minutes=chance.uniform(2, 40))
+    seen_after = timedelta(minutes=chance.uniform(2, 40))
+    full_at = plugged_at + timedelta(seconds=curve.full_s or FOREVER_S) + seen_after
     away_at = min(full_at, plugged_at + AWAY_BY, _at(day, latest))
     return Use(channel, plugged_at, away_at, curve)
 
