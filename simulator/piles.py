@@ -141,6 +141,7 @@ class Socket:
         self.advance(now)
         self.use, self.ran, self.session_wh = use, timedelta(0), 0.0
         self._charge(use.curve, now - use.plugged_at)
+        self._switched()
 
     def unplug(self, now: datetime) -> None:
         self.advance(now)

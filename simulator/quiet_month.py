@@ -88,10 +88,11 @@ def _pile(seed: int, site: Site, name: str, dates: tuple[date, ...]) -> PilePlan
         for use in _uses(habits, channel, day)
     )
     plugs = tuple(uses)
+    chance = stream(seed, name, "faults")
     repeats = (
-        _at(day, habits.uniform(1, 24)) for day in dates if habits.random() < REPEATS_A_DAY
+        _at(day, chance.uniform(1, 24)) for day in dates if chance.random() < REPEATS_A_DAY
     )
-    ordinary = Faults(clock_behind=_clock_off(habits), repeats_at=tuple(repeats))
+    ordinary = Faults(clock_behind=_clock_off(chance), repeats_at=tuple(repeats))
     return PilePlan(id=name, sockets=SOCKETS, uses=plugs, faults=ordinary, beat=beat)
 
 

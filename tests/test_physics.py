@@ -232,3 +232,14 @@ def test_a_meter_never_shows_less_than_nothing_nor_much_else_than_what_is(
     assert shown.power_w >= 0
     assert abs(shown.power_w - power_w) <= 0.06 * power_w + 1.1
     assert 0 <= meter.shown_empty(400, 229.0, noise).power_w < 7
+
+
+def test_a_plug_that_goes_into_a_socket_that_is_off_draws_nothing() -> None:
+    socket = Socket(START, 0.0, 0.01, Switching.OBEYS)
+    socket.switch(START, on=False)
+    socket.plug(Use(1, START, START + HOUR, charge(LFP_60V, 0.1)), START)
+    assert socket.power_w == 0
+    socket.advance(START + HOUR)
+    assert socket.energy_wh == 0
+    socket.switch(START + HOUR, on=True)
+    assert socket.power_w > 300
