@@ -15,17 +15,24 @@ from typing import NamedTuple
 import msgspec
 
 from simulator.batteries import Battery
-from simulator.mains import FULL_POWER_FACTOR, INRUSH_FACTOR, INRUSH_S, Supply, power_factor
+from simulator.mains import (
+    FULL_POWER_FACTOR,
+    INRUSH_FACTOR,
+    INRUSH_S,
+    NOMINAL_V,
+    Supply,
+    power_factor,
+)
 from simulator.packs import Moment, Stage, charging
 
-NOMINAL_V = 230.0
 STEP_SHARE = 0.015
 """A point is kept if power has changed by this share of the most ..."""
 STEP_S = 1800.0
 """... or after this long."""
-FALLS_IN_S = 1.0
-"""How long a charger takes to switch off or to change its load."""
+FALLS_IN_S, JOINS_IN_S = 1.0, 5e-4
+"""How long a charger takes to switch off, and a second load to be there."""
 CURVES_MAX = 8192
+"""Curves that are kept: a month of fifty sites needs some four thousand."""
 
 
 class Draw(NamedTuple):
@@ -118,9 +125,6 @@ def joined(curve: Curve, after: timedelta, extra_w: float) -> Curve:
     )
 
 
-JOINS_IN_S = 5e-4
-
-
 def _curve(points: Iterable[tuple[float, float, float]], full_s: float | None = None) -> Curve:
     """Return the curve through points of time, power and squared current."""
     times_s, powers_w, squares_a2 = zip(*points, strict=True)
@@ -132,6 +136,7 @@ def _curve(points: Iterable[tuple[float, float, float]], full_s: float | None = 
 
 
 def _at_the_socket(moments: Iterable[Moment], supply: Supply) -> Iterator[tuple[float, float]]:
+    """Yield time and power; a charger that switches off does so within FALLS_IN_S."""
     last_w = supply.drawn_w(0)
     for moment in moments:
         power_w = supply.drawn_w(moment.power_w)

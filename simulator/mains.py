@@ -7,6 +7,7 @@ and the 0.65 that DOMAIN §6.2 has; no measured public data set is known.
 
 import msgspec
 
+NOMINAL_V = 230.0
 INRUSH_S = 3.0
 INRUSH_FACTOR = 1.6
 """Over what follows, while the charger's capacitors fill and its control settles."""

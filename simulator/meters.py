@@ -5,10 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from simulator.mains import FULL_POWER_FACTOR
+from simulator.mains import FULL_POWER_FACTOR, NOMINAL_V
 
-MAINS_V = 229.0
-NOMINAL_V = 230.0
 NOISE = 0.004
 """One standard deviation, of the value."""
 NOISE_W = 0.1

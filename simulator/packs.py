@@ -16,16 +16,19 @@ import msgspec
 from simulator.cells import Cell
 
 SHORTEST_S = 0.5
+"""No step is shorter."""
 CHANGES_BY = 0.03
 """Steps are chosen so that the current changes by about this share in each."""
 MISSES_BY = 0.005
 """How far the current may be below that at which the charger turns when it does."""
 BENDS_BY_V = 0.002
+"""How far the open-circuit voltage may be off the line that a step assumes."""
 NEGLIGIBLE = 0.02
 """Share of the charger's current below which no change is worth a shorter step."""
 EXACT, SOLVES_WITHIN = 1e-9, 60
 """How well current adds up, and in how many rounds: three are common."""
 STEADY = 1e-3
+"""Share by which a long step of float changes the current when nothing happens any more."""
 GIVES_UP_S = 24 * 3600.0
 """By then whatever still flows will flow until somebody pulls the plug."""
 AGED_RESISTANCE = 3.0
@@ -62,12 +65,12 @@ class Stage(Enum):
     OFF = auto()
 
 
-LONGEST_S = {Stage.BULK: 120.0, Stage.TAPER: 60.0, Stage.FLOAT: 900.0, Stage.OFF: 900.0}
+LONGEST_S = {Stage.BULK: 120.0, Stage.TAPER: 60.0, Stage.FLOAT: 900.0}
 """The longest step of each stage."""
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What flows into the pack at one moment, and since when it is in this stage."""
+    """What flows into the pack at one moment of a charge."""
 
     at_s: float
     volts: float

@@ -13,7 +13,7 @@ from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.charging import Curve, Draw
 from simulator.devices import Device, Faults, stream
-from simulator.meters import MAINS_V, Meter
+from simulator.meters import Meter
 from simulator.warmth import (
     CABINET_K_PER_W,
     CABINET_LAG_S,
@@ -23,6 +23,7 @@ from simulator.warmth import (
 )
 from simulator.weather import outdoors_c
 
+MAINS_V = 229.0
 SAG_OHM = 0.12
 """Of the line to a station: some 2 V less at 20 A."""
 CONTACT_OHM = (0.006, 0.014)
@@ -30,8 +31,6 @@ CONTACT_OHM = (0.006, 0.014)
 FINISHED_W = 15.0
 SETTLED_AFTER = timedelta(seconds=10)
 """When the inrush is over, and a second report says so."""
-
-
 NOTHING = Draw(0, 0.0, 0.0, 0.0)
 COLD_A2 = 1e-4
 """What has warmed a contact by less than this has been forgotten."""
