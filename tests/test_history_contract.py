@@ -122,7 +122,7 @@ class InfluxPlace:
         else:
             remove(self._server, self._address)
             yield
-            prepare(self._server, self._address)
+            prepare(self._address)
 
 
 @pytest.fixture(params=["memory", "duckdb", "influxdb"], scope="session")
