@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
+from ingest.clock import utc_now
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import open_client
 from ingest.influx_history import InfluxHistory, open_influx
