@@ -422,7 +422,7 @@ async def test_a_replay_holds_every_reading_once_and_moments_in_one_piece(
             *(FULL,) * (1 + n % 3),
             device=DeviceId(f"pile-{n % 25}"),
         )
-        for n in range(25_000)
+        for n in range(12_000)
     ]
     async with place.opened() as history:
         await history.append([entry(1, *reports)])
