@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from ingest.history import HistoryUnavailable
-from ingest.influxql import Series
 from ingest.influx_lines import NS_IN_US, Value, line, microseconds, place_of
+from ingest.influxql import Series
 from ingest.ledger.facts import Facts, Logged
 from ingest.ledger.queries import AlertRow
 from ingest.ledger.sessions import SessionRow
