@@ -184,6 +184,11 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             return None
         return self.power_w
 
+    def charges(self, now: datetime, within: timedelta, min_w: float) -> bool | None:
+        """Say whether it charges; None if its power is not known, or too old."""
+        power_w = self.fresh_power_w(now, within)
+        return None if power_w is None else power_w >= min_w
+
     def seen(self) -> Seen:
         """Return the facts by which a command is judged."""
         return Seen(self.power_w, self.power_at, self.relay_on, self.relay_at, self.power_pause)
