@@ -79,7 +79,7 @@ def test_each_kind_is_sampled_at_its_time(speed: float) -> None:
     async def test() -> None:
         sampled = Sampled(speed)
         await sampled.for_(10 * MINUTE)
-        assert sampled.store.counts() == {"service_now": 40, "site_now": 10, "device_now": 4}
+        assert sampled.store.counts() == {"service_now": 41, "site_now": 11, "device_now": 6}
         assert sampled.dropped == 0
 
     play(test)
@@ -91,10 +91,10 @@ def test_while_influxdb_is_away_samples_are_dropped_and_counted() -> None:
         sampled.store.down = "connection refused"
         await sampled.for_(5 * MINUTE)
         assert sampled.store.counts() == {}
-        assert sampled.dropped == 20 + 5 + 2
+        assert sampled.dropped == 21 + 6 + 4
         sampled.store.down = ""
         await sampled.for_(MINUTE)
-        assert sampled.store.counts()["site_now"] == 1
+        assert sampled.store.counts()["site_now"] == 2
 
     play(test)
 
@@ -105,7 +105,7 @@ def test_an_influxdb_that_does_not_keep_up_has_few_samples_waiting() -> None:
         sampled.store.pause_s = 3600
         await sampled.for_(30 * MINUTE)
         assert sampled.store.counts() == {}
-        every = 120 + 30 + 12
+        every = 121 + 31 + 14
         in_hand = every - sampled.dropped
         assert 0 < in_hand <= (1 + WAITING_MAX) * 4
 
