@@ -90,6 +90,7 @@ class SmokeSensor(Device):
             self_test=self._testing,
             battery_pct=round(self._battery_pct, 1),
             ambient_temperature_c=self._temperature_c(),
+            signal_pct=self._received_pct(),
         )
         return Telemetry(readings=(reading,))
 
