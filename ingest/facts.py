@@ -6,13 +6,13 @@ is cut off is carried again, and the same points come of it. Days of outage catc
 themselves.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from ingest.following import PointStore
 from ingest.history import HistoryUnavailable
 from ingest.influx_lines import NS_IN_US, Value, line, microseconds, place_of
-from ingest.influxql import Series
 from ingest.ledger.facts import Facts, Logged
 from ingest.ledger.queries import AlertRow
 from ingest.ledger.sessions import SessionRow
@@ -31,14 +31,6 @@ CURSOR_QUERY = f'SELECT event, session FROM "{LONG}"."{FACTS_CURSOR.name}"'  # n
 
 Read = Callable[[int, int, int], Awaitable[Facts]]
 """Asks the ledger for `facts_after`."""
-
-
-class Store(Protocol):
-    """InfluxDB, as far as facts, samples and rollups need it (ingest/influx_client.py)."""
-
-    async def write(self, kept: Kept, lines: Sequence[bytes]) -> None: ...
-
-    async def query(self, statement: str) -> Sequence[Series]: ...
 
 
 class Words(NamedTuple):
@@ -71,7 +63,11 @@ class FactsFollower:
     """Brings InfluxDB up to date; remembers nothing that it could not find there."""
 
     def __init__(
-        self, read: Read, store: Store, words: Words, schedule_of: Callable[[str], Schedule]
+        self,
+        read: Read,
+        store: PointStore,
+        words: Words,
+        schedule_of: Callable[[str], Schedule],
     ) -> None:
         self._read, self._store = read, store
         self._words, self._schedule_of = words, schedule_of

@@ -16,6 +16,9 @@ from ingest.influx_lines import MARK, NS_IN_US, invisible, microseconds, visible
 
 Param = str | int | float | datetime
 
+TIME_NS_MIN, TIME_NS_MAX = -(2**63) + 2, 2**63 - 2
+"""What InfluxDB knows of time: 1677 to 2262."""
+
 _PLACEHOLDER = re.compile(r"\$(\w+)")
 _MARK = MARK.encode()
 _MISSING = re.compile(r"(database|retention policy|bucket)\b.*not found", re.DOTALL)
@@ -33,7 +36,10 @@ class Series(msgspec.Struct, frozen=True, gc=False):
     columns: list[str] = []
     values: list[list[Any]] = []
     partial: bool = False
-    """The server has cut it short."""
+    """There is more of it."""
+
+    def is_one_with(self, other: "Series") -> bool:
+        return (self.name, self.tags, self.columns) == (other.name, other.tags, other.columns)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield every row by column, the tags of the series included."""
@@ -44,7 +50,6 @@ class Series(msgspec.Struct, frozen=True, gc=False):
 class _Result(msgspec.Struct, frozen=True):
     series: list[Series] = []
     error: str = ""
-    partial: bool = False
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -66,27 +71,39 @@ def literal(value: Param) -> str:
         case str():
             return "'" + visible(value).replace("'", "\\'") + "'"
         case datetime():
-            return str(microseconds(value) * NS_IN_US)
+            return str(min(max(microseconds(value) * NS_IN_US, TIME_NS_MIN), TIME_NS_MAX))
         case _:
             return repr(value)
 
 
 def read_answer(body: bytes) -> list[Series]:
-    """Return the series of all statements; raises HistoryUnavailable or StatementRefused."""
+    """Return the series of all statements; raises HistoryUnavailable or StatementRefused.
+
+    The body is one answer, or one to a line: a long series comes in pieces, of which all but
+    the last say that they are partial.
+    """
+    found: list[Series] = []
+    for answer in body.splitlines():
+        for series in _series(answer):
+            before = found[-1] if found else None
+            if before is not None and before.partial and before.is_one_with(series):
+                before.values.extend(series.values)
+                found[-1] = msgspec.structs.replace(before, partial=series.partial)
+            else:
+                found.append(series)
+    return [_invisible(series) for series in found] if _MARK in body else found
+
+
+def _series(answer: bytes) -> Iterator[Series]:
     try:
-        answer = _decode(body)
+        read = _decode(answer)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise HistoryUnavailable(f"its answer is none of an InfluxDB's: {error}") from error
-    if answer.error:
-        raise refusal(answer.error)
-    found: list[Series] = []
-    for result in answer.results:
-        if result.error:
-            raise refusal(result.error)
-        if result.partial or any(series.partial for series in result.series):
-            raise HistoryUnavailable("it cuts answers short: set its max-row-limit to 0")
-        found += result.series
-    return [_invisible(series) for series in found] if _MARK in body else found
+    for words in (read.error, *(result.error for result in read.results)):
+        if words:
+            raise refusal(words)
+    for result in read.results:
+        yield from result.series
 
 
 def refusal(error: str) -> HistoryUnavailable:
