@@ -118,9 +118,21 @@ class Scene:
             "clock_off_s": off_s,
             "clock_wrong": int(state.clock is ClockState.WRONG),
             "firmware": whole.firmware,
+            **self._limits(device),
         }
         tags = place_of(device.id) | {"kind": device.kind, "dialect": device.dialect}
         return line(DEVICE_NOW, tags, fields, self._time_ns)
+
+    def _limits(self, device: Device) -> dict[str, Value | None]:
+        if device.kind is not Kind.CHARGER:
+            return {}
+        policy = self.registry.policy_of(device.id)
+        return {
+            "overload_warn_w": policy.overload.warn_w,
+            "overload_act_w": policy.overload.act_w,
+            "heat_warn_c": policy.heat.warn_c,
+            "heat_act_c": policy.heat.act_c,
+        }
 
     def _state(self, device: Device) -> DeviceState:
         known = self.engine.device(device.id)

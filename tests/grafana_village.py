@@ -36,7 +36,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 DATABASE = "chargewatch"
 
 WILLOW, NORTH = "riverside/willow-village", "riverside/north-gate"
-ODD = "hill side/it's \"odd\" $ (a|b)/.*"
+ODD = 'hill side/it\'s "odd" $ (a|b)/.*'
 SITES = {WILLOW: "柳树村", NORTH: "北门", ODD: "怪村"}
 NAMES_EN = {WILLOW: "Willow Village", NORTH: "North Gate", ODD: "Odd Village"}
 
@@ -46,6 +46,13 @@ SOCKETS = tuple(range(1, 12))
 POWERS_W = {1: 200.0, 2: 900.0, 3: 1200.0}
 """Others draw 2 W: idle."""
 CASE_C, HOT_SOCKET_C = 41.5, 66.0
+LIMITS: dict[str, Value] = {
+    "overload_warn_w": 700.0,
+    "overload_act_w": 950.0,
+    "heat_warn_c": 60.0,
+    "heat_act_c": 75.0,
+}
+"""In force here; not those that we ship."""
 SMOKE = (f"{WILLOW}/smoke-1", f"{WILLOW}/smoke-2")
 
 SITE_NOW_FIELDS: dict[str, dict[str, Value]] = {
@@ -91,7 +98,11 @@ SITE_NOW_FIELDS: dict[str, dict[str, Value]] = {
     },
 }
 DEVICES: dict[str, tuple[str, str, dict[str, Value]]] = {
-    PILE: ("charger", "native", {"silent": 0, "signal_pct": 80.0, "firmware": "1.4.0"}),
+    PILE: (
+        "charger",
+        "native",
+        {"silent": 0, "signal_pct": 80.0, "firmware": "1.4.0", **LIMITS},
+    ),
     SMOKE[0]: (
         "smoke",
         "zigbee2mqtt",
@@ -206,9 +217,7 @@ SESSIONS = (
 def fill(server: Influx) -> None:
     """Make the database as our set-up does, and write everything."""
     server.query(f'CREATE DATABASE "{DATABASE}"')
-    server.query(
-        f'CREATE RETENTION POLICY "{LONG}" ON "{DATABASE}" DURATION INF REPLICATION 1'
-    )
+    server.query(f'CREATE RETENTION POLICY "{LONG}" ON "{DATABASE}" DURATION INF REPLICATION 1')
     _write(server, DATABASE, readings())
     _write(server, f"{DATABASE}/{LONG}", facts())
 
@@ -320,7 +329,10 @@ def _days() -> Iterator[bytes]:
                 "uptime_pct": UPTIME_PCT[site],
             }
             yield _point(SITE_DAY, at, _at(site), fields)
-            socket: dict[str, Value | None] = {"energy_kwh": 1.0, "uptime_pct": UPTIME_PCT[site]}
+            socket: dict[str, Value | None] = {
+                "energy_kwh": 1.0,
+                "uptime_pct": UPTIME_PCT[site],
+            }
             tags = _at(site, device=f"{site}/pile-1", socket="1")
             yield _point(SOCKET_DAY, at, tags, socket)
 
