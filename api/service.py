@@ -26,6 +26,7 @@ from api.health import Health
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
+from api.points import Points, influx_address
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
@@ -123,6 +124,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
                 delivery.post()
             if batch.commands:
                 commands.post()
+            points.post()
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -157,6 +159,17 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         feeding = partial(
             feed, ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is
         )
+        points = Points(
+            influx_address(settings),
+            ledger=ledger,
+            registry=registry,
+            engine=engine,
+            metrics=metrics,
+            health=health,
+            keep=keep,
+            now=now,
+            speed=speed,
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -165,6 +178,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(policy.run(), name="policy"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
+            tasks.create_task(points.run(), name="points"),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):

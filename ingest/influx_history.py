@@ -16,20 +16,14 @@ from ingest import influx_queries as ask
 from ingest.history import Aggregate, Bin, Row, check_aggregate
 from ingest.influx_client import InfluxAddress, InfluxClient, open_client
 from ingest.influx_lines import MICROSECOND, line, reading_lines
-from ingest.influx_queries import Found, Params, as_arrived, in_order, readings
+from ingest.influx_queries import Found, Params, in_order, readings
+from ingest.influx_replay import replayed
 from ingest.influxql import Series, StatementRefused
 from ingest.journal import Entry
 from ingest.measurements import CURSOR, Kept
 from rules.readings import DeviceId
 
 log = structlog.get_logger()
-
-SLICE_ROWS = 10_000
-SLICE_MIN, SLICE_MAX = timedelta(seconds=1), timedelta(days=7)
-"""A replay fetches time by time, each as long as the readings in it are few."""
-
-ROWS_AT_ONCE_MAX = 3 * SLICE_ROWS
-"""More readings than this in one slice, and it is asked again for a shorter one."""
 
 
 @asynccontextmanager
@@ -111,25 +105,8 @@ class InfluxHistory:
         statement = ask.aggregated(place, quantity, how, step)
         return await self.client.read(statement, params, ask.bins)
 
-    async def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
-        step = SLICE_MIN
-        late_asked_until, any_late = since, False
-        while since < until:
-            if since >= late_asked_until:  # late ones are looked for in all of time: seldom
-                late_asked_until = min(since + SLICE_MAX, until)
-                any_late = await self._any_late(since, late_asked_until)
-            ends = min(since + step, late_asked_until)
-            rows = await self._arrived(since, ends, any_late=any_late)
-            if rows is None:
-                step = max(step / 4, SLICE_MIN)
-                continue
-            if rows:
-                yield rows
-            since = ends
-            if len(rows) < SLICE_ROWS:
-                step = min(step * 2, SLICE_MAX)
-            elif len(rows) > 2 * SLICE_ROWS:
-                step = max(step / 2, SLICE_MIN)
+    def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
+        return replayed(self.client, since, until)
 
     async def count(self) -> int:
         return ask.number(await self.client.query(ask.COUNT))
@@ -164,22 +141,3 @@ class InfluxHistory:
 
         place, params = ask.of_socket(device, channel, since, until)
         return await self.client.read(ask.rows(place, limit), params, made)
-
-    async def _any_late(self, since: datetime, until: datetime) -> bool:
-        asked = ask.arrived(since, until)
-        return ask.number(await self.client.query(ask.COUNT_LATE, asked)) > 0
-
-    async def _arrived(
-        self, since: datetime, until: datetime, *, any_late: bool
-    ) -> list[Row] | None:
-        """Return what arrived in a time, in order; None: it is too much at once."""
-        limit = None if until - since <= SLICE_MIN else ROWS_AT_ONCE_MAX
-
-        def made(answer: list[Series]) -> list[Row] | None:
-            if any(len(series.values) == limit for series in answer):
-                return None
-            once = {(each.entry, each.position): each for each in readings(answer)}
-            return [each.row for each in sorted(once.values(), key=as_arrived)]
-
-        statement = ask.replayed(limit, late=any_late)
-        return await self.client.read(statement, ask.arrived(since, until), made)

@@ -100,7 +100,7 @@ async def ask_slice(
 ) -> Slice:
     """Ask for all that `quarters` needs to know of [since, until)."""
     longest = max((device.silent_after for device in plan.devices), default=QUARTER)
-    answer = await store.query(
+    read = await store.read(
         _SLICE,
         {
             "site": plan.id,
@@ -109,8 +109,8 @@ async def ask_slice(
             "counted_since": since - COUNTER_BACK,
             "heard_since": since - longest,
         },
+        _Answer,
     )
-    read = _Answer(answer)
     for unit in read.doubtful():
         table = SOCKET.name if unit.socket else DEVICE.name
         said = await store.query(
