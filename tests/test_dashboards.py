@@ -342,6 +342,15 @@ def test_settings_are_those_of_the_service() -> None:
     assert PLACEHOLDERS == SERVICE_PLACEHOLDERS
 
 
+def test_the_page_lists_every_panel_with_what_it_means() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
+    for lang, name in EVERY:
+        assert dashboard(lang, name)["title"] in page
+    for where, panel in panels():
+        if where.startswith("en/"):
+            assert f"| {panel['title']} | {panel['description']} |" in page, where
+
+
 def test_provisioning_names_what_the_dashboards_name() -> None:
     source = (PROVISIONING / "datasources" / "chargewatch.yaml").read_text("utf-8")
     assert f"uid: {SOURCE_UID}\n" in source
