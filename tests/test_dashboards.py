@@ -129,6 +129,7 @@ CUSTOM = {
     "custom.showPoints",
 }
 STANDARD = {
+    "noValue",
     "displayName",
     "unit",
     "decimals",
@@ -211,12 +212,34 @@ def test_every_unit_is_one_of_grafanas() -> None:
     for lang, name in EVERY:
         for path, value in everything(dashboard(lang, name)):
             if path.endswith(".defaults.unit"):
-                assert value in UNITS, path
+                assert known_unit(value), path
     for where, panel in panels():
         for override in panel["fieldConfig"]["overrides"]:
             for each in override["properties"]:
-                if each["id"] == "unit" and not str(each["value"]).startswith("time:"):
-                    assert each["value"] in UNITS, where
+                if each["id"] == "unit":
+                    assert known_unit(each["value"]), where
+
+
+def known_unit(unit: object) -> bool:
+    """Return whether Grafana knows it: by name, as a form of a time, or as what follows."""
+    return unit in UNITS or re.fullmatch(r"time:[YMD-]+|suffix:\w+", str(unit)) is not None
+
+
+def test_an_empty_cell_is_not_taken_for_an_empty_table() -> None:
+    """Grafana puts a panel's words for nothing into every empty cell, but where a column has
+    its own."""
+    for where, panel in panels():
+        if panel["type"] not in {"table", "geomap"}:
+            continue
+        for override in panel["fieldConfig"]["overrides"]:
+            said = {each["id"]: each["value"] for each in override["properties"]}
+            assert said["noValue"] == "–", where
+
+
+def test_large_numbers_show_numbers_and_not_the_time_beside_them() -> None:
+    for where, panel in panels():
+        if panel["type"] == "stat":
+            assert panel["options"]["reduceOptions"].get("fields", "") == "", where
 
 
 def test_every_panel_asks_our_data_source_and_no_other() -> None:
