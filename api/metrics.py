@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from api.delivery import DeliveryHealth
 from api.sampling import Counts
+from ingest.influx_writing import Losses
 from ingest.ledger.commit import Commit
 from ingest.mqtt import Link
 from rules.alerts import Transition
@@ -52,7 +53,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def watch(self, links: Iterable[Link], delivery: DeliveryHealth) -> None:
+    def watch(self, links: Iterable[Link], delivery: DeliveryHealth, losses: Losses) -> None:
         """Add what is read when it is asked for."""
         self._delivery = delivery
         connected = Gauge(
@@ -70,6 +71,13 @@ class Metrics:
                 registry=self.registry,
             )
             gauge.set_function(partial(getattr, delivery, name))
+        for name, what in (("refused", "refuses"), ("expired", "no longer keeps")):
+            gauge = Gauge(
+                f"chargewatch_history_{name}",
+                f"Points that InfluxDB {what}, since the service started",
+                registry=self.registry,
+            )
+            gauge.set_function(partial(getattr, losses, name))
 
     def committed(self, batch: Commit) -> None:
         """Count a batch that is on disk."""

@@ -16,7 +16,6 @@ from api.health import Health
 from api.metrics import Metrics
 from api.sampler import Sampler
 from api.sampling import Scene, Shape
-from api.settings import Settings
 from ingest import facts, rolling_up
 from ingest.clock import Now
 from ingest.errors import ChargewatchError
@@ -25,6 +24,7 @@ from ingest.following import followed
 from ingest.history import HistoryUnavailable
 from ingest.history_writer import ENTRIES_MAX, HistoryHealth
 from ingest.influx_client import InfluxAddress, InfluxClient, open_client
+from ingest.influx_writing import Losses
 from ingest.ledger.facts import Facts, facts_after
 from ingest.ledger.outbox import waiting
 from ingest.ledger.store import Ledger, LedgerUnavailable
@@ -47,6 +47,7 @@ class Points:
         self,
         address: InfluxAddress | None,
         *,
+        losses: Losses,
         ledger: Ledger,
         registry: Registry,
         engine: Engine,
@@ -60,7 +61,7 @@ class Points:
 
         `keep` is for how long there are readings; `speed` is how fast `now` runs.
         """
-        self._address, self._ledger = address, ledger
+        self._address, self._losses, self._ledger = address, losses, ledger
         self._registry, self._engine = registry, engine
         self._metrics, self._health = metrics, health
         self._keep, self._now, self._speed = keep, now, speed
@@ -75,7 +76,10 @@ class Points:
         """Write until cancelled, through any trouble with InfluxDB or the ledger."""
         if self._address is None:
             return
-        async with open_client(self._address) as client, asyncio.TaskGroup() as tasks:
+        async with (
+            open_client(self._address, self._losses) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
             tasks.create_task(self._carry_facts(client), name="facts")
             tasks.create_task(self._roll_up(client), name="rollups")
             tasks.create_task(self._sampler(client).run(), name="samples")
@@ -158,20 +162,6 @@ class Points:
                 log.warning("points.unwell", which=name, reason=health.reason)
 
         return tell
-
-
-def influx_address(settings: Settings) -> InfluxAddress | None:
-    """Return where InfluxDB is, and who we are there; None if readings are kept elsewhere."""
-    if settings.history.kind != "influxdb":
-        return None
-    influx = settings.influx
-    return InfluxAddress(
-        url=influx.url,
-        database=influx.database,
-        org=influx.org,
-        token="" if influx.token is None else influx.token.get_secret_value(),
-        ca_file=influx.ca_file,
-    )
 
 
 def _resident_mib() -> float | None:

@@ -48,23 +48,26 @@ class Sampler:
         self._counted = counts(now())
 
     async def run(self) -> None:
-        """Sample until cancelled."""
+        """Sample until cancelled; everything at once, so that no page is empty for long."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write(), name="write samples")
+            self._hand_in(await self._sampled(sites=True, devices=True))
             while True:
                 due = _next(self._now())
                 wait_s = (due - self._now()).total_seconds() / self._speed
                 await asyncio.sleep(max(wait_s, 0.0))
-                self._hand_in(await self._sampled(due))
+                sites = not _since_epoch(due) % SITES_EVERY
+                devices = not _since_epoch(due) % DEVICES_EVERY
+                self._hand_in(await self._sampled(sites=sites, devices=devices))
 
-    async def _sampled(self, due: datetime) -> list[bytes]:
-        """Return the points that are due at a moment."""
+    async def _sampled(self, *, sites: bool, devices: bool) -> list[bytes]:
+        """Return a point of the service, and those of sites and devices if they are due."""
         now = self._now()
         scene = self._scene(now)
         lines: list[bytes] = []
-        if not _since_epoch(due) % SITES_EVERY:
+        if sites:
             lines += await _gathered(scene.sites())
-        if not _since_epoch(due) % DEVICES_EVERY:
+        if devices:
             lines += await _gathered(scene.devices())
         before, self._counted = self._counted, self._counts(now)
         lines.append(service_line(before, self._counted, await self._shape(now)))
