@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from api.credentials.logins import OURS, CredentialsWrong, Login, Speaker
+from api.credentials.logins import BASE, OURS, ZIGBEE2MQTT, CredentialsWrong, Login, Speaker
 from api.credentials.passwords import PasswordHash
 
 LOGINS_MAX = 50_000
@@ -53,7 +53,8 @@ def added(book: Book, newcomers: Iterable[Newcomer], now: datetime) -> Book:
     for newcomer in newcomers:
         speaker = newcomer.speaker
         before = logins.get(speaker.username)
-        if reason := _against(newcomer, before, speaking.get(speaker.speaks_for)):
+        has = speaking.get(speaker.speaks_for)
+        if reason := _against(newcomer, before, has) or _over_others(speaker, speaking):
             wrong.append(f"{newcomer.where}{reason}")
             continue
         speaking[speaker.speaks_for] = speaker.username
@@ -87,6 +88,20 @@ def _against(newcomer: Newcomer, before: Login | None, has: str | None) -> str |
             " if it may come back: add --again"
         )
     return None
+
+
+def _over_others(speaker: Speaker, speaking: Iterable[str]) -> str | None:
+    """Say which other bridge would share its devices with a new one, if any."""
+    if speaker.dialect != ZIGBEE2MQTT:
+        return None
+    below = f"{BASE}/"
+    if speaker.speaks_for == BASE:
+        other = next((each for each in speaking if each.startswith(below)), None)
+    else:
+        other = BASE if BASE in speaking else None
+    return (
+        other and f"{speaker.speaks_for!r} and {other!r} would speak for each other's devices"
+    )
 
 
 def ours(
