@@ -41,14 +41,14 @@ def watching(guarded: GuardedBroker, tmp_path: Path, ca_file: Path) -> ServicePr
     """Return a service that reaches the broker as one on another machine would."""
     sites = tmp_path / "sites.toml"
     sites.write_text(SITES, encoding="utf-8")
-    more = {
+    settings = {
         "BROKER__PORT": str(guarded.far),
         "BROKER__TLS": "true",
         "BROKER__CA_FILE": str(ca_file),
         "BROKER__USERNAME": SERVICE,
         "SECRETS_DIR": str(guarded.secrets),
     }
-    return ServiceProcess(tmp_path, guarded.mosquitto, sites=sites, more=more)
+    return ServiceProcess(tmp_path, guarded.mosquitto, sites=sites, settings=settings)
 
 
 def numbered(numbers: range) -> list[tuple[str, str]]:
