@@ -176,7 +176,9 @@ def test_logins_are_called_so_that_no_two_kinds_meet() -> None:
     assert login("zigbee2mqtt/willow", ZIGBEE2MQTT).username == "willow@zigbee2mqtt"
 
 
-@pytest.mark.parametrize("site", ["", "town", "town/site/x", "+/site", "#", "town/#", "+/+"])
+@pytest.mark.parametrize(
+    "site", ["", "town", "town/site/x", "+/site", "#", "town/#", "+/+", "_drill/+"]
+)
 def test_the_simulator_is_let_loose_on_sites_and_areas_only(site: str) -> None:
     assert simulated("town/site") == "town/site"
     assert simulated("town/+") == "town/+"

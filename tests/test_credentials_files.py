@@ -268,9 +268,8 @@ def test_what_is_damaged_is_named_and_not_written_over(place: Place) -> None:
 
 
 def test_what_somebody_added_by_hand_is_kept(place: Place) -> None:
+    (place.dir / "passwd").write_text(f"# by mosquitto_passwd\nby-hand:{HASH}\n")
     place.init()
-    with (place.dir / "passwd").open("a") as file:
-        file.write(f"by-hand:{HASH}\n")
     with opened(place.dir) as folder:
         newcomer = Newcomer(speaker("a/b/c", "native", None), HASH)
         folder.write(added(folder.read(), [newcomer], NOW))

@@ -176,7 +176,9 @@ def test_a_list_is_taken_whole_or_not_at_all(broker: Path, tmp_path: Path) -> No
     assert [row["id"] for row in rows(again)] == ["town/site/new"]
 
 
-def test_all_declared_devices_get_their_logins_at_once(broker: Path, tmp_path: Path) -> None:
+def test_all_declared_devices_get_their_logins_at_once(
+    broker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done("add", PILE)
     out = tmp_path / "out.csv"
     done("import", "--declared", "--out", str(out))
@@ -184,6 +186,8 @@ def test_all_declared_devices_get_their_logins_at_once(broker: Path, tmp_path: P
     assert set(known(broker)) == {PILE, "Plug 1@tasmota"}
     wrong = run("import", "--out", str(tmp_path / "x.csv"))
     assert "either a FILE or --declared" in wrong.output
+    monkeypatch.delenv("CHARGEWATCH_SITES_FILE")
+    assert "no sites file" in refused("import", "--declared", "--out", str(tmp_path / "x.csv"))
 
 
 @pytest.mark.usefixtures("broker")

@@ -123,7 +123,7 @@ def ours(
 
 def rotated(book: Book, who: str, known: PasswordHash, now: datetime) -> tuple[Book, Login]:
     """Give a login another password."""
-    login = _own_of_a_device(book, who)
+    login = _device_login(book, who)
     if login.revoked_at is not None:
         raise CredentialsWrong(f"{who!r} was revoked; if it may come back: add --again")
     login = msgspec.structs.replace(login, renewed_at=now)
@@ -132,7 +132,7 @@ def rotated(book: Book, who: str, known: PasswordHash, now: datetime) -> tuple[B
 
 def revoked(book: Book, who: str, now: datetime) -> tuple[Book, Login]:
     """Take a login away."""
-    login = _own_of_a_device(book, who)
+    login = _device_login(book, who)
     if login.revoked_at is not None:
         raise CredentialsWrong(
             f"{who!r} was revoked already, at {login.revoked_at:%Y-%m-%d %H:%M} UTC"
@@ -163,7 +163,7 @@ def _with(book: Book, login: Login, known: PasswordHash) -> Book:
     return Book({**book.logins, login.username: login}, {**book.hashes, login.username: known})
 
 
-def _own_of_a_device(book: Book, who: str) -> Login:
+def _device_login(book: Book, who: str) -> Login:
     """Return a login by its name or by whom it speaks for, preferably one in force."""
     named = [each for each in book.logins.values() if who in {each.username, each.speaks_for}]
     named.sort(key=lambda each: each.revoked_at is not None)

@@ -92,6 +92,7 @@ def simulated(site: str) -> str:
     if not slash or "/" in last:
         raise CredentialsWrong(f'{site!r}: a site is called "area/site", a whole area "area/+"')
     _checked(area, site)
+    _no_drill(area, site)
     if last != "+":
         _checked(last, site)
     return site
@@ -134,9 +135,13 @@ def _levels(device: str) -> list[str]:
         raise CredentialsWrong(f'{device!r}: a device is called "area/site/device"')
     for level in levels:
         _checked(level, device)
-    if levels[0] == DRILL_AREA:
-        raise CredentialsWrong(f"{device!r}: the area {DRILL_AREA} is reserved for drills")
+    _no_drill(levels[0], device)
     return levels
+
+
+def _no_drill(area: str, whole: str) -> None:
+    if area == DRILL_AREA:
+        raise CredentialsWrong(f"{whole!r}: the area {DRILL_AREA} is reserved for drills")
 
 
 def _checked(level: str, whole: str) -> None:
