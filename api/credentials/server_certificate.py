@@ -76,8 +76,8 @@ def kept_valid(
     ):
         if server is None or missing:
             raise CredentialsWrong(
-                f"{authority_dir / AUTHORITY_KEY}: without the key of the certificate's authority"
-                f" no other can be made{' for ' + ', '.join(missing) if missing else ''}"
+                f"{authority_dir / AUTHORITY_KEY}: without the key of the authority no other"
+                f" certificate can be made{' for ' + ', '.join(missing) if missing else ''}"
             )
     elif (
         server is None
