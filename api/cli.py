@@ -16,6 +16,7 @@ from rich.console import Console
 from api.cli_backup import backup, restore
 from api.cli_devices import devices
 from api.cli_errors import run_or_explain
+from api.cli_history import history
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(rules)
 app.add_typer(devices)
+app.add_typer(history)
 app.command()(backup)
 app.command()(restore)
 app.command("check-policy")(check_policy)
