@@ -1,10 +1,11 @@
 """What can be set: read once from the environment, checked whole, frozen, given out in parts.
 
 Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, a line in a `.env` file, or a
-file of that name, in small letters, in the folder of secrets; the first of these wins.
+file of that name, in small letters, in a folder of secrets; the first of these wins.
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -164,10 +165,10 @@ class Settings(BaseSettings):
         secrets_dir_missing="error",
     )
 
-    secrets_dir: Path | None = Field(
+    secrets_dir: str | None = Field(
         default=None,
         description="folder of files that hold one setting each, as container secrets do:"
-        " `chargewatch_broker__password`",
+        " `chargewatch_broker__password`; several folders separated by `:`, the last one wins",
     )
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
     sites_file: Path | None = Field(
@@ -217,8 +218,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name.startswith("CHARGEWATCH_") and not others and name not in known:
             raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
     try:
-        folder = environment.get("CHARGEWATCH_SECRETS_DIR")
-        return Settings(_secrets_dir=folder)  # type: ignore[call-arg]  # BaseSettings takes it
+        folders = environment.get("CHARGEWATCH_SECRETS_DIR")
+        paths = folders.split(os.pathsep) if folders else None
+        return Settings(_secrets_dir=paths)  # type: ignore[call-arg]  # BaseSettings takes it
     except (SettingsError, OSError, UnicodeError) as error:
         raise SecretsUnreadable(f"CHARGEWATCH_SECRETS_DIR: {error}") from error
 

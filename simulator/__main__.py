@@ -55,6 +55,16 @@ Url = Annotated[
 ]
 Username = Annotated[str | None, typer.Option(envvar="CHARGEWATCH_MQTT_USERNAME")]
 Password = Annotated[str | None, typer.Option(envvar="CHARGEWATCH_MQTT_PASSWORD")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(help="A file that holds the password, as container secrets do.")
+]
+Live = Annotated[
+    bool,
+    typer.Option(
+        "--live",
+        help="Play in real time from this moment on; what would have been said before is not.",
+    ),
+]
 CaFile = Annotated[Path | None, typer.Option(help="Certificates to trust, with mqtts://.")]
 Speed = Annotated[
     float, typer.Option(min=0.01, max=100_000, help="Virtual seconds per real second.")
@@ -114,7 +124,9 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     broker: Url = "mqtt://127.0.0.1:1883",
     username: Username = None,
     password: Password = None,
+    password_file: PasswordFile = None,
     ca_file: CaFile = None,
+    live: Live = False,
     speed: Speed = 1.0,
     seed: Seed = 7,
     date: Day = None,
@@ -151,7 +163,13 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     if out:
         write(player.play(until), out)
         return
+    if password_file:
+        password = password_file.read_text(encoding="utf-8").strip()
     where = address(broker, username, password, ca_file)
+    if live:
+        started = shows = utc_now()
+        for _ in player.play(started):
+            """Nobody hears what is past."""
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))
     asyncio.run(perform(player, where, now, speed, until))

@@ -11,7 +11,7 @@ from api.settings import PLACEHOLDERS, SecretsUnreadable, Settings, read_setting
 
 PREFIX = "CHARGEWATCH_"
 VALUES: dict[str, tuple[str, Any]] = {
-    "SECRETS_DIR": ("/run/secrets", Path("/run/secrets")),
+    "SECRETS_DIR": ("/run/secrets:/run/tokens", "/run/secrets:/run/tokens"),
     "DATA_DIR": ("/srv/cw", Path("/srv/cw")),
     "POLICY_FILE": ("/etc/policy.toml", Path("/etc/policy.toml")),
     "SITES_FILE": ("/etc/sites.toml", Path("/etc/sites.toml")),
@@ -200,3 +200,14 @@ def test_a_placeholder_in_a_file_is_refused_and_not_quoted(tmp_path: Path) -> No
 def test_a_folder_of_secrets_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SecretsUnreadable, match="does not exist"):
         read_settings({"CHARGEWATCH_SECRETS_DIR": str(tmp_path / "nowhere")})
+
+
+def test_of_several_folders_of_secrets_the_last_one_wins(tmp_path: Path) -> None:
+    given, made = tmp_path / "given", tmp_path / "made"
+    for folder in (given, made):
+        folder.mkdir()
+        (folder / "chargewatch_influx__token").write_text(f"of the folder {folder.name}")
+    (given / "chargewatch_broker__password").write_text("of the folder given")
+    settings = read_settings({"CHARGEWATCH_SECRETS_DIR": f"{given}:{made}"})
+    assert settings.influx.token == SecretStr("of the folder made")
+    assert settings.broker.password == SecretStr("of the folder given")
