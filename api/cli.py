@@ -15,6 +15,7 @@ from rich.console import Console
 
 from api.cli_backup import backup, restore
 from api.cli_deploy import deploy
+from api.cli_devices import devices
 from api.cli_errors import run_or_explain
 from api.cli_health import health
 from api.cli_rules import check_policy, rules
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(rules)
 app.add_typer(deploy)
+app.add_typer(devices)
 app.command()(backup)
 app.command()(restore)
 app.command()(health)
