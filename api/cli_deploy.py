@@ -1,4 +1,4 @@
-"""The command line's words about the containers: their first start, and the managers' logins."""
+"""The command line's words about the containers: first start, and logins for managers."""
 
 import os
 import secrets as randomness

@@ -5,7 +5,6 @@ file of that name, in small letters, in a folder of secrets; the first of these 
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -165,10 +164,15 @@ class Settings(BaseSettings):
         secrets_dir_missing="error",
     )
 
-    secrets_dir: str | None = Field(
+    secrets_dir: Path | None = Field(
         default=None,
         description="folder of files that hold one setting each, as container secrets do:"
-        " `chargewatch_broker__password`; several folders separated by `:`, the last one wins",
+        " `chargewatch_broker__password`",
+    )
+    tokens_dir: Path | None = Field(
+        default=None,
+        description="a second folder of that kind, for what programs made; it wins over the"
+        " first",
     )
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
     sites_file: Path | None = Field(
@@ -218,11 +222,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name.startswith("CHARGEWATCH_") and not others and name not in known:
             raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
     try:
-        folders = environment.get("CHARGEWATCH_SECRETS_DIR")
-        paths = folders.split(os.pathsep) if folders else None
-        return Settings(_secrets_dir=paths)  # type: ignore[call-arg]  # BaseSettings takes it
+        given = (environment.get(f"CHARGEWATCH_{name}_DIR") for name in ("SECRETS", "TOKENS"))
+        folders = [folder for folder in given if folder]
+        return Settings(_secrets_dir=folders)  # type: ignore[call-arg]  # BaseSettings takes it
     except (SettingsError, OSError, UnicodeError) as error:
-        raise SecretsUnreadable(f"CHARGEWATCH_SECRETS_DIR: {error}") from error
+        raise SecretsUnreadable(f"a folder of secrets: {error}") from error
 
 
 def table() -> list[tuple[str, str, str]]:

@@ -88,7 +88,7 @@ def test_what_is_mounted_from_this_machine_is_read_only_and_must_be_there(
 
 def test_everything_has_limits(services: Json) -> None:
     for name, service in services.items():
-        assert 0 < int(service["mem_limit"]) <= 2**30, name
+        assert 0 < int(service["mem_limit"]) <= 2**31, name
         assert 0 < service["cpus"] <= 2, name
         assert 0 < service["pids_limit"] <= 128, name
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
@@ -159,7 +159,7 @@ def test_devices_are_let_in_where_it_is_asked_for_and_to_nothing_else(project: P
 def test_the_database_is_reached_by_nobody_outside(configs: dict[str, Json]) -> None:
     config = configs["demo"]
     assert config["networks"]["backend"]["internal"]
-    for name in ("influxdb", "setup", "manager"):
+    for name in ("influxdb", "setup", "manager", "simulator"):
         assert set(config["services"][name]["networks"]) == {"backend"}, name
     assert config["services"]["check"]["network_mode"] == "none"
 
@@ -216,7 +216,9 @@ def test_the_simulated_village_is_the_one_that_is_declared(services: Json) -> No
 def test_settings_of_the_service_come_from_a_file_that_people_edit(project: Path) -> None:
     file = project / "var/deploy/service.env"
     before = file.read_text()
-    file.write_text(before.replace("#CHARGEWATCH_SMTP__RECIPIENTS", "CHARGEWATCH_SMTP__RECIPIENTS"))
+    file.write_text(
+        before.replace("#CHARGEWATCH_SMTP__RECIPIENTS", "CHARGEWATCH_SMTP__RECIPIENTS")
+    )
     try:
         service = rendered(project, "prod")["services"]["chargewatch"]
     finally:

@@ -1,4 +1,4 @@
-"""The first start: secrets at random, once, for nobody else; and no placeholder is let through."""
+"""The first start: random secrets, once, for nobody else; and no placeholder gets through."""
 
 import os
 import shutil
@@ -138,9 +138,7 @@ def test_what_people_have_written_is_kept(begun: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--demo"]])
-def test_the_configuration_to_begin_with_is_in_order(
-    arguments: list[str], begun: Path
-) -> None:
+def test_the_configuration_to_begin_with_is_in_order(arguments: list[str], begun: Path) -> None:
     init(begun, *arguments)
     config = begun / "var/deploy/config"
     dialects = [codec.name for codec in all_codecs()]
@@ -184,14 +182,14 @@ def test_all_that_is_wrong_is_said_at_once_and_not_quoted(secrets: Path) -> None
     assert "hunter2" not in done.output
 
 
-def test_the_first_start_does_not_go_on_with_a_placeholder(secrets: Path, project: Path) -> None:
+def test_it_does_not_go_on_with_a_placeholder(secrets: Path, project: Path) -> None:
     (secrets / "influx_admin_password").write_text("password\n")
     done = CliRunner().invoke(app, ["deploy", "init", f"--project={project}"])
     assert done.exit_code == 2
     assert "influx_admin_password: a placeholder" in done.output
 
 
-@pytest.mark.parametrize(("text", "refused"), [("", True), ("changeme", True), ("eleven", False)])
+@pytest.mark.parametrize(("text", "refused"), [("", True), ("changeme", True), ("ten", False)])
 def test_a_mail_servers_password_may_be_short_but_not_be_forgotten(
     text: str, refused: bool, secrets: Path
 ) -> None:

@@ -3,7 +3,6 @@
 It may be run again at any time: it makes what is missing and leaves what is there.
 """
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 import msgspec
 
 from api.credentials.folder import opened
+from api.credentials.logins import SERVICE as LOGIN
 from api.credentials.setting_up import Wanted, set_up
 from api.deploy.secrets import (
     SERVICE,
     SERVICE_AT_BROKER,
-    SHARED_FILE,
     closed,
     made_secrets,
     read_secret,
@@ -100,7 +99,7 @@ def first_start(
         done = set_up(broker, wanted, now)
     made += done.made
     password = read_secret(secrets / SERVICE_AT_BROKER)
-    write_shared(secrets / PROBE, f"-u chargewatch\n-P {password}\n")
+    write_shared(secrets / PROBE, f"-u {LOGIN}\n-P {password}\n")
     made += _configuration(folder, now, demo=demo)
     made += _environment(project / ENVIRONMENT, demo=demo)
     return FirstStart(folder, tuple(made), done.hosts, done.certificate_ends)
