@@ -25,8 +25,6 @@ from ingest.clock import utc_now
 from ingest.codecs import all_codecs
 from ingest.registry import Device
 
-SERVICE_PORT = 8884
-"""Where our own programs log in, by the configuration in deploy/mosquitto."""
 HOW_TO_RELOAD = (
     "A running broker does not know it yet: sudo systemctl reload mosquitto, or where it runs"
     " in a container: docker compose kill --signal HUP mosquitto"
@@ -127,14 +125,7 @@ def show_set_up(done: SetUp, folder: Path, secrets_dir: Path) -> None:
             f"             SHA-256 {done.authority}"
         )
     typer.echo(f"secrets      {', '.join(done.secrets)}\nsettings of the service:")
-    authority = [f"BROKER__CA_FILE={folder / AUTHORITY}"] if done.authority else []
-    for line in (
-        f"BROKER__PORT={SERVICE_PORT}",
-        "BROKER__TLS=true",
-        *authority,
-        f"BROKER__USERNAME={SERVICE}",
-        f"SECRETS_DIR={secrets_dir}",
-    ):
+    for line in (f"BROKER__USERNAME={SERVICE}", f"SECRETS_DIR={secrets_dir}"):
         typer.echo(f"CHARGEWATCH_{line}")
 
 
