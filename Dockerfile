@@ -35,8 +35,7 @@ COPY rules rules
 COPY ingest ingest
 COPY api api
 COPY simulator simulator
-COPY dashboards dashboards
-RUN python -m compileall -q -j 0 rules ingest api simulator dashboards
+RUN python -m compileall -q -j 0 rules ingest api simulator
 
 USER 10001:10001
 VOLUME /var/lib/chargewatch

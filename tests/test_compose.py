@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from api.deploy.first_start import DEMO_SITES, first_start
+from api.deploy.first_start import DEMO_SITES
 from api.deploy.secrets import MADE
-from ingest.clock import utc_now
 from tests.deployment import PROFILES, Json, a_project, compose, rendered
+
+pytest_plugins = ["tests.deploy_fixtures"]
 
 ONCE = {"check", "setup", "manager"}
 """Services that do something and end."""
@@ -17,15 +18,8 @@ MADE_UP = re.compile(r"[0-9a-f]{48}")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = a_project(tmp_path_factory.mktemp("project"))
-    first_start(folder, (), utc_now(), demo=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def configs(project: Path) -> dict[str, Json]:
-    return {profile: rendered(project, profile) for profile in PROFILES}
+def configs(ready_project: Path) -> dict[str, Json]:
+    return {profile: rendered(ready_project, profile) for profile in PROFILES}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +43,8 @@ def test_without_the_first_start_it_says_what_to_do(tmp_path: Path) -> None:
     assert "run ./chargewatch deploy init first" in said.err
 
 
-def test_after_the_first_start_no_profile_needs_to_be_named(project: Path) -> None:
-    said = compose(project, "config", "--services")
+def test_after_the_first_start_no_profile_needs_to_be_named(ready_project: Path) -> None:
+    said = compose(ready_project, "config", "--services")
     assert "simulator" in said.out.split()
 
 
@@ -144,12 +138,14 @@ def test_only_this_machine_reaches_anything(services: Json) -> None:
     }
 
 
-def test_devices_are_let_in_where_it_is_asked_for_and_to_nothing_else(project: Path) -> None:
-    environment = project / ".env"
+def test_devices_are_let_in_where_it_is_asked_for_and_nowhere_else(
+    ready_project: Path,
+) -> None:
+    environment = ready_project / ".env"
     before = environment.read_text()
     environment.write_text(before + "BROKER_ADDRESS=0.0.0.0\n")
     try:
-        opened = rendered(project, "prod")["services"]
+        opened = rendered(ready_project, "prod")["services"]
     finally:
         environment.write_text(before)
     assert [port["host_ip"] for port in opened["mosquitto"]["ports"]] == ["0.0.0.0"]
@@ -164,10 +160,12 @@ def test_the_database_is_reached_by_nobody_outside(configs: dict[str, Json]) -> 
     assert config["services"]["check"]["network_mode"] == "none"
 
 
-def test_no_secret_is_in_the_configuration(configs: dict[str, Json], project: Path) -> None:
+def test_no_secret_is_in_the_configuration(
+    configs: dict[str, Json], ready_project: Path
+) -> None:
     shown = str(configs)
     for name in MADE:
-        secret = (project / "var/deploy/secrets" / name).read_text().strip()
+        secret = (ready_project / "var/deploy/secrets" / name).read_text().strip()
         assert MADE_UP.fullmatch(secret)
         assert secret not in shown
     assert not MADE_UP.search(shown)
@@ -213,14 +211,14 @@ def test_the_simulated_village_is_the_one_that_is_declared(services: Json) -> No
     assert f"--sites={DEMO_SITES}" in services["simulator"]["command"]
 
 
-def test_settings_of_the_service_come_from_a_file_that_people_edit(project: Path) -> None:
-    file = project / "var/deploy/service.env"
+def test_settings_of_the_service_come_from_a_file_that_people_edit(ready_project: Path) -> None:
+    file = ready_project / "var/deploy/service.env"
     before = file.read_text()
     file.write_text(
         before.replace("#CHARGEWATCH_SMTP__RECIPIENTS", "CHARGEWATCH_SMTP__RECIPIENTS")
     )
     try:
-        service = rendered(project, "prod")["services"]["chargewatch"]
+        service = rendered(ready_project, "prod")["services"]["chargewatch"]
     finally:
         file.write_text(before)
     assert service["environment"]["CHARGEWATCH_LANGUAGE"] == "zh"
