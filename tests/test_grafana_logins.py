@@ -24,7 +24,8 @@ Json = dict[str, Any]
 class Grafana:
     """Answers the three calls as Grafana 11 does."""
 
-    def __init__(self) -> None:
+    def __init__(self, admin_password: str = ADMIN_PASSWORD) -> None:
+        self.admin_password = admin_password
         self.users: dict[str, Json] = {
             "root": {"id": 1, "login": "root", "isGrafanaAdmin": True, "role": "Admin"}
         }
@@ -67,7 +68,7 @@ class Grafana:
         self, method: str, path: str, body: Json, authorization: str
     ) -> tuple[int, Json]:
         self.asked.append(f"{method} {path}")
-        admin = b64encode(f"admin:{ADMIN_PASSWORD}".encode()).decode()
+        admin = b64encode(f"admin:{self.admin_password}".encode()).decode()
         if authorization != f"Basic {admin}":
             return 401, {"message": "Invalid username or password"}
         if path.startswith("/api/users/lookup?loginOrEmail="):
