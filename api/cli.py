@@ -229,6 +229,7 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
 
         from api.backtest.printing import show
         from api.backtest.running import Asked, on_history, on_recording, progress
+        from api.histories import influx_address
         from api.settings import read_settings
 
         if (recording is None) is not history or (bool(since and until)) is not history:
@@ -245,7 +246,10 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
                 result = on_recording(asked, recording, tell)
             else:
                 times = (_instant(since, "--from"), _instant(until, "--to"))
-                result = asyncio.run(on_history(asked, settings.data_dir, *times, tell))
+                influx = influx_address(settings)
+                result = asyncio.run(
+                    on_history(asked, settings.data_dir, *times, tell, influx=influx)
+                )
         if json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:

@@ -25,9 +25,11 @@ LINES_MAX = 5_000
 
 
 @asynccontextmanager
-async def open_client(address: InfluxAddress) -> AsyncIterator["InfluxClient"]:
+async def open_client(
+    address: InfluxAddress, losses: Losses | None = None
+) -> AsyncIterator["InfluxClient"]:
     """Yield a client, whether or not the server is there now."""
-    client = InfluxClient(address)
+    client = InfluxClient(address, losses)
     try:
         yield client
     finally:
@@ -37,9 +39,9 @@ async def open_client(address: InfluxAddress) -> AsyncIterator["InfluxClient"]:
 class InfluxClient:
     """See the module."""
 
-    def __init__(self, address: InfluxAddress) -> None:
+    def __init__(self, address: InfluxAddress, losses: Losses | None = None) -> None:
         self.address = address
-        self.losses = Losses()
+        self.losses = losses or Losses()
         self._http = InfluxHttp(address)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="influx-writes")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="influx-reads")

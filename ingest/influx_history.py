@@ -16,7 +16,9 @@ from ingest import influx_queries as ask
 from ingest.history import Aggregate, Bin, Row, check_aggregate
 from ingest.influx_client import InfluxAddress, InfluxClient, open_client
 from ingest.influx_lines import MICROSECOND, line, reading_lines
-from ingest.influx_queries import Found, Params, as_arrived, in_order, readings
+from ingest.influx_queries import Found, Params, in_order, readings
+from ingest.influx_replay import replayed
+from ingest.influx_writing import Losses
 from ingest.influxql import Series, StatementRefused
 from ingest.journal import Entry
 from ingest.measurements import CURSOR, Kept
@@ -24,29 +26,27 @@ from rules.readings import DeviceId
 
 log = structlog.get_logger()
 
-SLICE_ROWS = 10_000
-SLICE_MIN, SLICE_MAX = timedelta(seconds=1), timedelta(days=7)
-"""A replay fetches time by time, each as long as the readings in it are few."""
-
-ROWS_AT_ONCE_MAX = 3 * SLICE_ROWS
-"""More readings than this in one slice, and it is asked again for a shorter one."""
-
 
 @asynccontextmanager
-async def open_influx(address: InfluxAddress) -> AsyncIterator["InfluxHistory"]:
-    """Yield the history at an address, whether or not there is a server now."""
-    async with open_client(address) as client:
+async def open_influx(
+    address: InfluxAddress, losses: Losses | None = None
+) -> AsyncIterator["InfluxHistory"]:
+    """Yield the history at an address, whether or not there is a server now.
+
+    `losses` counts what the server refuses for good.
+    """
+    async with open_client(address, losses) as client:
         yield InfluxHistory(client)
 
 
 class InfluxHistory:
-    """See the module. Its `client` tells what the server would not take."""
+    """See the module."""
 
     def __init__(self, client: InfluxClient) -> None:
-        self.client = client
+        self._client = client
 
     async def cursor(self) -> int:
-        answer = await self.client.query(ask.CURSOR_AT)
+        answer = await self._client.query(ask.CURSOR_AT)
         return ask.number(answer)
 
     async def append(self, entries: Sequence[Entry]) -> None:
@@ -54,9 +54,9 @@ class InfluxHistory:
         fresh = {entry.id: entry for entry in entries if entry.id > done}
         if fresh:
             lines = chain.from_iterable(map(reading_lines, fresh.values()))
-            await self.client.write(Kept.READINGS, lines)
+            await self._client.write(Kept.READINGS, lines)
             moved = line(CURSOR, {}, {"entry": max(fresh)}, time_ns=0)
-            await self.client.write(Kept.LONG, [moved])
+            await self._client.write(Kept.LONG, [moved])
 
     async def range(
         self,
@@ -85,7 +85,7 @@ class InfluxHistory:
             ]
 
         latest: list[Row] = []
-        for tied in await self.client.read(ask.LATEST, {"device": device}, newest):
+        for tied in await self._client.read(ask.LATEST, {"device": device}, newest):
             row = max(tied, key=in_order).row
             if len(tied) == ask.TIES_SEEN:  # there may be more
                 channel, ends = row.reading.channel, row.at + MICROSECOND
@@ -109,45 +109,28 @@ class InfluxHistory:
         check_aggregate(quantity, step)
         place, params = ask.of_socket(device, channel, since, until)
         statement = ask.aggregated(place, quantity, how, step)
-        return await self.client.read(statement, params, ask.bins)
+        return await self._client.read(statement, params, ask.bins)
 
-    async def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
-        step = SLICE_MIN
-        late_asked_until, any_late = since, False
-        while since < until:
-            if since >= late_asked_until:  # late ones are looked for in all of time: seldom
-                late_asked_until = min(since + SLICE_MAX, until)
-                any_late = await self._any_late(since, late_asked_until)
-            ends = min(since + step, late_asked_until)
-            rows = await self._arrived(since, ends, any_late=any_late)
-            if rows is None:
-                step = max(step / 4, SLICE_MIN)
-                continue
-            if rows:
-                yield rows
-            since = ends
-            if len(rows) < SLICE_ROWS:
-                step = min(step * 2, SLICE_MAX)
-            elif len(rows) > 2 * SLICE_ROWS:
-                step = max(step / 2, SLICE_MIN)
+    def replay(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Row]]:
+        return replayed(self._client, since, until)
 
     async def count(self) -> int:
-        return ask.number(await self.client.query(ask.COUNT))
+        return ask.number(await self._client.query(ask.COUNT))
 
     async def forget(self, before: datetime) -> int:
         """See `History`. Where the server deletes nothing by hand, its retention has to do."""
         params: Params = {"before": before}
-        readings = ask.number(await self.client.query(ask.COUNT_BEFORE, params))
+        readings = ask.number(await self._client.query(ask.COUNT_BEFORE, params))
         if readings:
             try:
-                await self.client.query(ask.FORGET, params)
+                await self._client.query(ask.FORGET, params)
             except StatementRefused as error:
                 log.warning("influx.forgets_by_retention_only", reason=str(error))
                 return 0
         return readings
 
     async def close(self) -> None:
-        self.client.close()
+        self._client.close()
 
     async def _readings(
         self,
@@ -163,23 +146,4 @@ class InfluxHistory:
             return sorted(readings(answer, device, channel), key=in_order)
 
         place, params = ask.of_socket(device, channel, since, until)
-        return await self.client.read(ask.rows(place, limit), params, made)
-
-    async def _any_late(self, since: datetime, until: datetime) -> bool:
-        asked = ask.arrived(since, until)
-        return ask.number(await self.client.query(ask.COUNT_LATE, asked)) > 0
-
-    async def _arrived(
-        self, since: datetime, until: datetime, *, any_late: bool
-    ) -> list[Row] | None:
-        """Return what arrived in a time, in order; None: it is too much at once."""
-        limit = None if until - since <= SLICE_MIN else ROWS_AT_ONCE_MAX
-
-        def made(answer: list[Series]) -> list[Row] | None:
-            if any(len(series.values) == limit for series in answer):
-                return None
-            once = {(each.entry, each.position): each for each in readings(answer)}
-            return [each.row for each in sorted(once.values(), key=as_arrived)]
-
-        statement = ask.replayed(limit, late=any_late)
-        return await self.client.read(statement, ask.arrived(since, until), made)
+        return await self._client.read(ask.rows(place, limit), params, made)

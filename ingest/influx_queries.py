@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 from ingest.history import QUANTITY_TYPES, Aggregate, Bin, Row
 from ingest.influx_lines import (
-    LATE_AHEAD_US,
-    LATE_BEHIND_US,
     MICROSECOND,
     NS_IN_US,
     microseconds,
@@ -47,7 +45,9 @@ LATEST = (
     f'SELECT {_FIELDS} FROM {_BOTH} WHERE "device" = $device'
     f' GROUP BY "socket" ORDER BY time DESC LIMIT {TIES_SEEN}'
 )
-_REPLAYED = f'SELECT {_FIELDS}, "device", "socket" FROM {_BOTH} WHERE {_ARRIVED}'
+_PLACED = f'SELECT {_FIELDS}, "device", "socket", "late" FROM {_BOTH}'
+BY_TIME = f"{_PLACED} WHERE {_WITHIN} AND {_ARRIVED}"
+LATE = f"{_PLACED} WHERE {_TAGGED_LATE} AND {_ARRIVED}"
 
 
 def of_socket(
@@ -62,7 +62,12 @@ def of_socket(
 
 
 def rows(place: str, limit: int | None) -> str:
-    return f"SELECT {_FIELDS} {place} ORDER BY time{_limited(limit)}"
+    return limited(f"SELECT {_FIELDS} {place} ORDER BY time", limit)
+
+
+def limited(statement: str, limit: int | None) -> str:
+    """Limit each series of the answer. (LIMIT 0 is none to InfluxDB 1, and nothing to 3.)"""
+    return statement if limit is None else f"{statement} LIMIT {limit:d}"
 
 
 def aggregated(place: str, quantity: str, how: Aggregate, step: timedelta) -> str:
@@ -73,28 +78,8 @@ def aggregated(place: str, quantity: str, how: Aggregate, step: timedelta) -> st
     )
 
 
-def replayed(limit: int | None, *, late: bool) -> str:
-    """Return the question for what arrived in a time, with or without what came late.
-
-    What did not is near in time to its arrival; what did may be anywhere. Both answers may
-    hold the same reading. `limit` is for each part of each answer.
-    """
-    near = f"{_REPLAYED} AND time >= $from AND time < $to{_limited(limit)}"
-    return f"{near}; {_REPLAYED} AND {_TAGGED_LATE}{_limited(limit)}" if late else near
-
-
 def arrived(since: datetime, until: datetime) -> Params:
-    """Return the values of a question for what arrived in [since, until)."""
-    return {
-        "since_us": microseconds(since),
-        "until_us": microseconds(until),
-        "from": since - LATE_BEHIND_US * MICROSECOND,
-        "to": until + (LATE_AHEAD_US + 1) * MICROSECOND,
-    }
-
-
-def _limited(limit: int | None) -> str:
-    return "" if limit is None else f" LIMIT {limit:d}"
+    return {"since_us": microseconds(since), "until_us": microseconds(until)}
 
 
 # --- Answers ------------------------------------------------------------------------------
@@ -105,6 +90,7 @@ class Found(NamedTuple):
 
     entry: int
     position: int
+    late: bool
     row: Row
 
 
@@ -132,7 +118,7 @@ def readings(
         time, entry, position, received = (
             column[name] for name in ("time", "entry", "position", "received_at_us")
         )
-        of, socket = column.get("device"), column.get("socket")
+        of, socket, late = (column.get(name) for name in ("device", "socket", "late"))
         for values in series.values:
             if values[entry] is None or values[received] is None:
                 continue
@@ -144,6 +130,7 @@ def readings(
             yield Found(
                 values[entry],
                 values[position],
+                late is not None and bool(values[late]),
                 Row(
                     device=DeviceId(device if of is None else values[of]),
                     at=moment(values[time] // NS_IN_US),

@@ -393,6 +393,26 @@ async def test_a_replay_is_in_the_order_of_arrival_and_then_of_commit(place: Pla
 
 
 @on_a_loop
+async def test_a_replay_has_late_readings_when_they_arrived(place: Place) -> None:
+    order = random.Random(3)
+    reports = [
+        Report(
+            device=PILE,
+            at=START + timedelta(seconds=n) - timedelta(seconds=behind_s),
+            received_at=START + timedelta(seconds=n),
+            identity=str(n),
+            readings=(Reading(power_w=float(n)),),
+        )
+        for n in range(1000)
+        for behind_s in [order.choice((0, 0, -299, 899, 901, -301, 86_400, 90 * 86_400))]
+    ]
+    since, until = START + timedelta(seconds=100), START + timedelta(seconds=900)
+    async with place.opened() as history:
+        await history.append([entry(1, *reports)])
+        assert powers(await replayed(history, since, until)) == list(range(100, 900))
+
+
+@on_a_loop
 async def test_a_replay_holds_every_reading_once_and_moments_in_one_piece(
     place: Place,
 ) -> None:
