@@ -18,7 +18,7 @@ from api.ports import free_port
 from tests.brokers import HOST
 from tests.deployment import ROOT, Json, Said, a_project, rendered
 from tests.image import Dockerfile, app_folder
-from tests.influx import influxdb
+from tests.influx import Influx, influxdb
 from tests.outside import Outside
 from tests.processes import eventually, program
 from tests.test_grafana_logins import Grafana
@@ -37,7 +37,7 @@ class Village:
         self.project.mkdir()
         a_project(self.project)
         self.console, self.broker, self.devices = free_port(), free_port(), free_port()
-        self.influx = stack.enter_context(influxdb(folder))
+        self.influx_url = ""
         self.grafana = Grafana()
         stack.callback(self.grafana.close)
         self._app = app_folder(folder)
@@ -70,7 +70,7 @@ class Village:
             volumes=self._folder / "volumes",
             here={
                 CONFIG: str(self._folder / "mosquitto.conf"),
-                "http://influxdb:8086": self.influx.url,
+                "http://influxdb:8086": self.influx_url,
                 "http://grafana:3000": self.grafana.url,
                 "mqtt://mosquitto": f"mqtt://{HOST}:{self.broker}",
                 "mosquitto_sub": program("mosquitto_sub", "mosquitto-clients"),
@@ -99,6 +99,11 @@ class Village:
             check=False,
         )
         return Said(done.returncode, done.stdout, done.stderr)
+
+    def start_influxdb(self) -> Influx:
+        server = self._stack.enter_context(influxdb(self._folder))
+        self.influx_url = server.url
+        return server
 
     def once(self, name: str) -> Said:
         return self.run(name, self.service(name).command())
@@ -166,6 +171,7 @@ def test_the_whole_start_in_its_order(village: Village) -> None:
     village.start("mosquitto")
     village.wait_healthy("mosquitto")
 
+    influx = village.start_influxdb()
     assert village.once("setup").status == 0
     assert village.once("setup").status == 0, "it is done at every start"
 
@@ -188,7 +194,7 @@ def test_the_whole_start_in_its_order(village: Village) -> None:
     )
     eventually(
         "its readings are in InfluxDB",
-        lambda: village.influx.query("SELECT COUNT(power_w) FROM socket"),
+        lambda: influx.query("SELECT COUNT(power_w) FROM socket"),
         within_s=WITHIN_S,
         shown=lambda: village.log("chargewatch"),
     )
