@@ -25,8 +25,8 @@ ENV PATH="/app:/app/.venv/bin:$PATH" \
     CHARGEWATCH_DATA_DIR=/var/lib/chargewatch
 
 # Volumes that are mounted here for the first time belong to whom these folders belong to.
-RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/chargewatch /run/tokens/service \
- && install -d -o 10001 -g 10001 -m 0755 /run/tokens/grafana
+RUN install -d -o 10001 -g 10001 -m 0700 \
+        /var/lib/chargewatch /run/tokens/service /run/tokens/grafana
 
 WORKDIR /app
 COPY --from=packages /app/.venv .venv

@@ -39,7 +39,7 @@ class Outside:
             folder.mkdir(parents=True, exist_ok=True)
             places[str(target.parent)] = str(folder)
             shutil.copy(config["secrets"][secret["source"]]["file"], folder / target.name)
-        self._here = places | here
+        self._here = {**places, **here}
         longest_first = sorted(self._here, key=len, reverse=True)
         self._there = re.compile("|".join(map(re.escape, longest_first)))
 
