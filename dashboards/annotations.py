@@ -1,12 +1,20 @@
-"""What happened to alerts, marked in the curves."""
+"""What happened, marked in the curves: alerts, and what people did to the system."""
 
-from grafana_foundation_sdk.models.dashboard import AnnotationQuery, AnnotationTarget
+from grafana_foundation_sdk.models.dashboard import (
+    AnnotationQuery,
+    AnnotationTarget,
+    DataSourceRef,
+)
 
 from dashboards.influxql import ask
-from dashboards.palette import BAD
+from dashboards.palette import BAD, GREY
 from dashboards.source import SOURCE
 from dashboards.words import Words
 from ingest.measurements import ALERT_EVENT
+
+MAINTENANCE = "chargewatch-maintenance"
+"""The tag of what `python -m dashboards push --annotate` marks."""
+MARKS_MAX = 100
 
 
 class Events(AnnotationTarget):
@@ -46,4 +54,18 @@ def alert_events(say: Words) -> AnnotationQuery:
         hide=False,
         icon_color=BAD,
         target=Events(query, text, ("rule", "what")),
+    )
+
+
+def maintenance(say: Words) -> AnnotationQuery:
+    """Return the mark of what people did, which Grafana keeps itself."""
+    return AnnotationQuery(
+        name=say("annotations.maintenance"),
+        datasource=DataSourceRef(type_val="grafana", uid="-- Grafana --"),
+        enable=True,
+        hide=False,
+        icon_color=GREY,
+        target=AnnotationTarget(
+            limit=MARKS_MAX, match_any=True, tags=[MAINTENANCE], type_val="tags"
+        ),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from grafana_foundation_sdk.builders.dashboard import Dashboard as DashboardBuilder
 from grafana_foundation_sdk.models import dashboard as grafana
 
+from dashboards.annotations import maintenance
 from dashboards.influxql import ZONE
 from dashboards.variables import console
 from dashboards.words import Words
@@ -59,7 +60,9 @@ class Board:
         built.templating = grafana.DashboardDashboardTemplating(
             list_val=[*self.variables, console(console_url)]
         )
-        built.annotations = grafana.AnnotationContainer(list_val=list(self.annotations))
+        built.annotations = grafana.AnnotationContainer(
+            list_val=[*self.annotations, maintenance(say)]
+        )
         built.links = [
             grafana.DashboardLink(
                 title=say("links.boards"),

@@ -102,6 +102,8 @@ def placed_in(name: str, dashboard: Mapping[str, Any]) -> Iterator[Placed]:
             )
     for each in dashboard["annotations"]["list"]:
         target = each["target"]
+        if "query" not in target:
+            continue  # Grafana's own annotations are no question to our database
         yield Placed(
             name,
             f"annotation {each['name']}",

@@ -8,8 +8,8 @@ from dashboards.words import Words
 
 CHARGES_FROM_W = 15.0
 OVERLOAD_W = (800.0, 1000.0)
-HEAT_C = (65.0, 80.0)
-"""The built-in policy's limits; a test holds them equal to it."""
+"""The built-in policy's limits, where a word and not a line must stand; a test holds them
+equal to it."""
 
 OVERLOAD_RULES = ("overload", "pile_overload", "site_overload")
 IS_OVERLOAD = f'"rule" =~ /^({"|".join(OVERLOAD_RULES)})$/'

@@ -259,6 +259,10 @@ DEVICE_NOW = _measurement(
         "clock_off_s": (float, "how far its clock is ahead; not there if it gives no time"),
         "clock_wrong": (int, "1 if its clock is not believed"),
         "firmware": (str, "latest value"),
+        "overload_warn_w": (float, "a charger's limit in force: a socket's power, warning"),
+        "overload_act_w": (float, "a charger's limit in force: a socket's power, critical"),
+        "heat_warn_c": (float, "a charger's limit in force: its temperature, warning"),
+        "heat_act_c": (float, "a charger's limit in force: its temperature, critical"),
     },
 )
 SERVICE_NOW = _measurement(

@@ -6,6 +6,7 @@ from dashboards import variables
 from dashboards.annotations import alert_events
 from dashboards.board import Board
 from dashboards.influxql import DEVICE, HERE, RANGE, ask, each, lately
+from dashboards.limits import dashed, limits_in_force
 from dashboards.palette import (
     ANY_IS_BAD,
     BAD,
@@ -25,7 +26,6 @@ from dashboards.palette import (
 from dashboards.panels import Look, lines, number, states
 from dashboards.shared import (
     CHARGES_FROM_W,
-    HEAT_C,
     OVERLOAD_W,
     alert_columns,
     alert_parts,
@@ -103,31 +103,31 @@ def _states(say: Words) -> Panel:
 
 
 def _power(say: Words) -> Panel:
-    warn, act = OVERLOAD_W
     query = ask(
         SOCKET, 'max("power_w")', where=OF_CHARGER, by=(STEP, "socket"), tail="fill(null)"
     )
-    look = Look(unit="watt", low=0, thresholds=steps(GOOD, (warn, WATCH), (act, BAD)))
-    question = Question(query, alias=say("series.socket"))
-    panel = lines(say, "station.power", [question], look, limits=True)
+    questions = [
+        Question(query, "A", alias=say("series.socket")),
+        *limits_in_force(say, OF_CHARGER, "overload_warn_w", "overload_act_w"),
+    ]
+    panel = lines(say, "station.power", questions, Look(unit="watt", low=0))
     panel.interval = "1m"
-    return in_colour(say, panel)
+    return dashed(say, in_colour(say, panel))
 
 
 def _temperature(say: Words) -> Panel:
     """Of the case, and of the sockets that measure their own."""
-    warn, act = HEAT_C
     what = 'max("device_temperature_c")'
     case = ask(DEVICE_READINGS, what, where=OF_CHARGER, by=(STEP,), tail="fill(null)")
     own = ask(SOCKET, what, where=OF_CHARGER, by=(STEP, "socket"), tail="fill(null)")
-    look = Look(unit="celsius", decimals=1, thresholds=steps(GOOD, (warn, WATCH), (act, BAD)))
     questions = [
-        Question(case, "A", alias=say("series.case")),
-        Question(own, "B", alias=say("series.socket")),
+        Question(own, "A", alias=say("series.socket")),
+        *limits_in_force(say, OF_CHARGER, "heat_warn_c", "heat_act_c"),
+        Question(case, "D", alias=say("series.case")),
     ]
-    panel = lines(say, "station.temperature", questions, look, limits=True)
+    panel = lines(say, "station.temperature", questions, Look(unit="celsius", decimals=1))
     panel.interval = "1m"
-    return in_colour(say, panel)
+    return dashed(say, in_colour(say, panel))
 
 
 def _smoke(say: Words) -> Panel:
