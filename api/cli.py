@@ -18,6 +18,7 @@ from api.cli_deploy import deploy
 from api.cli_devices import devices
 from api.cli_errors import run_or_explain
 from api.cli_health import health
+from api.cli_history import history
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(rules)
 app.add_typer(deploy)
 app.add_typer(devices)
+app.add_typer(history)
 app.command()(backup)
 app.command()(restore)
 app.command()(health)

@@ -53,6 +53,9 @@ class InfluxAddress(msgspec.Struct, frozen=True, kw_only=True):
     def bucket(self, kept: Kept) -> str:
         return self.database if kept is Kept.READINGS else f"{self.database}/{LONG}"
 
+    def with_token(self, token: str) -> "InfluxAddress":
+        return msgspec.structs.replace(self, token=token)
+
     def __repr__(self) -> str:
         """Leave out the token: this is what logs show."""
         return f"InfluxAddress({self.url!r}, {self.database!r})"
@@ -62,7 +65,7 @@ class InfluxHttp:
     """Requests, tried a few times. May be used by several threads."""
 
     def __init__(self, address: InfluxAddress) -> None:
-        self._address = address
+        self.address = address
         self._client: InfluxDBClient | None = InfluxDBClient(
             address.url,
             address.token,
@@ -82,20 +85,22 @@ class InfluxHttp:
         def once(client: InfluxDBClient) -> Rejection | None:
             try:
                 client.write_api(write_options=SYNCHRONOUS).write(
-                    bucket, self._address.org, record=body
+                    bucket, self.address.org, record=body
                 )
             except ApiException as error:
                 return _rejection(error)
             return None
 
-        return self._tried(once)
+        return self.tried(once)
 
     def query(self, statement: str) -> bytes:
+        """Return the body of the answer to InfluxQL."""
+
         def once(client: InfluxDBClient) -> bytes:
-            answer = client.api_client.call_api(  # type: ignore[no-untyped-call]
+            answer = client.api_client.call_api(
                 "/query",
                 "POST",
-                query_params=[("db", self._address.database), ("epoch", "ns")],
+                query_params=[("db", self.address.database), ("epoch", "ns")],
                 header_params={
                     "Accept": "application/json",
                     "Content-Type": "application/x-www-form-urlencoded",
@@ -108,15 +113,27 @@ class InfluxHttp:
             body: bytes = answer.data
             return body
 
-        return self._tried(once)
+        return self.tried(once)
+
+    def version(self) -> str:
+        """Return what the server says it is, as 1.8.10 or 2.7.6; "" if it does not say."""
+
+        def once(client: InfluxDBClient) -> str:
+            answer = client.api_client.call_api(
+                "/ping", "GET", _preload_content=False, _return_http_data_only=True
+            )
+            said: str = answer.headers.get("X-Influxdb-Version", "")
+            return said.removeprefix("v")
+
+        return self.tried(once)
 
     def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.close()  # type: ignore[no-untyped-call]
+            client.close()
 
-    def _tried(self, once: Callable[[InfluxDBClient], T]) -> T:
-        """Try a few times what may go better the next time."""
+    def tried(self, once: Callable[[InfluxDBClient], T]) -> T:
+        """Try a few times what may go better the next time; raises HistoryUnavailable."""
         pause_s = RETRY_FIRST_S
         for tries_left in reversed(range(TRIES)):
             client = self._client
@@ -126,10 +143,10 @@ class InfluxHttp:
                 return once(client)
             except ApiException as error:
                 if tries_left == 0 or not _may_pass(error):
-                    raise _unavailable(self._address.url, error) from error
+                    raise _unavailable(self.address.url, error) from error
             except (HTTPError, OSError) as error:
                 if tries_left == 0:
-                    raise HistoryUnavailable(f"{self._address.url}: {error}") from error
+                    raise HistoryUnavailable(f"{self.address.url}: {error}") from error
             time.sleep(pause_s)
             pause_s *= 2
         raise AssertionError("the last try returns or raises")
