@@ -154,6 +154,20 @@ def test_the_simulator_may_speak_for_its_village_in_the_demo_only(project: Path)
     assert "user simulator" in access.read_text()
 
 
+def test_what_an_editor_or_another_machine_made_of_it_is_mended(project: Path) -> None:
+    folder = project / "var/deploy"
+    added = folder / "secrets/service/chargewatch_smtp__password"
+    added.write_text("of the mail server")
+    for path, mode in ((added, 0o600), (folder / "config/sites.toml", 0o644), (folder, 0o755)):
+        path.chmod(mode)
+    (project / ".env").write_text("DEPLOY_GID=12345\nCOMPOSE_PROFILES=demo\n")
+    assert "made: .env" in init(project)
+    assert (project / ".env").read_text().startswith(f"DEPLOY_GID={os.getegid()}\n")
+    assert stat.S_IMODE(added.stat().st_mode) == 0o640
+    assert stat.S_IMODE((folder / "config/sites.toml").stat().st_mode) == 0o640
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_outside_of_the_repository_nothing_is_made(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["deploy", "init", f"--project={tmp_path}"])
     assert done.exit_code == 2

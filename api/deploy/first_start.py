@@ -3,7 +3,7 @@
 It may be run again at any time: it makes what is missing and leaves what is there.
 """
 
-from collections.abc import Mapping
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -12,15 +12,8 @@ import msgspec
 from api.credentials.folder import opened
 from api.credentials.logins import SERVICE as LOGIN
 from api.credentials.setting_up import Wanted, set_up
-from api.deploy.secrets import (
-    SERVICE,
-    SERVICE_AT_BROKER,
-    closed,
-    made_secrets,
-    read_secret,
-    shared,
-    write_shared,
-)
+from api.deploy.files import closed, shared, write_shared
+from api.deploy.secrets import SERVICE, SERVICE_AT_BROKER, made_secrets, read_secret
 from ingest.errors import ChargewatchError
 from simulator.quiet_month import quiet_month
 from simulator.village import POLICY_TOML, sites_toml
@@ -80,7 +73,7 @@ def first_start(
 ) -> FirstStart:
     """Make secrets, the broker's files, a configuration and `.env`.
 
-    Raises NotAProject, SecretsWrong or CredentialsWrong.
+    Raises NotAProject, FilesWrong, SecretsWrong or CredentialsWrong.
     """
     if not (project / COMPOSE_FILE).is_file():
         raise NotAProject(f"{project / COMPOSE_FILE}: not there; start this in the repository")
@@ -126,15 +119,19 @@ def _configuration(folder: Path, now: datetime, *, demo: bool) -> list[str]:
 
 
 def _environment(path: Path, *, demo: bool) -> list[str]:
-    """Add to `.env` what docker-compose.yml asks for and is not there; keep the rest."""
+    """Say in `.env` what docker-compose.yml asks for; what people wrote there stays."""
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    said = {line.partition("=")[0].strip() for line in before.splitlines()}
-    wanted: Mapping[str, str] = {
-        "COMPOSE_PROFILES": "demo" if demo else "prod",
-        "DEPLOY_GID": str((path.parent / FOLDER / SECRETS).stat().st_gid),
-    }
-    missing = [f"{name}={value}\n" for name, value in wanted.items() if name not in said]
-    if missing:
-        gap = "" if not before or before.endswith("\n") else "\n"
-        path.write_text(before + gap + "".join(missing), encoding="utf-8")
-    return [ENVIRONMENT] if missing else []
+    group = f"DEPLOY_GID={os.getegid()}"
+    lines = [
+        group if line.startswith("DEPLOY_GID=") else line  # of another machine, after a restore
+        for line in before.splitlines()
+    ]
+    if group not in lines:
+        lines.append(group)
+    if not any(line.startswith("COMPOSE_PROFILES=") for line in lines):
+        lines.append(f"COMPOSE_PROFILES={'demo' if demo else 'prod'}")
+    after = "\n".join(lines) + "\n"
+    if after == before:
+        return []
+    path.write_text(after, encoding="utf-8")
+    return [ENVIRONMENT]
