@@ -151,8 +151,12 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
         Console().print(*map(timetable, listed))
         return
     village = chosen(scenario)(seed, day, Size(days, sites))
-    player, lasts = Player(village.devices()), timedelta(minutes=duration or 0)
-    until = village.ends if duration is None else village.starts + lasts
+    player, begins = Player(village.devices()), village.starts
+    if live:
+        started = shows = begins = utc_now()
+        for _ in player.play(begins):
+            """Nobody hears what is past."""
+    until = village.ends if duration is None else begins + timedelta(minutes=duration)
     if truth:
         lines = truth.suffix == ".jsonl"
         truth.write_bytes(incidents(village) if lines else ledger(village))
@@ -166,10 +170,6 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     if password_file:
         password = password_file.read_text(encoding="utf-8").strip()
     where = address(broker, username, password, ca_file)
-    if live:
-        started = shows = utc_now()
-        for _ in player.play(started):
-            """Nobody hears what is past."""
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))
     asyncio.run(perform(player, where, now, speed, until))
