@@ -44,6 +44,14 @@ def declared_devices() -> tuple[Device, ...] | None:
     return read_sites(file, [codec.name for codec in all_codecs()], utc_now().year).devices
 
 
+def all_declared() -> tuple[Device, ...]:
+    """Return the devices of the sites file; raises CredentialsWrong if there is none."""
+    declared = declared_devices()
+    if declared is None:
+        raise CredentialsWrong("there is no sites file: set CHARGEWATCH_SITES_FILE")
+    return declared
+
+
 def given_certificate(
     certificate: Path | None, key: Path | None, authority: Path | None
 ) -> Given | None:

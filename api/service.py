@@ -38,6 +38,7 @@ from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
+from ingest.errors import ChargewatchError
 from ingest.history_writer import feed
 from ingest.influx_writing import Losses
 from ingest.intake import Intake
@@ -55,6 +56,10 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 
 log = structlog.get_logger()
+
+
+class AuthorityUnreadable(ChargewatchError, OSError):
+    """The file with the authority to trust is not there, or holds no certificate."""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -230,11 +235,17 @@ def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel
 
 
 def _address(settings: BrokerSettings) -> BrokerAddress:
+    try:
+        tls = ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None
+    except OSError as error:  # an SSLError is one: no certificate in it
+        raise AuthorityUnreadable(
+            f"CHARGEWATCH_BROKER__CA_FILE: {settings.ca_file}: {error.strerror or error}"
+        ) from error
     password = None if settings.password is None else settings.password.get_secret_value()
     return BrokerAddress(
         host=settings.host,
         port=settings.port,
-        tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
+        tls=tls,
         username=settings.username,
         password=None if password is None else password.encode(),
     )
