@@ -12,8 +12,8 @@ from datetime import datetime
 import msgspec
 
 from ingest.influx_lines import NS_IN_US, Value, line, microseconds, place_of
-from ingest.measurements import DEVICE_NOW, SERVICE_NOW, SITE_NOW
-from ingest.registry import Device, Registry, Site
+from ingest.measurements import CHOICE_ENDS_NAME, DEVICE_NOW, SERVICE_NOW, SITE_NOW
+from ingest.registry import Device, Name, Registry, Site
 from rules.alerts import Alert, State
 from rules.engine import Engine
 from rules.groups import SILENCE
@@ -83,6 +83,8 @@ class Scene:
         fields: dict[str, Value | None] = {
             "name_zh": site.name.zh,
             "name_en": site.name.en,
+            **_choices("choice", site.name, site.id),
+            **_choices("area_choice", self._area_name(site.area), site.area),
             "latitude": None if site.location is None else site.location.latitude,
             "longitude": None if site.location is None else site.location.longitude,
             "worst": firing.worst,
@@ -98,6 +100,10 @@ class Scene:
             "sensors_missing": missing[Kind.SMOKE],
         }
         return line(SITE_NOW, {"area": site.area, "site": site.id}, fields, self._time_ns)
+
+    def _area_name(self, area: str) -> Name:
+        known = self.registry.areas.get(area)
+        return Name(area, area) if known is None else known.name
 
     def _device(self, device: Device) -> bytes:
         state = self._state(device)
@@ -168,6 +174,14 @@ class Scene:
             power_w = part.fresh_power_w(self.now, fresh_for)
             if power_w is not None:
                 yield power_w
+
+
+def _choices(what: str, name: Name, ident: str) -> dict[str, Value | None]:
+    """Return what Grafana offers: it shows the name, and asks for the id."""
+    return {
+        f"{what}_zh": f"{name.zh}{CHOICE_ENDS_NAME}{ident}",
+        f"{what}_en": f"{name.en}{CHOICE_ENDS_NAME}{ident}",
+    }
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,13 @@ from dashboards.palette import NEUTRAL
 from dashboards.source import SOURCE, Question
 from dashboards.words import Words
 
+KWH = "suffix:kWh"
+"""Grafana would make Wh of what is below one."""
+WATTS = "suffix:W"
+"""For a value beside its limit: 1204 W, where Grafana would say 1.20 kW."""
+DURATION = "dthms"
+"""Hours, minutes, seconds: the only one without English words."""
+
 Property = tuple[str, object]
 """One setting of some fields: its path in Grafana's field configuration, and the value."""
 
@@ -99,7 +106,7 @@ def number(
             if len(questions) > 1
             else common.BigValueTextMode.VALUE
         )
-        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]).fields(r"/.*/"))
+        .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .color_scheme(by_threshold())
         .build()
     )

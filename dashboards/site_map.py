@@ -5,6 +5,8 @@ it brings along are not ours to publish. So the base layer is a GeoJSON layer wi
 feature, given in its address: the browser asks nobody for it.
 """
 
+from collections.abc import Sequence
+
 from grafana_foundation_sdk.builders import geomap
 from grafana_foundation_sdk.builders.common import FrameGeometrySource, MapLayerOptions
 from grafana_foundation_sdk.models import common
@@ -13,6 +15,7 @@ from grafana_foundation_sdk.models.geomap import MapCenterID, TooltipMode
 
 from dashboards.panels import Look, by_threshold, finished
 from dashboards.source import Question
+from dashboards.tables import Column, arranged, named
 from dashboards.words import Words
 
 EMPTY = 'data:application/json,{"type":"FeatureCollection","features":[]}'
@@ -21,8 +24,10 @@ NEAREST_ZOOM = 16
 """A single site must not fill the map."""
 
 
-def site_map(say: Words, key: str, query: str, look: Look) -> grafana.Panel:
-    """Return sites as marks, coloured by `worst` and named by `name`."""
+def site_map(say: Words, key: str, query: str, columns: Sequence[Column]) -> grafana.Panel:
+    """Return sites as marks, coloured by `worst` and named by `name`; `columns` are shown
+    where the mouse is.
+    """
     blank = (
         MapLayerOptions()
         .type("geojson")
@@ -68,4 +73,7 @@ def site_map(say: Words, key: str, query: str, look: Look) -> grafana.Panel:
         .color_scheme(by_threshold())
         .build()
     )
-    return finished(say, key, panel, [Question(query, table=True)], look)
+    panel = finished(say, key, panel, [Question(query, table=True)], Look())
+    panel.transformations = arranged(columns)
+    named(say, panel, columns)
+    return panel

@@ -8,9 +8,12 @@ from grafana_foundation_sdk.builders.common import TableFooterOptions
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as grafana
 
+from dashboards.palette import missing
 from dashboards.panels import Look, Property, finished, setting
 from dashboards.source import Question
 from dashboards.words import Words
+
+NOTHING = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +55,21 @@ def table(  # noqa: PLR0913  (a table has this many parts)
         .build()
     )
     panel = finished(say, key, panel, [Question(query, table=True)], Look())
-    panel.transformations = _arranged(columns, largest, limit)
-    for column in columns:
-        setting(panel, "byName", column.name, *_properties(say, column))
+    panel.transformations = arranged(columns, largest, limit)
+    named(say, panel, columns)
     return panel
 
 
-def _arranged(
-    columns: Sequence[Column], largest: str | None, limit: int | None
+def named(say: Words, panel: grafana.Panel, columns: Sequence[Column]) -> None:
+    """Give the fields of a panel the words and the looks of their columns."""
+    for column in columns:
+        setting(panel, "byName", column.name, *_properties(say, column))
+
+
+def arranged(
+    columns: Sequence[Column], largest: str | None = None, limit: int | None = None
 ) -> list[grafana.DataTransformerConfig]:
+    """Return what puts fields into the order of columns, and rows into that of a value."""
     names = [column.name for column in columns]
     found = [
         grafana.DataTransformerConfig(
@@ -86,13 +95,16 @@ def _properties(say: Words, column: Column) -> list[Property]:
     given: dict[str, object] = {
         "unit": column.unit,
         "decimals": column.decimals,
-        "mappings": list(column.mappings) or None,
+        "mappings": [*column.mappings, *_unknown(column)] or None,
         "thresholds": column.thresholds,
         "links": list(column.links) or None,
         "custom.width": column.width,
         "custom.hidden": column.hidden or None,
     }
-    found: list[Property] = [("displayName", say(f"column.{column.name}"))]
+    found: list[Property] = [
+        ("displayName", say(f"column.{column.name}")),
+        ("noValue", NOTHING),  # of a cell; the panel's own words are for the whole table
+    ]
     found += [(name, value) for name, value in given.items() if value is not None]
     if column.gauge_to is not None:
         gauge = common.TableBarGaugeCellOptions(
@@ -108,3 +120,8 @@ def _properties(say: Words, column: Column) -> list[Property]:
     if column.gauge_to is not None or column.coloured:
         found.append(("color", {"mode": "thresholds"}))
     return found
+
+
+def _unknown(column: Column) -> list[grafana.ValueMapping]:
+    """Return a grey nothing for a bar without a value, which else had the colour of 0."""
+    return [] if column.gauge_to is None else [missing(NOTHING)]

@@ -9,27 +9,35 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableType,
 )
 
-from dashboards.influxql import AREAS, SITES, tag_values
+from dashboards.influxql import AREAS, HERE, ask, lately, tag_values
 from dashboards.source import SOURCE
 from dashboards.words import Words
-from ingest.measurements import DEVICE_NOW, SITE_NOW
+from ingest.measurements import CHOICE_ENDS_NAME, DEVICE_NOW, SITE_NOW
 
 ALL = VariableOption(selected=True, text="All", value="$__all")
+KNOWN = lately("30d")
+"""A site of which nothing was seen for so long is no choice any more."""
+NAME_AND_ID = f"/^(?<text>.*){CHOICE_ENDS_NAME}(?<value>.*)$/"
+"""The name is shown, the id is asked for."""
 NONE_YET = VariableOption(selected=False, text="", value="")
 
 
 def area(say: Words) -> VariableModel:
-    return _choice(say, "area", tag_values(SITE_NOW, "area"), multi=True)
+    field = f"area_choice_{say.lang}"
+    query = ask(SITE_NOW, f'last("{field}")', when=KNOWN, where=(), by=("area",))
+    return _choice(say, "area", query, multi=True, regex=NAME_AND_ID)
 
 
 def site(say: Words, *, multi: bool = True) -> VariableModel:
     """Return the choice of sites of the chosen areas: several, or one."""
-    return _choice(say, "site", tag_values(SITE_NOW, "site", (AREAS,)), multi=multi)
+    field = f"choice_{say.lang}"
+    query = ask(SITE_NOW, f'last("{field}")', when=KNOWN, where=(AREAS,), by=("site",))
+    return _choice(say, "site", query, multi=multi, regex=NAME_AND_ID)
 
 
 def charger(say: Words) -> VariableModel:
     """Return the choice of one charger of the chosen site."""
-    of_site = (AREAS, SITES, "\"kind\" = 'charger'")
+    of_site = (*HERE, "\"kind\" = 'charger'")
     return _choice(say, "device", tag_values(DEVICE_NOW, "device", of_site), multi=False)
 
 
@@ -47,7 +55,9 @@ def console(url: str) -> VariableModel:
     )
 
 
-def _choice(say: Words, name: str, query: str, *, multi: bool) -> VariableModel:
+def _choice(
+    say: Words, name: str, query: str, *, multi: bool, regex: str | None = None
+) -> VariableModel:
     """`.*` for all of them: a question must not grow with the number of sites."""
     return VariableModel(
         type_val=VariableType.QUERY,
@@ -56,6 +66,7 @@ def _choice(say: Words, name: str, query: str, *, multi: bool) -> VariableModel:
         description=say(f"variable.{name}.text"),
         datasource=SOURCE,
         query={"refId": f"choices-of-{name}", "query": query},
+        regex=regex,
         multi=multi,
         include_all=multi,
         all_value=".*" if multi else None,

@@ -68,15 +68,18 @@ class FactsFollower:
         store: PointStore,
         words: Words,
         schedule_of: Callable[[str], Schedule],
+        *,
+        at_once: int = FACTS_MAX,
     ) -> None:
         self._read, self._store = read, store
         self._words, self._schedule_of = words, schedule_of
+        self._at_once = at_once
 
     async def catch_up(self) -> None:
         """Carry all there is. Raises HistoryUnavailable, and errors of the ledger."""
         event, session = await self._cursor()
         while True:
-            facts = await self._read(event, session, FACTS_MAX)
+            facts = await self._read(event, session, self._at_once)
             if event > facts.newest_event or session > facts.newest_session:
                 raise HistoryUnavailable(
                     f"it has alerts up to line {event} and sessions up to {session}, the ledger"

@@ -9,9 +9,10 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ingest.clock import Now
+from ingest.errors import ChargewatchError
 from ingest.history import HistoryUnavailable
 from ingest.history_writer import RETRY_FIRST, RETRY_MAX, HistoryHealth
 from ingest.influxql import Param, Series
@@ -19,6 +20,9 @@ from ingest.measurements import Kept
 
 GATHER = timedelta(seconds=1)
 """How long a little news waits for more."""
+
+
+T = TypeVar("T")
 
 
 class PointStore(Protocol):
@@ -30,6 +34,12 @@ class PointStore(Protocol):
         self, statement: str, params: Mapping[str, Param] | None = None
     ) -> Sequence[Series]: ...
 
+    async def read(
+        self, statement: str, params: Mapping[str, Param], made: Callable[[list[Series]], T]
+    ) -> T:
+        """Return what `made` makes of the answer, in another thread."""
+        ...
+
 
 async def followed(  # noqa: PLR0913  (the wiring names each of them)
     work: Callable[[], Awaitable[None]],
@@ -39,8 +49,9 @@ async def followed(  # noqa: PLR0913  (the wiring names each of them)
     now: Now,
     tell: Callable[[HistoryHealth], None],
     jitter: Callable[[], float] = random.random,
+    passing: tuple[type[ChargewatchError], ...] = (HistoryUnavailable,),
 ) -> None:
-    """Do `work` until cancelled; only what is no HistoryUnavailable gets out.
+    """Do `work` until cancelled; only errors that are not `passing` get out.
 
     `tell` is called whenever it becomes well or unwell, or is unwell for another reason.
     """
@@ -51,7 +62,7 @@ async def followed(  # noqa: PLR0913  (the wiring names each of them)
         reason = ""
         try:
             await work()
-        except HistoryUnavailable as error:
+        except passing as error:
             reason = str(error) or type(error).__name__
         if told is None or told.reason != reason:
             same = told is not None and told.ok is (not reason)

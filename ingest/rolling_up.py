@@ -114,7 +114,7 @@ class RollUps:
             late = await late_windows(self._store, plan.id, last, since)
         today = day_of(until, plan.schedule)
         days = {day_of(at, plan.schedule) for at in late if at >= oldest} - {today}
-        days |= set(await self._days_due(plan, since, until))
+        days |= set(await self._days_due(plan, until))
         for day in sorted(days):
             await self._make_day(plan, day)
             _, ends = bounds(day, plan.schedule)
@@ -124,19 +124,20 @@ class RollUps:
             await self._make_windows(plan, at, at + QUARTER)
         await self._make_windows(plan, since, until)
 
-    async def _days_due(
-        self, plan: SitePlan, since: datetime, until: datetime
-    ) -> Iterator[date]:
+    async def _days_due(self, plan: SitePlan, until: datetime) -> Iterator[date]:
         """Return the days that are over and not there, and with them some that are."""
-        done = await last_day(self._store, plan.id, until)
-        first = day_of(since if done is None else done, plan.schedule)
-        if done is not None:
-            first += timedelta(days=1)
         last = day_of(self._now() - DAY_GRACE, plan.schedule) - timedelta(days=1)
+        done = await last_day(self._store, plan.id, until)
+        if done is not None:
+            first = day_of(done, plan.schedule) + timedelta(days=1)
+            again = timedelta(days=DAYS_AGAIN)
+        else:
+            begun = await first_reading(self._store, plan.id) or until
+            first = day_of(max(begun, until - self._keep), plan.schedule)
+            again = timedelta(0)
         if last < first:
             return iter(())
-        if done is not None:
-            first -= timedelta(days=DAYS_AGAIN)
+        first -= again
         return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
     async def _make_day(self, plan: SitePlan, day: date) -> None:

@@ -32,6 +32,9 @@ from rules.plausible import COLDEST_C, DEVICE_MAX_W, FEEDS_BACK_W, HOTTEST_C, SO
 COUNTER_BACK = timedelta(days=30)
 """How far back a counter's last reading is looked for."""
 
+LATE_BACK = timedelta(days=31)
+"""How old a late reading may be to change its windows by itself; for older ones there is
+`./chargewatch history rollup`."""
 LATE_MAX = 100_000
 """Late readings that are looked at in one go; what is beyond is made anew with its day."""
 
@@ -86,7 +89,7 @@ _LAST = (
 _FIRST = f"SELECT first(entry) AS first FROM {_HEARD_TABLES} WHERE site = $site"
 _LATE = (
     f"SELECT received_at_us FROM {_HEARD_TABLES} WHERE site = $site AND late = 'yes'"
-    f" AND received_at_us >= $arrived AND time < $until LIMIT {LATE_MAX}"
+    f" AND received_at_us >= $arrived AND time >= $since AND time < $until LIMIT {LATE_MAX}"
 )
 _HAPPENED = (
     "SELECT count(energy_kwh) AS sessions, sum(after_hours) AS after_hours"
@@ -100,7 +103,7 @@ async def ask_slice(
 ) -> Slice:
     """Ask for all that `quarters` needs to know of [since, until)."""
     longest = max((device.silent_after for device in plan.devices), default=QUARTER)
-    answer = await store.query(
+    read = await store.read(
         _SLICE,
         {
             "site": plan.id,
@@ -109,8 +112,8 @@ async def ask_slice(
             "counted_since": since - COUNTER_BACK,
             "heard_since": since - longest,
         },
+        _Answer,
     )
-    read = _Answer(answer)
     for unit in read.doubtful():
         table = SOCKET.name if unit.socket else DEVICE.name
         said = await store.query(
@@ -251,7 +254,12 @@ async def late_windows(
 ) -> set[datetime]:
     """Return the windows before `until` that late readings, arrived since, belong to."""
     arrived_us = (arrived - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    params: dict[str, Param] = {"site": site, "arrived": arrived_us, "until": until}
+    params: dict[str, Param] = {
+        "site": site,
+        "arrived": arrived_us,
+        "since": until - LATE_BACK,
+        "until": until,
+    }
     found: set[datetime] = set()
     for series in await store.query(_LATE, params):
         found |= {floor(_at(row[0])) for row in series.values}

@@ -228,10 +228,12 @@ def quarters(plan: SitePlan, said: Slice) -> Iterator[SiteQuarter]:
 
 
 def _units(said: Slice) -> list[Unit]:
-    """Return what has a meter: sockets; a whole device only where none of its sockets has."""
+    """Return the sockets, and whole devices that have a meter where none of theirs has."""
     metered = said.powers.keys() | said.counted_kwh.keys()
     numbered = {unit.device for unit in metered if unit.socket}
-    return sorted(unit for unit in metered if unit.socket or unit.device not in numbered)
+    whole = {unit for unit in metered if not unit.socket and unit.device not in numbered}
+    sockets = {unit for unit in metered | said.readings.keys() if unit.socket}
+    return sorted(whole | sockets)
 
 
 def _quarter(unit: Unit, at: datetime, said: Slice) -> Quarter | None:

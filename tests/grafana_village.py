@@ -33,7 +33,7 @@ MIDNIGHT = datetime(2026, 11, 23, 16, tzinfo=UTC)
 """The midnight before it, in Shanghai."""
 SINCE = NOW - timedelta(days=30)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-DATABASE = "chargewatch"
+DATABASE = "grafana_village"
 
 WILLOW, NORTH = "riverside/willow-village", "riverside/north-gate"
 ODD = 'hill side/it\'s "odd" $ (a|b)/.*'
@@ -277,13 +277,28 @@ def facts() -> Iterator[bytes]:
 def _sites() -> Iterator[bytes]:
     """Yield ten minutes of samples; one of two days ago that must not count any more."""
     for site, fields in SITE_NOW_FIELDS.items():
-        named = {"name_zh": SITES[site], "name_en": NAMES_EN[site], **fields}
+        area = site.partition("/")[0]
+        named: dict[str, Value] = {
+            "name_zh": SITES[site],
+            "name_en": NAMES_EN[site],
+            "choice_zh": f"{SITES[site]}␟{site}",
+            "choice_en": f"{NAMES_EN[site]}␟{site}",
+            "area_choice_zh": f"辖区{area}␟{area}",
+            "area_choice_en": f"Area {area}␟{area}",
+            **fields,
+        }
         for minute in range(10):
             yield _point(SITE_NOW, NOW - minute * MINUTE, _at(site), dict(named))
         old = named | {"open_alerts": 99, "charging": 99, "worst": 3}
         yield _point(SITE_NOW, NOW - 2 * DAY, _at(site), dict(old))
-    gone = {"name_zh": "旧村", "name_en": "Old", "worst": 3, "open_alerts": 7, "charging": 7}
-    yield _point(SITE_NOW, NOW - 2 * DAY, _at("riverside/gone"), dict(gone))
+    gone: dict[str, Value | None] = {
+        "name_zh": "旧村",
+        "name_en": "Old",
+        "worst": 3,
+        "open_alerts": 7,
+        "charging": 7,
+    }
+    yield _point(SITE_NOW, NOW - 2 * DAY, _at("riverside/gone"), gone)
     for site in SITES:
         for number in range(30 * 96):
             at = MIDNIGHT + 12 * HOUR - number * 15 * MINUTE
@@ -307,17 +322,18 @@ def _devices() -> Iterator[bytes]:
     for device, (kind, dialect, said) in DEVICES.items():
         site = device.rpartition("/")[0]
         tags = _at(site, device=device, kind=kind, dialect=dialect)
-        fields = {"name": device, "declared": 1, "clock_wrong": 0, "heard_ago_s": 30.0} | said
+        sample: dict[str, Value] = {"name": device, "declared": 1, "clock_wrong": 0}
+        sample |= {"heard_ago_s": 30.0, **said}
         for at in times:
-            yield _point(DEVICE_NOW, at, tags, dict(fields))
+            yield _point(DEVICE_NOW, at, tags, dict(sample))
 
 
 def _days() -> Iterator[bytes]:
-    for site in SITES:
+    for site, name in SITES.items():
         for number in range(1, DAYS + 1):
             at = MIDNIGHT - number * DAY
             fields: dict[str, Value | None] = {
-                "name_zh": SITES[site],
+                "name_zh": name,
                 "name_en": NAMES_EN[site],
                 "energy_kwh": DAY_KWH[site],
                 "after_hours_kwh": DAY_CLOSED_KWH[site],

@@ -15,7 +15,7 @@ from dashboards.palette import (
     WATCH,
     steps,
 )
-from dashboards.panels import Look, lines, number
+from dashboards.panels import DURATION, Look, lines, number
 from dashboards.shared import alert_columns, alert_parts, rule_column, site_columns
 from dashboards.source import Question
 from dashboards.tables import Column, table
@@ -55,7 +55,7 @@ def alerts(say: Words) -> Board:
                 say,
                 "acknowledged_after",
                 'median("acknowledged_after_s")',
-                Look(unit="dtdurations", decimals=0, thresholds=late),
+                Look(unit=DURATION, thresholds=late),
             ),
         ),
         (
@@ -64,7 +64,7 @@ def alerts(say: Words) -> Board:
                 say,
                 "resolved_after",
                 'median("resolved_after_s")',
-                Look(unit="dtdurations", decimals=0),
+                Look(unit=DURATION),
             ),
         ),
     )
@@ -114,7 +114,7 @@ def _reaction(say: Words) -> Panel:
         )
         for ref_id, what in (("A", "acknowledged_after_s"), ("B", "resolved_after_s"))
     ]
-    look = Look(unit="dtdurations", decimals=0, low=0)
+    look = Look(unit=DURATION, low=0)
     colours = {questions[0].alias: BLUE, questions[1].alias: ORANGE}
     panel = lines(say, "alerts.reaction", questions, look, bridge=True, colours=colours)
     panel.interval = "1d"
@@ -127,8 +127,8 @@ def _counted(say: Words, key: str, by: tuple[str, ...], named: list[Column]) -> 
         *named,
         Column(name="alerts", width=100),
         Column(name="open", width=90, thresholds=ANY_IS_BAD, coloured=True),
-        Column(name="acknowledged_after_s", unit="dtdurations", decimals=0, width=150),
-        Column(name="resolved_after_s", unit="dtdurations", decimals=0, width=150),
+        Column(name="acknowledged_after_s", unit=DURATION, width=150),
+        Column(name="resolved_after_s", unit=DURATION, width=150),
     ]
     return table(say, key, query, columns, largest="alerts")
 

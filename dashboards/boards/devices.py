@@ -19,7 +19,7 @@ from dashboards.palette import (
     steps,
     yes_no,
 )
-from dashboards.panels import Look, lines, number
+from dashboards.panels import DURATION, Look, lines, number
 from dashboards.shared import site_columns
 from dashboards.source import Question
 from dashboards.tables import Column, table
@@ -91,7 +91,7 @@ def _all(say: Words) -> Panel:
         *site_columns(say),
         Column(name="device"),
         Column(name="kind", width=110, mappings=family(say, "kind")),
-        Column(name="heard_ago_s", width=130, unit="dtdurations", decimals=0),
+        Column(name="heard_ago_s", width=130, unit=DURATION),
         Column(
             name="battery_pct",
             width=110,

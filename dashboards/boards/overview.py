@@ -15,8 +15,14 @@ from dashboards.palette import (
     severities,
     yes_no,
 )
-from dashboards.panels import Look, lines, number
-from dashboards.shared import alert_columns, alert_parts, site_columns, to_board
+from dashboards.panels import KWH, Look, lines, number
+from dashboards.shared import (
+    alert_columns,
+    alert_parts,
+    site_columns,
+    to_board,
+    to_station,
+)
 from dashboards.site_map import site_map
 from dashboards.source import Question
 from dashboards.tables import Column, table
@@ -84,7 +90,7 @@ def _after_hours_today(say: Words, to: tuple[str, str]) -> Panel:
 
 def _energy_today(say: Words) -> Panel:
     query = ask(SITE_15M, 'sum("energy_kwh")')
-    look = Look(unit="kwatth", decimals=1)
+    look = Look(unit=KWH, decimals=1)
     panel = number(say, "overview.energy_today", [Question(query)], look)
     panel.time_from = "now/d"
     return panel
@@ -126,9 +132,16 @@ def _map(say: Words) -> Panel:
         when=NOW,
         by=("site",),
     )
-    return site_map(
-        say, "overview.map", query, Look(mappings=severities(say), thresholds=BY_SEVERITY)
-    )
+    columns = [
+        Column(name="name"),
+        Column(name="site", links=[to_station(say)]),
+        Column(name="worst", mappings=severities(say), thresholds=BY_SEVERITY),
+        Column(name="open_alerts"),
+        Column(name="charging"),
+        Column(name="latitude", decimals=4),
+        Column(name="longitude", decimals=4),
+    ]
+    return site_map(say, "overview.map", query, columns)
 
 
 def _open_alerts(say: Words) -> Panel:
@@ -164,7 +177,7 @@ def _energy_by_day(say: Words) -> Panel:
         say,
         "overview.energy_by_day",
         questions,
-        Look(unit="kwatth", decimals=1, low=0),
+        Look(unit=KWH, decimals=1, low=0),
         bars=True,
         colours={while_open: BLUE, while_closed: ORANGE},
     )

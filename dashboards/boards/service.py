@@ -37,7 +37,7 @@ def service(say: Words) -> Board:
     board.row(
         4,
         *((4, panel) for panel in up),
-        (4, _last(say, "delay", "delay_p99_s", _late(), unit="s", decimals=3)),
+        (4, _last(say, "delay", "delay_p99_s", _late(), unit="s")),
         (4, _last(say, "lag", "lag", steps(GOOD, (LAG[0], WATCH), (LAG[1], BAD)))),
         (4, _last(say, "outbox", "outbox", steps(GOOD, (OUTBOX[0], WATCH), (OUTBOX[1], BAD)))),
     )
@@ -120,7 +120,7 @@ def _delays(say: Words) -> Panel:
         )
         for ref_id, field in (("A", "delay_p50_s"), ("B", "delay_p99_s"))
     ]
-    look = Look(unit="s", decimals=3, low=0, thresholds=_late())
+    look = Look(unit="s", low=0, thresholds=_late())
     colours = _coloured(questions)
     panel = lines(say, "service.delays", questions, look, limits=True, colours=colours)
     panel.interval = "15s"

@@ -13,7 +13,7 @@ from dashboards.palette import (
     GOOD,
     NEUTRAL,
     ORANGE,
-    PLAIN,
+    SKY,
     WATCH,
     family,
     missing,
@@ -23,7 +23,7 @@ from dashboards.palette import (
     truths,
     yes_no,
 )
-from dashboards.panels import Look, lines, number, states
+from dashboards.panels import DURATION, KWH, WATTS, Look, lines, number, states
 from dashboards.shared import (
     CHARGES_FROM_W,
     OVERLOAD_W,
@@ -87,13 +87,13 @@ def _states(say: Words) -> Panel:
         unit="watt",
         decimals=0,
         mappings=[
-            span(None, charges - 0.01, say("state.idle"), PLAIN),
+            span(None, charges - 0.01, say("state.idle"), SKY),
             span(charges, warn - 0.01, say("state.charging"), GOOD),
             span(warn, act - 0.01, say("state.high"), WATCH),
             span(act, None, say("state.overload"), BAD),
             missing(say("state.unknown")),
         ],
-        thresholds=steps(PLAIN, (charges, GOOD), (warn, WATCH), (act, BAD)),
+        thresholds=steps(SKY, (charges, GOOD), (warn, WATCH), (act, BAD)),
     )
     question = Question(query, alias=say("series.socket"))
     panel = states(say, "station.states", [question], look)
@@ -152,7 +152,7 @@ def _sensors(say: Words) -> Panel:
         Column(
             name="silent", width=120, mappings=yes_no(say, "silent", yes=BAD), coloured=True
         ),
-        Column(name="heard_ago_s", width=130, unit="dtdurations", decimals=0),
+        Column(name="heard_ago_s", width=130, unit=DURATION),
         Column(name="battery_pct", width=110, unit="percent", decimals=0),
         Column(name="battery_low", width=110, mappings=yes_no(say, "battery", yes=WATCH)),
         Column(name="signal_pct", width=110, unit="percent", decimals=0),
@@ -174,9 +174,9 @@ def _sessions(say: Words) -> Panel:
         Column(name="Time", width=170),
         Column(name="device"),
         Column(name="socket", width=80),
-        Column(name="duration_s", unit="dtdurations", decimals=0, width=160),
-        Column(name="energy_kwh", unit="kwatth", decimals=2, width=110),
-        Column(name="peak_w", unit="watt", decimals=0, width=110),
+        Column(name="duration_s", unit=DURATION, width=160),
+        Column(name="energy_kwh", unit=KWH, decimals=2, width=110),
+        Column(name="peak_w", unit=WATTS, decimals=0, width=110),
         Column(name="ending", mappings=family(say, "ending"), width=160),
         Column(
             name="after_hours",

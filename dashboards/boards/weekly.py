@@ -6,7 +6,7 @@ from dashboards import variables
 from dashboards.board import Board
 from dashboards.influxql import HERE, ZONE, ask
 from dashboards.palette import ANY_IS_BAD, BAD, BLUE, ORANGE
-from dashboards.panels import Look, lines, number
+from dashboards.panels import KWH, WATTS, Look, lines, number
 from dashboards.shared import IS_OVERLOAD, rule_column, site_columns
 from dashboards.source import Question
 from dashboards.tables import Column, table
@@ -37,10 +37,10 @@ def weekly(say: Words) -> Board:
         ),
         (
             6,
-            _number(say, "energy", 'sum("after_hours_kwh")', Look(unit="kwatth", decimals=1)),
+            _number(say, "energy", 'sum("after_hours_kwh")', Look(unit=KWH, decimals=1)),
         ),
         (6, _number(say, "overloads", 'sum("overload_alerts")', Look(thresholds=ANY_IS_BAD))),
-        (6, _number(say, "demand", 'max("demand_w")', Look(unit="watt", decimals=0))),
+        (6, _number(say, "demand", 'max("demand_w")', Look(unit="watt"))),
     )
     board.row(10, (24, _weeks(say)))
     board.row(9, (12, _energy_by_week(say)), (12, _cases_by_week(say)))
@@ -66,10 +66,10 @@ def _weeks(say: Words) -> Panel:
         *site_columns(say),
         Column(name="sessions", width=100),
         Column(name="after_hours_sessions", width=120, thresholds=ANY_IS_BAD, coloured=True),
-        Column(name="energy_kwh", width=120, unit="kwatth", decimals=1),
-        Column(name="after_hours_kwh", width=130, unit="kwatth", decimals=1),
+        Column(name="energy_kwh", width=120, unit=KWH, decimals=1),
+        Column(name="after_hours_kwh", width=130, unit=KWH, decimals=1),
         Column(name="overload_alerts", width=120, thresholds=ANY_IS_BAD, coloured=True),
-        Column(name="demand_w", width=120, unit="watt", decimals=0),
+        Column(name="demand_w", width=120, unit="watt"),
         Column(name="uptime_pct", width=110, unit="percent", decimals=1),
     ]
     return table(say, "weekly.weeks", query, columns, largest="Time")
@@ -82,7 +82,7 @@ def _energy_by_week(say: Words) -> Panel:
         Question(_by_week(f"{whole} - {closed}"), "A", alias=while_open),
         Question(_by_week(closed), "B", alias=while_closed),
     ]
-    look = Look(unit="kwatth", decimals=1, low=0)
+    look = Look(unit=KWH, decimals=1, low=0)
     colours = {while_open: BLUE, while_closed: ORANGE}
     return _bars(say, "weekly.energy_by_week", questions, look, colours)
 
@@ -122,7 +122,7 @@ def _after_hours_sockets(say: Words) -> Panel:
         Column(name="device"),
         Column(name="socket", width=80),
         Column(name="after_hours_sessions", width=120),
-        Column(name="energy_kwh", width=120, unit="kwatth", decimals=1),
+        Column(name="energy_kwh", width=120, unit=KWH, decimals=1),
     ]
     return table(
         say,
@@ -148,7 +148,7 @@ def _overload_sockets(say: Words) -> Panel:
         Column(name="socket", width=80),
         rule_column(say),
         Column(name="alerts", width=90),
-        Column(name="value", width=110, unit="watt", decimals=0),
+        Column(name="value", width=110, unit=WATTS, decimals=0),
     ]
     return table(
         say, "weekly.overload_sockets", counted, columns, largest="alerts", limit=SHOWN
