@@ -19,7 +19,9 @@ OURS = re.compile(
     r"(?:\./chargewatch|exec chargewatch chargewatch|run --rm (?:--no-deps )?(?:-v \S+ )?\w+)"
     r" ((?:\\\n|[^|;&()\n\"])+)"
 )
-COMPOSED = re.compile(r"docker compose (?:exec|restart|run --rm --no-deps -v \S+|run --rm) (\w+)")
+COMPOSED = re.compile(
+    r"docker compose (?:exec|restart|run --rm --no-deps -v \S+|run --rm) (\w+)"
+)
 
 
 def shown(page: str) -> Iterator[list[str]]:
@@ -30,7 +32,9 @@ def shown(page: str) -> Iterator[list[str]]:
 
 
 def test_both_languages_have_the_same_commands() -> None:
-    english, chinese = ([COMMENT.sub("", block) for block in blocks(page, "sh")] for page in PAGES)
+    english, chinese = (
+        [COMMENT.sub("", block) for block in blocks(page, "sh")] for page in PAGES
+    )
     assert english == chinese
 
 

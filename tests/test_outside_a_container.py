@@ -8,7 +8,7 @@ import getpass
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -163,7 +163,7 @@ def village(tmp_path: Path) -> Iterator[Village]:
         yield Village(tmp_path, stack)
 
 
-def test_the_whole_start_in_its_order(village: Village) -> None:
+def test_the_whole_start_in_its_order(village: Village, tmp_path: Path) -> None:
     assert village.first_start().status == 0
     checked = village.once("check")
     assert (checked.status, checked.err) == (0, "")
@@ -175,8 +175,17 @@ def test_the_whole_start_in_its_order(village: Village) -> None:
     assert village.once("setup").status == 0
     assert village.once("setup").status == 0, "it is done at every start"
 
+    token_file = tmp_path / "volumes/grafana-token/influx_grafana_token"
+    assert token_file.stat().st_mode & 0o077 == 0
+
     service = village.start("chargewatch")
-    village.wait_healthy("chargewatch")
+    eventually(
+        "the service is ready",
+        lambda: ready(village),
+        within_s=WITHIN_S,
+        shown=lambda: village.log("chargewatch"),
+    )
+    assert village.health("chargewatch") == Said(0, "", "")
 
     made = village.once("manager")
     assert (made.status, made.out) == (0, "")
@@ -202,6 +211,13 @@ def test_the_whole_start_in_its_order(village: Village) -> None:
     service.terminate()
     assert service.wait(STOPS_WITHIN_S) == 0
     assert village.health("chargewatch").status == 1
+
+
+def ready(village: Village) -> bool:
+    with suppress(httpx.TransportError):
+        url = f"http://{HOST}:{village.console}/health/ready"
+        return httpx.get(url, trust_env=False).is_success
+    return False
 
 
 def tallies(village: Village, token: str) -> Json:
