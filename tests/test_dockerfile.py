@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
@@ -50,6 +51,14 @@ def test_the_base_is_pinned_and_the_same_for_both_stages() -> None:
     assert len(bases) == 2
     assert len(set(bases)) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases[0])
+
+
+def test_its_version_is_that_of_the_project(ready_project: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [label] = Dockerfile().of("LABEL")
+    assert f'image.version="{project["version"]}"' in label
+    image = rendered(ready_project, "prod")["services"]["chargewatch"]["image"]
+    assert image == f"{project['name']}:{project['version']}"
 
 
 def test_packages_are_those_that_are_pinned_and_no_compiler_is_needed() -> None:

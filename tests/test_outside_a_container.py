@@ -208,6 +208,10 @@ def test_the_whole_start_in_its_order(village: Village, tmp_path: Path) -> None:
         shown=lambda: village.log("chargewatch"),
     )
 
+    backup = village.service("chargewatch").command("backup", "/var/lib/chargewatch/backup.zip")
+    assert village.run("chargewatch", backup).status == 0
+    assert (tmp_path / "volumes/chargewatch/backup.zip").stat().st_mode & 0o077 == 0
+
     service.terminate()
     assert service.wait(STOPS_WITHIN_S) == 0
     assert village.health("chargewatch").status == 1
