@@ -22,6 +22,7 @@ from api.channels.smtp import mail_channels
 from api.channels.webhook import Webhook
 from api.commands import Commands
 from api.delivery import Delivery
+from api.drills import DrillRunner
 from api.health import Health
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
@@ -37,11 +38,13 @@ from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
+from ingest.drills import ended
 from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import last_change
+from ingest.ledger.queries import drills_left_open
 from ingest.ledger.store import Ledger, LedgerUnavailable, opened
 from ingest.mqtt import Link
 from ingest.mqtt_connection import BrokerAddress
@@ -95,9 +98,19 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         wake = asyncio.Event()
         desk = Desk(wake.set)
         switching = Switching(engine, registry)
-        intake = Intake(codecs, registry, engine, seen, router(channels), switching=switching)
-
         broker = _address(settings.broker)
+        drill_runner = DrillRunner(desk, broker, settings.broker.client_id, now, speed)
+        await _end_drills(ledger, desk)
+        intake = Intake(
+            codecs,
+            registry,
+            engine,
+            seen,
+            router(channels),
+            switching=switching,
+            drills=drill_runner.drills,
+        )
+
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
         drops_id = f"{settings.broker.client_id}-drops"
         drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
@@ -118,6 +131,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
 
         def committed(batch: Commit) -> None:
             metrics.committed(batch)
+            drill_runner.committed(batch)
             journal_grew.set()
             if batch.to_tell:
                 delivery.post()
@@ -152,6 +166,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             switching=switching,
             metrics=metrics.exposition,
             policy=policy,
+            drills=drill_runner,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(
@@ -164,6 +179,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
             tasks.create_task(commands.run(), name="commands"),
+            tasks.create_task(drill_runner.run(), name="drills"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
@@ -179,6 +195,12 @@ async def _through_ledger_trouble(work: Callable[[], Awaitable[None]]) -> None:
         except LedgerUnavailable as error:
             log.warning("history.ledger_unavailable", reason=str(error))
             await asyncio.sleep(LEDGER_RETRY_S)
+
+
+async def _end_drills(ledger: Ledger, desk: Desk) -> None:
+    """End, with the first batch, drills that the end of the last process cut short."""
+    if left_open := await ledger.read(drills_left_open):
+        desk.hand_in(lambda batch: batch.changes.extend(ended(left_open, batch.now)))
 
 
 async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now) -> Seen:
