@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from api.cli_backup import backup, restore
-from api.cli_doctor import drill
+from api.cli_doctor import doctor, drill
 from api.cli_errors import run_or_explain
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.add_typer(rules)
 app.command()(backup)
 app.command()(restore)
+app.command()(doctor)
 app.command()(drill)
 app.command("check-policy")(check_policy)
 

@@ -98,7 +98,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         wake = asyncio.Event()
         desk = Desk(wake.set)
         switching = Switching(engine, registry)
-        broker = _address(settings.broker)
+        broker = broker_address(settings.broker)
         drill_runner = DrillRunner(desk, broker, settings.broker.client_id, now, speed)
         await _end_drills(ledger, desk)
         intake = Intake(
@@ -242,7 +242,7 @@ def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel
     return tuple(channels)
 
 
-def _address(settings: BrokerSettings) -> BrokerAddress:
+def broker_address(settings: BrokerSettings) -> BrokerAddress:
     password = None if settings.password is None else settings.password.get_secret_value()
     return BrokerAddress(
         host=settings.host,
