@@ -12,9 +12,10 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
+from api.addresses import own_address
 from api.drills import Station
 from api.http.shapes.drills import Drill
-from api.settings import HttpSettings, Settings
+from api.settings import Settings
 from api.text import Texts
 from api.tokens import read_tokens
 from ingest.errors import ChargewatchError
@@ -34,12 +35,6 @@ class Outcome(NamedTuple):
     lines: list[str]
     """What happened, a station on each line."""
     ok: bool
-
-
-def own_address(http: HttpSettings) -> str:
-    """Return where the service of this machine answers."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(http.host, http.host)  # noqa: S104
-    return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
 
 
 def rehearse(settings: Settings, site: str, wait_s: float, say: Texts) -> Outcome:

@@ -5,7 +5,6 @@ what reads it once. Everything is opened in order and closed in reverse.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +14,7 @@ import msgspec
 import structlog
 from fastapi import FastAPI
 
+from api.addresses import broker_address
 from api.announce import composer, router
 from api.channels import Channel
 from api.channels.console_log import ConsoleLog
@@ -28,7 +28,7 @@ from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
 from api.policy_keeper import PolicyKeeper, policy_at_start
-from api.settings import BrokerSettings, Settings
+from api.settings import Settings
 from api.sites import read_sites
 from api.sites_schedule import calendars_ending
 from api.text import Texts
@@ -240,17 +240,6 @@ def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel
         channels.append(Webhook(url=webhook.url, secret=secret, now=utc_now))
     channels += mail_channels(settings.smtp, utc_now)
     return tuple(channels)
-
-
-def broker_address(settings: BrokerSettings) -> BrokerAddress:
-    password = None if settings.password is None else settings.password.get_secret_value()
-    return BrokerAddress(
-        host=settings.host,
-        port=settings.port,
-        tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
-        username=settings.username,
-        password=None if password is None else password.encode(),
-    )
 
 
 def _links(

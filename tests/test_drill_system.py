@@ -36,13 +36,9 @@ def watch(
 
 def drill(watch: ServiceProcess, *options: str) -> "subprocess.CompletedProcess[str]":
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHARGEWATCH_")}
-    ours = {
-        "CHARGEWATCH_DATA_DIR": str(watch.data),
-        "CHARGEWATCH_HTTP__PORT": str(watch.port),
-    }
     return subprocess.run(
         [str(ROOT / "chargewatch"), "drill", "--language", "en", *options],
-        env=inherited | ours,
+        env=inherited | watch.environment,
         capture_output=True,
         text=True,
         timeout=60,

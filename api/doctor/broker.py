@@ -6,10 +6,10 @@ import ssl
 
 from msgspec.structs import replace
 
+from api.addresses import broker_address
 from api.doctor.certificates import judge_certificate, reason_of
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
-from api.service import broker_address
 from ingest.codecs import all_codecs
 from ingest.mqtt_connection import BrokerAddress, BrokerUnusable
 from ingest.mqtt_visit import LoginRefused, visiting

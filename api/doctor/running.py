@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 
+from api.addresses import own_address
 from api.doctor.certificates import endpoint_of, judge_certificate, reached, reason_of
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
-from api.drill_command import own_address
 
 HTTP_TIMEOUT_S = 4.0
 
