@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from api.cli_backup import backup, restore
+from api.cli_devices import devices
 from api.cli_doctor import doctor, drill
 from api.cli_errors import run_or_explain
 from api.cli_rules import check_policy, rules
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(rules)
+app.add_typer(devices)
 app.command()(backup)
 app.command()(restore)
 app.command()(doctor)

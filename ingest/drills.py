@@ -27,6 +27,8 @@ from rules.readings import DeviceId, Kind, Reading, Report
 
 TOPICS = f"chargewatch/v1/{DRILL_AREA}/"
 """Reserved: no device may be called so. Our own subscription to events covers them."""
+ALL_TOPICS = f"{TOPICS}drill/+/event"
+"""What the service must be allowed to say at the broker."""
 LONGEST = timedelta(seconds=60)
 """A drill whose end is not heard by then ends by itself."""
 

@@ -6,7 +6,7 @@ import ssl
 
 from msgspec.structs import replace
 
-from api.addresses import broker_address
+from api.addresses import AuthorityUnreadable, broker_address
 from api.doctor.certificates import judge_certificate, reason_of
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
@@ -20,7 +20,7 @@ async def check_broker(patient: Patient) -> list[Finding]:
     where = f"{settings.host}:{settings.port}"
     try:
         address = broker_address(settings)
-    except OSError as error:  # the authority's file
+    except AuthorityUnreadable as error:
         return [found("broker", "untrusted", where=where, reason=reason_of(error))]
     wanted = tuple(sorted({each for codec in all_codecs() for each in codec.filters}))
     try:
