@@ -29,6 +29,8 @@ PAUSE_BETWEEN = timedelta(seconds=5)
 LASTS_S = 2.0
 """Between the alarm and its end."""
 HEARD_WITHIN_S = 20.0
+UNDER_WAY = timedelta(seconds=30)
+"""A drill that is neither over nor known to have failed is at an end by then."""
 
 log = structlog.get_logger()
 
@@ -53,7 +55,7 @@ class Station(StrEnum):
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far a drill came. `failure` is what the broker said, if it took a message not."""
+    """How far a drill came; `failure` is why it goes no further, if the broker is why."""
 
     id: str
     site: str
@@ -90,8 +92,9 @@ class DrillRunner:
         Raises DrillTooSoon, or DeskBusy if the pipeline does not take it up.
         """
         now = self._now()
-        if self.last is not None:
-            again_in = self.last.began_at + PAUSE_BETWEEN * self._speed - now
+        if (last := self.last) is not None:
+            pause = PAUSE_BETWEEN if last.over_at or last.failure else UNDER_WAY
+            again_in = (last.began_at + pause * self._speed - now) / self._speed
             if again_in > timedelta(0):
                 raise DrillTooSoon(again_in)
         self.last = Progress(id=secrets.token_hex(4), site=site, who=who, began_at=now)
@@ -125,15 +128,21 @@ class DrillRunner:
                 continue
             self._committed.clear()
             try:
-                await self._say(drill, active=True)
-                progress.published_at = self._now()
-                async with asyncio.timeout(HEARD_WITHIN_S):
-                    await self._committed.wait()
-                await asyncio.sleep(LASTS_S)
-                await self._say(drill, active=False)
+                await self._go(drill, progress)
             except (OSError, BrokerUnusable) as error:  # a TimeoutError is an OSError
-                progress.failure = str(error) or type(error).__name__
+                progress.failure = str(error) or "no answer"
                 log.warning("drill.failed", id=progress.id, reason=progress.failure)
+
+    async def _go(self, drill: Drill, progress: Progress) -> None:
+        await self._say(drill, active=True)
+        progress.published_at = self._now()
+        try:
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                await self._committed.wait()
+        except TimeoutError as error:
+            raise BrokerUnusable(f"not back within {HEARD_WITHIN_S:g} s") from error
+        await asyncio.sleep(LASTS_S)
+        await self._say(drill, active=False)
 
     async def _say(self, drill: Drill, *, active: bool) -> None:
         event = Event(event="smoke", active=active, boot=drill.nonce, seq=int(not active))

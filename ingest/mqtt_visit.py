@@ -108,7 +108,9 @@ class Visit:
                 packet, size = mqtt5.read(view)
         except IndexError:
             return None  # not all of it is here yet
-        except ValueError as error:
+        except BaseException as error:  # a panic in Rust is no Exception
+            if not (isinstance(error, ValueError) or type(error).__name__ == "PanicException"):
+                raise
             raise BrokerUnusable(f"this is no MQTT 5: {error}") from error
         del self._buffer[:size]
         return packet

@@ -317,7 +317,7 @@ def test_a_grafana_that_is_away_is_unreachable(tmp_path: Path) -> None:
 # --- the service --------------------------------------------------------------------------
 
 
-def doctor(watch: ServiceProcess) -> tuple[int, Outcomes, str]:
+def command(watch: ServiceProcess) -> tuple[int, Outcomes, str]:
     """Run the command with the settings of the service."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHARGEWATCH_")}
     run = subprocess.run(
@@ -326,7 +326,7 @@ def doctor(watch: ServiceProcess) -> tuple[int, Outcomes, str]:
         cwd=watch.data.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert run.returncode in {0, 1, 2, 3}, run.stderr
@@ -349,7 +349,7 @@ def test_the_service_running_and_stopped_and_its_broker_gone(
             [("chargewatch/v1/riverside/willow-village/pile-1/telemetry", '{"readings": []}')],
         )
         eventually("it is heard", watch.messages)
-        status, found_here, said = doctor(watch)
+        status, found_here, said = command(watch)
         assert status == 1
         wanted = dict.fromkeys(("service", "ledger", "log", "journal", "messages"), "fine")
         wanted |= {"history": "in_use", "access": "open", "webhook": "fine", "files": "fine"}
@@ -358,22 +358,20 @@ def test_the_service_running_and_stopped_and_its_broker_gone(
         assert watch.ready()[0] == 200, "the service was not disturbed"
         assert not any("broker.lost" in line for line in watch.log)
 
+        def now() -> Outcomes:
+            here = BrokerSettings(host=HOST, port=broker.port)
+            looked = ("broker", "service", "ledger", "history")
+            return outcomes(
+                seen(watch.data, *looked, broker=here, http=HttpSettings(port=watch.port))
+            )
+
         broker.stop()
         eventually("it notices", lambda: watch.ready()[0] == 503)
-        status, found_here, _ = doctor(watch)
-        assert (status, found_here["broker"], found_here["service"]) == (
-            2,
-            "unreachable",
-            "unwell",
-        )
+        assert (now()["broker"], now()["service"]) == ("unreachable", "unwell")
         watch.stop()
-        status, found_here, _ = doctor(watch)
-        assert (status, found_here["service"], found_here["ledger"], found_here["history"]) == (
-            2,
-            "not_running",
-            "fine",
-            "fine",
-        )
+        gone = now()
+        assert gone["service"] == "not_running"
+        assert (gone["ledger"], gone["history"]) == ("fine", "fine")
 
 
 def test_a_service_that_is_not_there_is_the_worst(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Mosquitto
+from tests.drilling import rehearsed
 from tests.processes import (
     ROOT,
     Json,
@@ -21,7 +22,7 @@ from tests.processes import (
 pytest_plugins = ["tests.system_fixtures"]
 
 SITE = "riverside/willow-village"
-SMOKE = "chargewatch/v1/riverside/willow-village/smoke-1/event"
+SMOKE = f"chargewatch/v1/{SITE}/smoke-1/event"
 
 
 @pytest.fixture
@@ -34,27 +35,56 @@ def watch(
         yield running
 
 
-def drill(watch: ServiceProcess, *options: str) -> "subprocess.CompletedProcess[str]":
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHARGEWATCH_")}
-    return subprocess.run(
-        [str(ROOT / "chargewatch"), "drill", "--language", "en", *options],
-        env=inherited | watch.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def notices(receiver: WebhookReceiver, *, drill: bool) -> list[Json]:
     return [told.notice for told in receiver.accepted() if told.notice["drill"] is drill]
 
 
-def test_a_drill_goes_the_whole_way_is_marked_everywhere_and_hides_no_real_smoke(
+def test_a_drill_goes_the_whole_way_or_says_where_it_is_stuck_and_hides_nothing_real(
     watch: ServiceProcess, broker: Mosquitto, receiver: WebhookReceiver
 ) -> None:
     before = watch.get("/summary")
-    done = drill(watch, "--site", SITE)
+    goes_the_whole_way(watch)
+    is_marked_everywhere(watch, receiver)
+    after = watch.get("/summary")
+    assert after["alerts"] == before["alerts"] == []
+    assert after["tallies"].get("messages", 0) == before["tallies"].get("messages", 0)
+    assert not watch.get("/devices", q="_drill")["devices"]
+
+    publish(broker, [("chargewatch/v1/_drill/drill/abc/event", '{"event": "smoke"}')])
+    publish(broker, [(SMOKE, '{"event": "smoke", "drill": true}')])
+    [real] = eventually("real smoke is told", lambda: notices(receiver, drill=False))
+    assert not real["title"].startswith("DRILL")
+    [refused] = watch.refused()
+    assert (refused["reason"], refused["detail"]) == (
+        "not_its_own",
+        "nobody ordered this drill",
+    )
+    assert [alert["drill"] for alert in watch.alerts(rule="smoke")] == [False, True]
+
+    receiver.failing = True
+    failed = rehearsed(watch.data, watch.port, 4)
+    assert not failed.ok
+    assert "not told: webhook: HTTP 503" in failed.lines
+    assert any(line.startswith("told: log") for line in failed.lines)
+
+    receiver.failing = False
+    broker.stop()
+    stuck = rehearsed(watch.data, watch.port, 8)
+    assert not stuck.ok
+    [line] = stuck.lines
+    assert line.startswith("The drill is stuck: the broker did not take the message.")
+
+
+def goes_the_whole_way(watch: ServiceProcess) -> None:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHARGEWATCH_")}
+    done = subprocess.run(
+        [str(ROOT / "chargewatch"), "drill", "--site", SITE, "--language", "en"],
+        env=inherited | watch.environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout.splitlines()
     assert [line.partition(", after ")[0] for line in said] == [
@@ -68,6 +98,8 @@ def test_a_drill_goes_the_whole_way_is_marked_everywhere_and_hides_no_real_smoke
         "The drill went the whole way.",
     ]
 
+
+def is_marked_everywhere(watch: ServiceProcess, receiver: WebhookReceiver) -> None:
     [alert] = watch.alerts()
     assert (alert["rule"], alert["site"], alert["drill"]) == ("smoke", SITE, True)
     assert alert["state"] == "resolved"
@@ -75,56 +107,10 @@ def test_a_drill_goes_the_whole_way_is_marked_everywhere_and_hides_no_real_smoke
     full = watch.get(f"/alerts/{alert['id']}")
     assert full["explanation"]["zh"]["title"].startswith("演练 · ")
     assert full["explanation"]["en"]["title"].startswith("DRILL · ")
-    whole = {line["what"]: line["who"] for line in full["log"]}
-    assert whole["drill"] == "admin"
-    assert whole["resolved"] == "chargewatch"
-
-    told = eventually(
-        "its end is told", lambda: notices(receiver, drill=True)[1:], shown=watch.log_text
-    )
-    assert [each["transition"] for each in told] == ["resolved"]
+    logged = {line["what"]: line["who"] for line in full["log"]}
+    assert logged["drill"] == "admin"
+    assert logged["resolved"] == "chargewatch"
+    eventually("its end is told", lambda: notices(receiver, drill=True)[1:])
     for notice in notices(receiver, drill=True):
         assert notice["title"].startswith("DRILL · ")
         assert notice["text"].startswith("This is a drill")
-    after = watch.get("/summary")
-    assert after["alerts"] == before["alerts"] == []
-    assert after["tallies"].get("messages", 0) == before["tallies"].get("messages", 0)
-    assert not watch.get("/devices", q="_drill")["devices"]
-
-    again = drill(watch)
-    assert again.returncode == 2
-    assert "HTTP 429" in again.stderr
-
-    publish(broker, [(SMOKE, '{"event": "smoke"}')])
-    eventually("real smoke is told", lambda: notices(receiver, drill=False))
-    assert not notices(receiver, drill=False)[0]["title"].startswith("DRILL")
-
-
-def test_nobody_else_can_make_a_drill_and_what_fails_is_named(
-    watch: ServiceProcess, broker: Mosquitto, receiver: WebhookReceiver
-) -> None:
-    publish(broker, [("chargewatch/v1/_drill/drill/abc/event", '{"event": "smoke"}')])
-    publish(broker, [(SMOKE, '{"event": "smoke", "drill": true}')])
-    eventually("real smoke is told", lambda: notices(receiver, drill=False))
-    [refused] = watch.refused()
-    assert (refused["reason"], refused["detail"]) == (
-        "not_its_own",
-        "nobody ordered this drill",
-    )
-    assert [alert["drill"] for alert in watch.alerts()] == [False]
-
-    receiver.failing = True
-    failed = drill(watch, "--wait", "3")
-    assert failed.returncode == 2
-    assert "told: log" in failed.stdout
-    assert "not told: webhook: HTTP 503" in failed.stdout
-
-    receiver.failing = False
-    broker.stop()
-
-    def no_more_too_soon() -> str:
-        tried = drill(watch, "--wait", "8")
-        return tried.stdout if "HTTP 429" not in tried.stderr else ""
-
-    said = eventually("it may be tried again", no_more_too_soon)
-    assert said.startswith("The drill is stuck: the broker did not take the message.")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from api.doctor.finding import Finding, found
 from ingest.mqtt_visit import ends_at
 
+CONNECTED_WITHIN_S = 2.0
 SOON, ENDING = timedelta(days=30), timedelta(days=7)
 
 
@@ -34,7 +35,10 @@ async def reached(endpoint: Endpoint) -> datetime | None:
 
     Raises OSError: ssl.SSLError of it if the certificate is not believed.
     """
-    _, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=endpoint.tls)
+    async with asyncio.timeout(CONNECTED_WITHIN_S):
+        _, writer = await asyncio.open_connection(
+            endpoint.host, endpoint.port, ssl=endpoint.tls
+        )
     try:
         tls = writer.get_extra_info("ssl_object")
         return None if tls is None else ends_at(tls)

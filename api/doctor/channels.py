@@ -1,5 +1,6 @@
 """The ways of telling people: each is walked up to the door, and nobody is told anything."""
 
+import asyncio
 import ssl
 
 import aiosmtplib
@@ -16,8 +17,7 @@ SMTP_TIMEOUT_S = 4.0
 
 async def check_channels(patient: Patient) -> list[Finding]:
     settings = patient.settings
-    webhook = await _webhook(patient)
-    mail = await _mail(patient)
+    webhook, mail = await asyncio.gather(_webhook(patient), _mail(patient))
     if settings.webhook.url is None and not (settings.smtp.host and settings.smtp.recipients):
         return [found("channels", "only_log"), *webhook, *mail]
     return [found("channels", "fine"), *webhook, *mail]

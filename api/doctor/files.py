@@ -23,7 +23,7 @@ from ingest.ledger import tables
 MIB = 1024 * 1024
 LOW_BYTES, FULL_BYTES = 1024 * MIB, 200 * MIB
 LOW_SHARE, FULL_SHARE = 0.05, 0.01
-"""Of the inodes, and (low only) of the space."""
+"""Of the inodes."""
 DAYS_LEFT_MIN = 30
 GROWTH_DAYS_MIN = 1.0
 """What grew in less than a day says nothing about a month."""
@@ -125,7 +125,6 @@ def judge_space(
 ) -> Finding:
     """Say how long the disk lasts, if it goes on as it did in the `age_days` so far."""
     free = space.f_bavail * space.f_frsize
-    share = space.f_bavail / space.f_blocks if space.f_blocks else 1.0
     inodes = space.f_favail / space.f_files if space.f_files else 1.0
     facts: dict[str, str | float] = {
         "folder": folder,
@@ -134,7 +133,7 @@ def judge_space(
     }
     if free < FULL_BYTES or inodes < FULL_SHARE:
         return found("disk", "full", **facts)
-    if free < LOW_BYTES or share < LOW_SHARE or inodes < LOW_SHARE:
+    if free < LOW_BYTES or inodes < LOW_SHARE:
         return found("disk", "low", **facts)
     if age_days >= GROWTH_DAYS_MIN and used_bytes:
         days_left = int(free / (used_bytes / age_days))

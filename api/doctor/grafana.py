@@ -8,7 +8,7 @@ from api.doctor.certificates import endpoint_of, judge_certificate, reached, rea
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
 
-HTTP_TIMEOUT_S = 4.0
+HTTP_TIMEOUT_S = 2.5
 SOURCES_MAX = 10
 NOT_FOR_US = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
 

@@ -11,7 +11,7 @@ from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
 from api.settings import InfluxSettings
 
-HTTP_TIMEOUT_S = 4.0
+HTTP_TIMEOUT_S = 2.5
 DAY_S = 86_400
 BY_HAND = "1."
 """How the versions of InfluxDB begin that know no buckets, but databases."""

@@ -12,6 +12,7 @@ from ingest.ledger import tables
 from ingest.ledger.chain import verify_events, verify_policy_changes
 from ingest.ledger.outbox import OutboxState
 from ingest.ledger.writing import REPLAY_MESSAGES
+from rules.readings import Kind
 
 CHECKED_WITHIN_S = 3.0
 """A ledger that takes longer to check is checked in part: a monitor asks every few minutes."""
@@ -19,7 +20,8 @@ LINES_MAX = 50_000
 """Lines of the log that are verified, the last ones."""
 BEHIND_MESSAGES = 2 * REPLAY_MESSAGES
 """The journal keeps the last ones anyway; so many more, and the history does not take them."""
-QUIET = timedelta(hours=1)
+QUIET, QUIET_WITHOUT_CHARGERS = timedelta(hours=1), timedelta(hours=26)
+"""Chargers speak every few minutes, detectors alone perhaps once a day."""
 STUCK = timedelta(minutes=10)
 GIVEN_UP_SINCE = timedelta(days=1)
 PROGRESS_STEPS = 10_000
@@ -101,8 +103,10 @@ def _messages(connection: sa.Connection, now: datetime) -> Finding:
     newest = connection.scalar(sa.select(sa.func.max(tables.journal.c.committed_at)))
     if newest is None:
         return found("messages", "never")
+    kinds = set(connection.scalars(sa.select(tables.devices.c.kind).distinct()))
+    quiet = QUIET_WITHOUT_CHARGERS if kinds == {Kind.SMOKE} else QUIET
     minutes = max(0, int((now - newest).total_seconds() // 60))
-    return found("messages", "old" if now - newest > QUIET else "fine", minutes=minutes)
+    return found("messages", "old" if now - newest > quiet else "fine", minutes=minutes)
 
 
 def _notifications(connection: sa.Connection, now: datetime) -> Finding:

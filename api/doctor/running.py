@@ -10,7 +10,7 @@ from api.doctor.certificates import endpoint_of, judge_certificate, reached, rea
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
 
-HTTP_TIMEOUT_S = 4.0
+HTTP_TIMEOUT_S = 2.5
 
 
 async def check_service(patient: Patient) -> list[Finding]:

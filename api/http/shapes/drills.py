@@ -29,7 +29,7 @@ class Drill(Shape):
     stuck_at: Station | None
     """The first station that it has not reached; null: it is complete."""
     failure: str
-    """What the broker said, if it did not take the message."""
+    """Why it goes no further, if the broker is the reason."""
 
     model_config = shown(
         {
