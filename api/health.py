@@ -6,6 +6,7 @@ from api.commands import CommandsHealth
 from api.delivery import DeliveryHealth
 from api.watch import Part
 from ingest.history_writer import HistoryHealth
+from ingest.influx_writing import Losses
 from ingest.mqtt import Link
 from ingest.pipeline import PipelineHealth
 from rules.self_health import SelfHealth
@@ -14,16 +15,18 @@ from rules.self_health import SelfHealth
 class Health:
     """Collects what each part says of itself."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (there are as many parts)
         self,
         links: Sequence[Link],
         pipeline: PipelineHealth,
         delivery: DeliveryHealth,
         policy: Callable[[], Part],
         commands: CommandsHealth,
+        *,
+        losses: Losses,
     ) -> None:
         self._links, self._pipeline, self._delivery = links, pipeline, delivery
-        self._policy, self._commands = policy, commands
+        self._policy, self._commands, self._losses = policy, commands, losses
         self._history: HistoryHealth | None = None
 
     def history_is(self, health: HistoryHealth) -> None:
@@ -54,14 +57,12 @@ class Health:
                 "broker", ok=False, reason=f"{lost.state}: {lost.reason}", since=lost.since
             )
         )
-        pipeline, history = self._pipeline, self._history
+        pipeline = self._pipeline
         failing = "; ".join(f"{name}: {why}" for name, why in self._delivery.failing.items())
         return (
             broker,
             Part("ledger", pipeline.ledger_ok, pipeline.ledger_reason, pipeline.since),
-            Part("history", ok=True, vital=False)
-            if history is None
-            else Part("history", history.ok, history.reason, history.since, vital=False),
+            self._history_part(),
             Part("delivery", ok=not failing, reason=failing, vital=False),
             self._policy(),
             Part(
@@ -71,4 +72,18 @@ class Health:
                 since=self._commands.since,
                 vital=False,
             ),
+        )
+
+    def _history_part(self) -> Part:
+        """Say of a history that does its work whether it would not take something for good."""
+        history, losses = self._history, self._losses
+        if history is not None and not history.ok:
+            return Part(
+                "history", ok=False, reason=history.reason, since=history.since, vital=False
+            )
+        if losses.refused:
+            reason = f"InfluxDB refused {losses.refused} points for good: {losses.reason}"
+            return Part("history", ok=False, reason=reason, vital=False)
+        return Part(
+            "history", ok=True, since=None if history is None else history.since, vital=False
         )

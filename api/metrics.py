@@ -7,6 +7,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from api.delivery import DeliveryHealth
+from ingest.influx_writing import Losses
 from ingest.ledger.commit import Commit
 from ingest.mqtt import Link
 from rules.alerts import Transition
@@ -44,7 +45,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def watch(self, links: Iterable[Link], delivery: DeliveryHealth) -> None:
+    def watch(self, links: Iterable[Link], delivery: DeliveryHealth, losses: Losses) -> None:
         """Add what is read when it is asked for."""
         connected = Gauge(
             "chargewatch_broker_connected",
@@ -61,6 +62,13 @@ class Metrics:
                 registry=self.registry,
             )
             gauge.set_function(partial(getattr, delivery, name))
+        for name, what in (("refused", "refuses"), ("expired", "no longer keeps")):
+            gauge = Gauge(
+                f"chargewatch_history_{name}",
+                f"Points that InfluxDB {what}, since the service started",
+                registry=self.registry,
+            )
+            gauge.set_function(partial(getattr, losses, name))
 
     def committed(self, batch: Commit) -> None:
         """Count a batch that is on disk."""

@@ -24,6 +24,7 @@ from api.commands import Commands
 from api.delivery import Delivery
 from api.drills import DrillRunner
 from api.health import Health
+from api.histories import open_history
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
@@ -39,8 +40,8 @@ from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
 from ingest.drills import ended
-from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
+from ingest.influx_writing import Losses
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import last_change
@@ -73,9 +74,10 @@ class Running(msgspec.Struct, frozen=True):
 async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIterator[Running]:
     """Run the service for as long as the block lasts. `speed` is how fast `now` runs."""
     codecs = all_codecs()
+    losses = Losses()
     async with (
         opened(settings.data_dir / "ledger.sqlite") as ledger,
-        open_duckdb(settings.data_dir / "history.duckdb") as history,
+        open_history(settings, losses) as history,
         asyncio.TaskGroup() as tasks,
     ):
         registry = await asyncio.to_thread(ledger.registry)
@@ -152,8 +154,15 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             own_health=lambda: health.facts(drops.recent()),
         )
         policy = PolicyKeeper(first, registry, engine, desk, now)
-        health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
-        metrics.watch(links, delivery.health)
+        health = Health(
+            links,
+            pipeline.health,
+            delivery.health,
+            policy.part,
+            commands.health,
+            losses=losses,
+        )
+        metrics.watch(links, delivery.health, losses)
         watch = Watch(
             ledger=ledger,
             history=history,

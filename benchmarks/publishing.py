@@ -83,7 +83,10 @@ async def connect(port: int) -> Publisher:
 
 
 def telemetry(boot: str) -> Iterator[tuple[str, bytes]]:
-    """Yield messages of two sockets, some 250 bytes, from 500 piles in turn, for ever."""
+    """Yield messages of two sockets, some 250 bytes, from 500 piles in turn, for ever.
+
+    They are numbered, in the first socket's `session_duration_s`, to be counted afterwards.
+    """
     number = 0
     while True:
         site, pile = number % SITES, number // SITES % PILES_PER_SITE
@@ -91,7 +94,7 @@ def telemetry(boot: str) -> Iterator[tuple[str, bytes]]:
         body = (
             f'{{"at":"{at}","boot":"{boot}","seq":{number},"readings":['
             f'{{"channel":1,"power_w":187.2,"current_a":0.81,"voltage_v":229.8,'
-            f'"energy_kwh":{number % 1000}.25}},'
+            f'"session_duration_s":{number}}},'
             f'{{"channel":2,"power_w":12.0,"current_a":0.05,"relay_on":true}}]}}'
         )
         yield f"chargewatch/v1/bench/s{site:02}/p{pile:02}/telemetry", body.encode()

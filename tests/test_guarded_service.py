@@ -49,7 +49,7 @@ def watching(guarded: GuardedBroker, tmp_path: Path, ca_file: Path) -> ServicePr
         "BROKER__USERNAME": SERVICE,
         "SECRETS_DIR": str(guarded.secrets),
     }
-    return ServiceProcess(tmp_path, guarded.mosquitto, sites=sites, more=more)
+    return ServiceProcess(tmp_path, guarded.mosquitto, sites=sites, settings=more)
 
 
 def numbered(numbers: range) -> list[tuple[str, str]]:
