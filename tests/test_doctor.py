@@ -31,7 +31,7 @@ from api.doctor.ledger import OF_THE_LEDGER, check_ledger
 from api.doctor.patient import Patient
 from api.doctor.running import judge_parts
 from api.doctor.telling import TO_DO, as_json, lines
-from api.settings import BrokerSettings, Settings, WebhookSettings
+from api.settings import BrokerSettings, InfluxSettings, Settings, WebhookSettings
 from api.text import LANGUAGES, Texts
 from api.tokens import add_token
 from ingest.journal import packed
@@ -40,6 +40,7 @@ from ingest.ledger.commit import Commit, ToTell
 from ingest.ledger.log import append_event
 from ingest.ledger.outbox import Reason
 from ingest.ledger.store import Ledger, open_ledger
+from ingest.measurements import Kept
 from ingest.registry import Area, Device, Name, Site
 from rules.alerts import Alert, AlertKey, State
 from rules.readings import DeviceId, Kind, Report
@@ -462,46 +463,57 @@ def test_who_gets_in_at_the_broker_is_judged_point_by_point() -> None:
     ]
 
 
-OF_1 = {
-    "results": [
-        {
-            "series": [
-                {
-                    "columns": ["name", "duration", "default"],
-                    "values": [["long", "0s", False], ["autogen", "9600h0m0s", True]],
-                }
-            ]
-        }
-    ]
-}
-OF_2 = {"buckets": [{"name": "chargewatch", "retentionRules": [{"everySeconds": 34_560_000}]}]}
+def of_1(*policies: list[object]) -> dict[str, object]:
+    series = {"columns": ["name", "duration", "default"], "values": list(policies)}
+    return {"results": [{"series": [series]}]}
+
+
+def of_2(**seconds: int) -> dict[str, object]:
+    return {
+        "buckets": [
+            {"name": name.replace("__", "/"), "retentionRules": [{"everySeconds": every_s}]}
+            for name, every_s in seconds.items()
+        ]
+    }
 
 
 @pytest.mark.parametrize(
-    ("answer", "kept_s"),
+    ("answer", "places"),
     [
-        (OF_1, 9_600 * 3_600),
-        (OF_2, 34_560_000),
-        ({"buckets": [{"name": "chargewatch", "retentionRules": []}]}, 0),
-        ({"buckets": [{"name": "other", "retentionRules": []}]}, None),
-        ({"buckets": []}, None),
-        ({"results": [{"error": "database not found"}]}, None),
+        (
+            of_1(["long", "0s", False], ["autogen", "9600h0m0s", True]),
+            {Kept.READINGS: 9_600 * 3_600, Kept.LONG: 0},
+        ),
+        (of_1(["autogen", "0s", True]), {Kept.READINGS: 0}),
+        (
+            of_2(chargewatch=34_560_000, chargewatch__long=0, other=5),
+            {Kept.READINGS: 34_560_000, Kept.LONG: 0},
+        ),
+        ({"buckets": [{"name": "chargewatch", "retentionRules": []}]}, {Kept.READINGS: 0}),
+        ({"buckets": []}, {}),
+        ({"results": [{"error": "database not found"}]}, {}),
     ],
 )
 def test_every_influxdb_says_how_long_it_keeps(
-    answer: dict[str, object], kept_s: float | None
+    answer: dict[str, object], places: dict[Kept, float]
 ) -> None:
-    assert kept_for_s(answer, "chargewatch") == kept_s
+    assert kept_for_s(answer, "chargewatch") == places
 
 
 @pytest.mark.parametrize(
-    ("kept_s", "outcome"),
-    [(400 * 86_400, "fine"), (0, "fine"), (7 * 86_400, "retention"), (None, "no_bucket")],
+    ("places", "outcome"),
+    [
+        ({Kept.READINGS: 400 * 86_400, Kept.LONG: 0}, "fine"),
+        ({Kept.READINGS: 0, Kept.LONG: 0}, "fine"),
+        ({Kept.READINGS: 7 * 86_400, Kept.LONG: 0}, "retention"),
+        ({Kept.READINGS: 0}, "no_bucket"),
+        ({}, "no_bucket"),
+    ],
 )
 def test_readings_that_are_kept_for_too_short_are_noticed(
-    kept_s: float | None, outcome: str
+    places: dict[Kept, float], outcome: str
 ) -> None:
-    assert judge_retention("http://db", "chargewatch", kept_s, 400, "1").outcome == outcome
+    assert judge_retention(InfluxSettings(), places, 400, "1").outcome == outcome
 
 
 def test_a_part_of_the_service_that_is_not_well_is_named() -> None:

@@ -7,7 +7,8 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from api.settings import (
     WebhookSettings,
 )
 from ingest.clock import utc_now
+from ingest.influx_http import InfluxAddress, InfluxHttp
+from ingest.influx_setup import setup_of
 from tests.brokers import HOST, mosquitto
 from tests.influx import TOKEN, influxdb
 from tests.processes import (
@@ -238,9 +241,9 @@ def test_an_influxdb_is_asked_whether_it_keeps_what_is_set(tmp_path: Path) -> No
             kept = HistorySettings(kind="influxdb", keep_days=days)
             return outcomes(seen(tmp_path, "history", influx=there, history=kept))["history"]
 
-        server.query('CREATE DATABASE "chargewatch"')
-        assert seen_with() == "fine", "for ever"
-        server.query('ALTER RETENTION POLICY "autogen" ON "chargewatch" DURATION 30d')
+        assert seen_with() == "no_bucket"
+        with closing(InfluxHttp(InfluxAddress(url=server.url, database="chargewatch"))) as http:
+            assert list(setup_of(http).places(timedelta(days=30)))
         assert seen_with() == "fine"
         assert seen_with(days=400) == "retention"
         assert seen_with(database="other") == "no_bucket"

@@ -10,6 +10,7 @@ from api.doctor.certificates import endpoint_of, judge_certificate, reached, rea
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
 from api.settings import InfluxSettings
+from ingest.measurements import LONG, Kept
 
 HTTP_TIMEOUT_S = 2.5
 DAY_S = 86_400
@@ -70,45 +71,60 @@ async def _look(client: httpx.AsyncClient, influx: InfluxSettings, days: int) ->
             "/query", params={"q": f'SHOW RETENTION POLICIES ON "{influx.database}"'}
         )
     else:
-        answer = await client.get(
-            "/api/v2/buckets", params={"name": influx.database, "org": influx.org}
-        )
+        answer = await client.get("/api/v2/buckets", params={"org": influx.org, "limit": 100})
     if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         return found("history", "token", where=influx.url)
-    keeps_s = kept_for_s(answer.json(), influx.database) if answer.is_success else None
-    return judge_retention(influx.url, influx.database, keeps_s, days, version)
+    places = kept_for_s(answer.json(), influx.database) if answer.is_success else {}
+    return judge_retention(influx, places, days, version)
 
 
 def judge_retention(
-    where: str, database: str, keeps_s: float | None, days: int, version: str
+    influx: InfluxSettings, places: dict[Kept, float], days: int, version: str
 ) -> Finding:
-    """Say whether readings are kept for as long as is set; 0 s: for ever, None: nowhere."""
-    if keeps_s is None:
-        return found("history", "no_bucket", where=where, database=database)
+    """Say whether there are both places, and readings are kept for as long as is set."""
+    for kept, name in _places(influx.database).items():
+        if kept not in places:
+            return found("history", "no_bucket", where=influx.url, database=name)
+    keeps_s = places[Kept.READINGS]
     if keeps_s and abs(keeps_s / DAY_S - days) >= 1:
-        kept = round(keeps_s / DAY_S)
-        return found("history", "retention", database=database, days=kept, wanted=days)
-    return found("history", "fine", where=where, detail=version)
+        kept_days = round(keeps_s / DAY_S)
+        return found(
+            "history", "retention", database=influx.database, days=kept_days, wanted=days
+        )
+    return found("history", "fine", where=influx.url, detail=version)
 
 
-def kept_for_s(answer: dict[str, Any], database: str) -> float | None:
-    """Return for how long an InfluxDB keeps a bucket, 0 for ever; None if there is none.
+def kept_for_s(answer: dict[str, Any], database: str) -> dict[Kept, float]:
+    """Return the places that there are, and for how long an InfluxDB keeps each; 0: for ever.
 
     It understands what 1.x says of retention policies, and what 2 says of buckets.
     """
     if "buckets" in answer:
-        for bucket in answer["buckets"]:
-            if bucket["name"] == database:
-                rules = bucket.get("retentionRules") or [{}]
-                return float(rules[0].get("everySeconds", 0))
-        return None
-    for result in answer.get("results", ()):
-        for series in result.get("series", ()):
-            for values in series.get("values", ()):
-                policy = dict(zip(series["columns"], values, strict=True))
-                if policy.get("default"):
-                    return _seconds(policy["duration"])
-    return None
+        ours = {name: kept for kept, name in _places(database).items()}
+        return {
+            ours[bucket["name"]]: float(
+                (bucket.get("retentionRules") or [{}])[0].get("everySeconds", 0)
+            )
+            for bucket in answer["buckets"]
+            if bucket["name"] in ours
+        }
+    policies = [
+        dict(zip(series["columns"], values, strict=True))
+        for result in answer.get("results", ())
+        for series in result.get("series", ())
+        for values in series.get("values", ())
+    ]
+    places: dict[Kept, float] = {}
+    for policy in policies:
+        if policy["name"] == LONG:
+            places[Kept.LONG] = _seconds(policy["duration"])
+        elif policy["default"]:
+            places[Kept.READINGS] = _seconds(policy["duration"])
+    return places
+
+
+def _places(database: str) -> dict[Kept, str]:
+    return {Kept.READINGS: database, Kept.LONG: f"{database}/{LONG}"}
 
 
 def _seconds(duration: str) -> float:
