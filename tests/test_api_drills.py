@@ -7,7 +7,21 @@ from datetime import timedelta
 import pytest
 
 from api.drills import UNDER_WAY
-from tests.http_doubles import READ_TOKEN, WRITE_TOKEN, Client, World, bearer, problem
+from ingest.ledger.commit import Commit
+from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
+from rules.cut_log import Logged
+from rules.places import DRILL_DEVICE
+from rules.verdict import Evidence, Severity
+from tests.http_doubles import (
+    PAGE,
+    READ_TOKEN,
+    WRITE_TOKEN,
+    Client,
+    World,
+    bearer,
+    log_in,
+    problem,
+)
 
 pytest_plugins = ["tests.http_fixtures"]
 
@@ -68,3 +82,37 @@ def test_a_broker_that_is_away_is_the_reason(
     assert "refused" in shown["failure"].lower() or "connect" in shown["failure"].lower()
     here.at += timedelta(seconds=6)
     order(client)
+
+
+def test_the_console_shows_a_drill_as_one_and_counts_none(
+    client: Client, here: World, runner: asyncio.Runner
+) -> None:
+    alert = Alert(
+        key=AlertKey("smoke", DRILL_DEVICE),
+        severity=Severity.CRITICAL,
+        within=(Group(GroupKind.SITE, SITE["site"]),),
+        state=State.FIRING,
+        began_at=here.at,
+        since=here.at,
+        evidence=Evidence(since=here.at),
+        told=Severity.CRITICAL,
+        drill=True,
+    )
+    logged = Logged(alert.episode, here.at, "drill", "patrol", "")
+    changes = [Change(alert, Transition.FIRING)]
+    runner.run(here.ledger.commit(Commit(now=here.at, changes=changes, log=[logged])))
+    log_in(client)
+    for path in ("/", "/stations/xuhui/renmin-lu", "/alerts/1"):
+        assert '<span class="word drill">演练</span>' in client.get(path, headers=PAGE).text
+    assert "由人员下令演练" in client.get("/alerts/1", headers=PAGE).text
+    told = bearer(READ_TOKEN)
+    assert client.get("/api/v1/summary", headers=told).json()["alerts"] == []
+    [site] = [
+        each
+        for each in client.get("/api/v1/sites", headers=told).json()["sites"]
+        if each["id"] == SITE["site"]
+    ]
+    assert (site["firing"], site["condition"]) == (0, "unknown"), "nothing was heard there"
+    shown = client.get("/api/v1/alerts?drill=true", headers=told).json()["alerts"]
+    assert [each["drill"] for each in shown] == [True]
+    assert client.get("/api/v1/alerts?drill=false", headers=told).json()["alerts"] == []

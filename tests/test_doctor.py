@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sqlite3
+import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from api.doctor.broker import is_here, judge_access
+from api.doctor.broker import is_near, judge_access
 from api.doctor.certificates import judge_certificate
 from api.doctor.clock import judge_clock
 from api.doctor.examining import (
@@ -26,6 +27,7 @@ from api.doctor.examining import (
 )
 from api.doctor.files import check_disk, check_files, check_policy, check_sites, judge_space
 from api.doctor.finding import EVERYWHERE, OUTCOMES, Finding, Status, exit_status, found
+from api.doctor.grafana import judge_dashboards
 from api.doctor.history import judge_retention, kept_for_s
 from api.doctor.ledger import OF_THE_LEDGER, check_ledger
 from api.doctor.patient import Patient
@@ -34,6 +36,7 @@ from api.doctor.telling import TO_DO, as_json, lines
 from api.settings import BrokerSettings, InfluxSettings, Settings, WebhookSettings
 from api.text import LANGUAGES, Texts
 from api.tokens import add_token
+from api.version import VERSION
 from ingest.journal import packed
 from ingest.ledger import outbox
 from ingest.ledger.commit import Commit, ToTell
@@ -444,23 +447,57 @@ def test_a_certificate_is_told_of_a_month_before_its_end(left: timedelta, outcom
 
 
 def test_who_gets_in_at_the_broker_is_judged_point_by_point() -> None:
-    def judged(*refused: str, tls: bool, host: str, open_to_all: bool) -> list[str]:
-        found_here = judge_access(list(refused), tls=tls, host=host, open_to_all=open_to_all)
-        return [finding.outcome for finding in found_here]
+    def judged(*refused: str, readable: str = "", open_to_all: bool = False) -> list[str]:
+        findings = judge_access(list(refused), readable=readable, open_to_all=open_to_all)
+        return [finding.outcome for finding in findings]
 
-    assert judged(tls=True, host="broker", open_to_all=False) == ["fine"]
-    assert judged(tls=False, host="localhost", open_to_all=False) == ["fine"]
-    assert judged("a", "b", tls=False, host="broker", open_to_all=True) == [
+    assert judged() == ["fine"]
+    assert judged("a", "b", readable="broker", open_to_all=True) == [
         "subscription",
         "open",
         "plain",
     ]
-    assert [is_here(host) for host in ("127.0.0.1", "::1", "10.0.0.1", "broker")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "outside", "in_container"),
+    [
+        ("127.0.0.1", True, True),
+        ("::1", True, True),
+        ("localhost", True, True),
+        ("10.0.0.1", False, False),
+        ("mosquitto", False, True),
+        ("broker.example.org", False, False),
+    ],
+)
+def test_only_what_is_near_may_do_without_tls(
+    host: str, *, outside: bool, in_container: bool
+) -> None:
+    assert is_near(host, in_container=False) is outside
+    assert is_near(host, in_container=True) is in_container
+
+
+def test_the_version_that_is_shown_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+
+
+@pytest.mark.parametrize(
+    ("there", "expected", "outcome"),
+    [
+        ({"a", "b", "x"}, {"a", "b"}, "fine"),
+        ({"a"}, {"a", "b"}, "no_dashboards"),
+        ({"x"}, set(), "fine"),
+        (set(), set(), "no_dashboards"),
+    ],
+)
+def test_dashboards_that_grafana_lacks_are_named(
+    there: set[str], expected: set[str], outcome: str
+) -> None:
+    finding = judge_dashboards("http://grafana", there, expected)
+    assert finding.outcome == outcome
+    if expected and outcome == "no_dashboards":
+        assert finding.facts["missing"] == "b"
 
 
 def of_1(*policies: list[object]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from api.doctor.examining import examine
 from api.doctor.finding import Finding
+from api.doctor.grafana import BUILT, expected_dashboards
 from api.doctor.patient import Patient
 from api.ports import free_port
 from api.settings import (
@@ -250,13 +251,16 @@ def test_an_influxdb_is_asked_whether_it_keeps_what_is_set(tmp_path: Path) -> No
         assert seen_with(url=f"http://{HOST}:{free_port()}") == "unreachable"
 
 
+BUILT_HERE = expected_dashboards(BUILT, "zh")
+
+
 class Grafana:
     """Answers as Grafana does to what the doctor asks. (A real one does not run here.)"""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, object]] = {
             "/api/health": (200, {"database": "ok"}),
-            "/api/search": (200, [{"uid": "village"}]),
+            "/api/search": (200, [{"uid": uid} for uid in ("village", *BUILT_HERE)]),
             "/api/datasources": (200, [{"uid": "influx", "name": "InfluxDB"}]),
             "/api/datasources/uid/influx/health": (200, {"status": "OK"}),
         }
@@ -312,9 +316,11 @@ def test_grafana_is_asked_for_dashboards_and_data(
 
 
 def test_a_grafana_that_is_away_is_unreachable(tmp_path: Path) -> None:
+    assert outcomes(seen(tmp_path, "grafana", grafana=GrafanaSettings(url=None))) == {
+        "grafana": "none"
+    }
     gone = GrafanaSettings(url=f"http://{HOST}:{free_port()}", token=SECRET)
     assert outcomes(seen(tmp_path, "grafana", grafana=gone)) == {"grafana": "unreachable"}
-    assert outcomes(seen(tmp_path, "grafana")) == {"grafana": "none"}
 
 
 # --- the service --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import ipaddress
 import secrets
 import ssl
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -13,6 +14,9 @@ from api.doctor.patient import Patient
 from ingest.codecs import all_codecs
 from ingest.mqtt_connection import BrokerAddress, BrokerUnusable
 from ingest.mqtt_visit import LoginRefused, visiting
+
+CONTAINER = Path("/.dockerenv")
+"""Docker puts it into every container."""
 
 
 async def check_broker(patient: Patient) -> list[Finding]:
@@ -38,32 +42,38 @@ async def check_broker(patient: Patient) -> list[Finding]:
     open_to_all = await _lets_strangers_in(address, settings.client_id)
     return [
         found("broker", "fine", where=where),
-        *judge_access(refused, tls=settings.tls, host=settings.host, open_to_all=open_to_all),
+        *judge_access(
+            refused,
+            readable="" if settings.tls or is_near(settings.host) else settings.host,
+            open_to_all=open_to_all,
+        ),
         *judge_certificate(where, until, patient.now),
         found("broker_limits", "unreadable"),
     ]
 
 
-def judge_access(
-    refused: list[str], *, tls: bool, host: str, open_to_all: bool
-) -> list[Finding]:
-    """Say what is wrong with who may do what at the broker."""
+def judge_access(refused: list[str], *, readable: str, open_to_all: bool) -> list[Finding]:
+    """Say what is wrong with who may do what at the broker.
+
+    `readable` is a host to which others on the network can read what is said; empty: none.
+    """
     wrong: list[Finding] = []
     if refused:
         wrong.append(found("access", "subscription", filters=" ".join(refused)))
     if open_to_all:
         wrong.append(found("access", "open"))
-    if not tls and not is_here(host):
-        wrong.append(found("access", "plain", host=host))
+    if readable:
+        wrong.append(found("access", "plain", host=readable))
     return wrong or [found("access", "fine")]
 
 
-def is_here(host: str) -> bool:
-    """Say whether a host is this very machine."""
+def is_near(host: str, *, in_container: bool | None = None) -> bool:
+    """Say whether a host is this very machine, or a neighbour on a container's own network."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        inside = CONTAINER.exists() if in_container is None else in_container
+        return host == "localhost" or (inside and "." not in host)
 
 
 async def _lets_strangers_in(address: BrokerAddress, client_id: str) -> bool:

@@ -2,9 +2,7 @@
 
 import asyncio
 import platform
-import tomllib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from pathlib import Path
 
 import structlog
 from pydantic_core import ValidationError
@@ -21,10 +19,10 @@ from api.doctor.ledger import OF_THE_LEDGER, check_ledger
 from api.doctor.patient import Patient
 from api.doctor.running import check_console, check_service
 from api.settings import Settings, read_settings
+from api.version import VERSION
 from ingest.errors import ChargewatchError
 
 WITHIN_S = 5.0
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 log = structlog.get_logger()
 
@@ -67,10 +65,9 @@ def settings_or_finding(
         settings = read_settings(environment)
     except (ChargewatchError, ValidationError) as error:
         return None, [found("settings", "wrong", reason=in_words(error))]
-    version = tomllib.loads(PYPROJECT.read_text())["project"]["version"]
     return settings, [
         found("settings", "fine"),
-        found("version", "fine", version=version, python=platform.python_version()),
+        found("version", "fine", version=VERSION, python=platform.python_version()),
     ]
 
 

@@ -109,6 +109,7 @@ OUTCOMES: dict[str, dict[str, Status]] = {
     },
     "grafana": {
         "fine": Status.OK,
+        "no_token": Status.OK,
         "none": Status.SKIPPED,
         "no_dashboards": Status.WARNING,
         "unreachable": Status.FAILED,
