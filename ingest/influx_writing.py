@@ -15,8 +15,12 @@ from ingest.history import HistoryUnavailable
 
 log = structlog.get_logger()
 
-ALONE_MAX = 100
-"""Lines of one write that are looked for one by one."""
+SPLITS_MAX = 1_000
+"""So many parts of a write are halved; then the server's own count of what it did not take
+has to do, if it gives one."""
+
+SYSTEM_LINES = 100
+"""If it takes nothing of a write and refuses so many lines, it is no line's fault."""
 
 LINE_BYTES_LOGGED = 300
 """As much of a line as says whose it is: device, socket, entry, position."""
@@ -60,35 +64,35 @@ def write(lines: Sequence[bytes], send: Send, losses: Losses) -> None:
     """Send lines; halve what is refused until the lines that are to blame are alone.
 
     Those are logged and counted. Writing a line twice changes nothing, so it is no matter
-    which of the others had got through. Raises HistoryUnavailable if nothing gets through:
-    that is no line's fault.
+    which of the others had got through. Raises HistoryUnavailable, and counts nothing, if so
+    many are refused and none is taken that something else must be wrong.
     """
     parts = deque([lines])
-    refused: list[tuple[bytes, str]] = []
+    refused: list[tuple[int, str, bytes]] = []
+    expired = splits = 0
     taken = False
     while parts:
         part = parts.popleft()
         said = send(part)
         if said is None or said.expired:
             taken = True
-            losses.expired += 0 if said is None else said.dropped or len(part)
-        elif len(part) == 1:
-            refused.append((part[0], said.reason))
-            if len(refused) == ALONE_MAX and not taken:
-                raise HistoryUnavailable(f"it refuses every line: {said.reason}")
-        elif len(refused) < ALONE_MAX:
+            expired += 0 if said is None else said.dropped or len(part)
+            continue
+        dropped = said.dropped if said.partial else None
+        taken |= dropped is not None and dropped < len(part)
+        if len(part) == 1 or (dropped is not None and splits >= SPLITS_MAX):
+            refused.append((dropped or 1, said.reason, part[0]))
+        else:
+            splits += 1
             middle = len(part) // 2
             parts += [part[:middle], part[middle:]]
-        else:
-            _note(losses, said.reason, said.dropped if said.partial else len(part))
-    for line, reason in refused:
-        log.warning("influx.line_refused", reason=reason, line=_shown(line))
-        _note(losses, reason, 1)
-
-
-def _note(losses: Losses, reason: str, lines: int | None) -> None:
-    losses.refused += lines or 1
-    losses.reason = reason
+    if not taken and len(refused) >= SYSTEM_LINES:
+        raise HistoryUnavailable(f"it refuses every line: {refused[0][1]}")
+    losses.expired += expired
+    for count, reason, line in refused:
+        losses.refused += count
+        losses.reason = reason
+        log.warning("influx.refused", lines=count, reason=reason, line=_shown(line))
 
 
 def _shown(line: bytes) -> str:
