@@ -82,9 +82,8 @@ class DrillRunner:
         self._desk = desk
         self._broker, self._client_id = broker, client_id
         self._now, self._speed = now, speed
-        self._ordered = asyncio.Event()
+        self._ordered: asyncio.Queue[tuple[Drill, Progress]] = asyncio.Queue()
         self._committed = asyncio.Event()
-        self._drill: Drill | None = None
 
     async def begin(self, site: str, who: str) -> Progress:
         """Order a drill; it is on its way when this returns.
@@ -97,13 +96,13 @@ class DrillRunner:
             again_in = (last.began_at + pause * self._speed - now) / self._speed
             if again_in > timedelta(0):
                 raise DrillTooSoon(again_in)
-        self.last = Progress(id=secrets.token_hex(4), site=site, who=who, began_at=now)
+        progress = Progress(id=secrets.token_hex(4), site=site, who=who, began_at=now)
+        self.last = progress
         drill = Drill(secrets.token_hex(16), site, who, now + LONGEST * self._speed)
         await self._desk.ask(lambda batch: self.drills.begin(drill, batch))
-        self._drill = drill
-        self._ordered.set()
-        log.info("drill.begun", id=self.last.id, site=site, who=who)
-        return self.last
+        self._ordered.put_nowait((drill, progress))
+        log.info("drill.begun", id=progress.id, site=site, who=who)
+        return progress
 
     def committed(self, batch: Commit) -> None:
         """Be told of a batch that is on the disk."""
@@ -121,11 +120,7 @@ class DrillRunner:
     async def run(self) -> None:
         """Say the messages of whatever drill is ordered, for ever."""
         while True:
-            await self._ordered.wait()
-            self._ordered.clear()
-            drill, progress = self._drill, self.last
-            if drill is None or progress is None:
-                continue
+            drill, progress = await self._ordered.get()
             self._committed.clear()
             try:
                 await self._go(drill, progress)

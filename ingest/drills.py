@@ -10,6 +10,7 @@ nothing, and is in no history.
 """
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -48,67 +49,76 @@ class Drill(msgspec.Struct, frozen=True):
         return f"{TOPICS}drill/{self.nonce}/event"
 
 
+class _Running(NamedTuple):
+    """A drill that lasts, and who judges it."""
+
+    drill: Drill
+    engine: Engine
+    taken: set[str]
+    """Identities of its messages that were here."""
+
+
 class Drills:
     """Belongs to the task that owns the engine; there is at most one drill at a time."""
 
     def __init__(self) -> None:
-        self._drill: Drill | None = None
-        self._engine: Engine | None = None
-        self._taken: set[str] = set()
+        self._running: _Running | None = None
 
     def begin(self, drill: Drill, batch: Commit) -> None:
         """Expect a drill's messages from now on; one that still lasts ends."""
         self._end(batch)
-        self._drill, self._taken = drill, set()
-        self._engine = Engine(*rules_in_force(), _Somewhere(drill.site))
+        engine = Engine(*rules_in_force(), _Somewhere(drill.site))
+        self._running = _Running(drill, engine, set())
 
     def take(self, message: Message, batch: Commit) -> Rejected | None:
         """Judge a message on the reserved topics; refuse one that nobody ordered."""
-        drill, engine = self._drill, self._engine
-        if drill is None or engine is None or message.topic != drill.topic or message.retained:
+        running = self._running
+        if running is None or message.topic != running.drill.topic or message.retained:
             return Rejected(Refusal.NOT_ITS_OWN, "nobody ordered this drill")
         said = _codec.decode(message, DRILL_DEVICE, Profile(Kind.SMOKE))
         if not isinstance(said, Said):
             why = said.why if isinstance(said, Ignored) else said.detail
             return Rejected(Refusal.NOT_ITS_OWN, f"not what a drill says: {why}")
         identity = said.identity or ""
-        if identity in self._taken:
+        if identity in running.taken:
             batch.repeated += 1
             return None
-        self._taken.add(identity)
-        self._observe(said.readings, message.received_at, batch)
+        running.taken.add(identity)
+        _judge(running, said.readings, message.received_at, batch)
         return None
 
     def advance(self, batch: Commit) -> None:
         """End a drill whose time is up."""
-        if self._drill is not None and batch.now >= self._drill.ends_at:
+        if self._running is not None and batch.now >= self._running.drill.ends_at:
             self._end(batch)
 
     def next_deadline(self) -> datetime | None:
-        return None if self._drill is None else self._drill.ends_at
+        return None if self._running is None else self._running.drill.ends_at
 
     def _end(self, batch: Commit) -> None:
-        if self._engine is not None and self._engine.has_alerts(DRILL_DEVICE):
-            self._observe((Reading(smoke_alarm=False),), batch.now, batch)
-        self._drill = self._engine = None
+        running, self._running = self._running, None
+        if running is not None and running.engine.has_alerts(DRILL_DEVICE):
+            _judge(running, (Reading(smoke_alarm=False),), batch.now, batch)
 
-    def _observe(self, said: tuple[Reading, ...], heard_at: datetime, batch: Commit) -> None:
-        drill, engine = self._drill, self._engine
-        if drill is None or engine is None:
-            return
-        report = Report(
-            device=DRILL_DEVICE,
-            at=heard_at,
-            received_at=heard_at,
-            identity=drill.nonce,
-            readings=said,
-        )
-        for alert, transition in engine.observe(report, batch.now):
-            marked = replace(alert, drill=True)
-            batch.changes.append(Change(marked, transition))
-            batch.arrived[marked.episode] = heard_at
-            if transition is Transition.FIRING:
-                batch.log.append(Logged(marked.episode, batch.now, "drill", drill.who, ""))
+
+def _judge(
+    running: _Running, said: tuple[Reading, ...], heard_at: datetime, batch: Commit
+) -> None:
+    """Let the rules judge what was said; whatever comes of it is marked as a drill."""
+    drill = running.drill
+    report = Report(
+        device=DRILL_DEVICE,
+        at=heard_at,
+        received_at=heard_at,
+        identity=drill.nonce,
+        readings=said,
+    )
+    for alert, transition in running.engine.observe(report, batch.now):
+        marked = replace(alert, drill=True)
+        batch.changes.append(Change(marked, transition))
+        batch.arrived[marked.episode] = heard_at
+        if transition is Transition.FIRING:
+            batch.log.append(Logged(marked.episode, batch.now, "drill", drill.who, ""))
 
 
 def ended(alerts: list[Alert], now: datetime) -> list[Change]:

@@ -31,11 +31,14 @@ class Patient(msgspec.Struct, frozen=True, kw_only=True):
 def read_only(ledger: Path) -> Iterator[sa.Connection]:
     """Yield a connection that cannot write, beside the running service or without it.
 
-    Raises sqlalchemy's DatabaseError.
+    Without a write-ahead log nobody writes: then SQLite need not make the files by which it
+    and a writer know of each other, which would be left behind, and be ours. Raises
+    sqlalchemy's DatabaseError.
     """
+    in_use = ledger.with_name(f"{ledger.name}-wal").exists()
 
     def connect() -> sqlite3.Connection:
-        uri = f"{ledger.absolute().as_uri()}?mode=ro"
+        uri = f"{ledger.absolute().as_uri()}?mode=ro{'' if in_use else '&immutable=1'}"
         opened = sqlite3.connect(uri, uri=True, check_same_thread=False)
         opened.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         opened.execute("PRAGMA query_only = ON")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from api.doctor.finding import EVERYWHERE, Finding, Status, exit_status
+from api.doctor.finding import EVERYWHERE, OUTCOMES, Finding, Status, exit_status
 from api.text import Texts
 
 TO_DO = frozenset({Status.WARNING, Status.FAILED, Status.UNKNOWN})
@@ -26,7 +26,7 @@ def lines(findings: Iterable[Finding], say: Texts) -> Iterator[str]:
     for finding in findings:
         status = say(f"doctor.status.{finding.status}")
         name = say(f"doctor.{finding.check}")
-        seen = say(key_of(finding), **finding.facts) if finding.facts else say(key_of(finding))
+        seen = say(key_of(finding), **finding.facts)
         yield f"{MARKS[finding.status]} {status} · {name}: {seen}"
         if finding.status in TO_DO:
             yield f"    → {say(f'{key_of(finding)}.todo')}"
@@ -44,11 +44,21 @@ def as_json(findings: Iterable[Finding], say: Texts) -> dict[str, object]:
                 "outcome": finding.outcome,
                 "status": finding.status,
                 "facts": finding.facts,
-                "seen": say(key_of(finding), **finding.facts)
-                if finding.facts
-                else say(key_of(finding)),
+                "seen": say(key_of(finding), **finding.facts),
                 "to_do": say(f"{key_of(finding)}.todo") if finding.status in TO_DO else "",
             }
             for finding in findings
         ],
     }
+
+
+def table() -> Iterator[str]:
+    """Yield the table of docs/doctor.md: every outcome of every check, in English."""
+    say = Texts.of("en").messages
+    yield "| check | outcome | status | what was seen, and what to do |"
+    yield "|---|---|---|---|"
+    for check, possible in (OUTCOMES | {"any": EVERYWHERE}).items():
+        for outcome, status in possible.items():
+            key = f"doctor.{check}.{outcome}"
+            words = f"{say[key]}. {say.get(f'{key}.todo', '')}".strip()
+            yield f"| `{check}` | `{outcome}` | {status} | {words} |"
