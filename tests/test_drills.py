@@ -178,7 +178,10 @@ def test_a_drill_says_that_it_is_one_before_all_else(world: World) -> None:
     for lang, mark in (("zh", "演练"), ("en", "DRILL")):
         say = Texts.of(lang)
         assert alert_title(alert, world.registry, say).startswith(f"{mark} · ")
-        assert alert_text(alert, world.registry, say).startswith(say("drill.text", text=""))
+        text = alert_text(alert, world.registry, say)
+        assert text.startswith(say("drill.text", text=""))
+        assert say("drill.advice") in text
+        assert "119" not in text, "nobody calls the brigade for a drill"
     nowhere = Drill("n", DRILL_SITE, "admin", NOON + LONGEST)
     world.order(nowhere)
     alert = world.hear(topic=nowhere.topic).changes[0].alert

@@ -131,7 +131,7 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
         began=say.zoned(facts.began_at, zone),
         ended=say.zoned(facts.ended_at, zone) if facts.ended_at else "",
         basis=say(f"rule.{rule}.basis"),
-        advice=say(f"rule.{rule}.advice"),
+        advice=say("drill.advice") if alert.drill else say(f"rule.{rule}.advice"),
         zone=say.zone(zone, facts.began_at),
         remarks=tuple(_remarks(alert, say)),
     )
