@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -24,10 +25,11 @@ from api.commands import Commands
 from api.delivery import Delivery
 from api.drills import DrillRunner
 from api.health import Health
-from api.histories import open_history
+from api.histories import influx_address, open_history
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
+from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import Settings
 from api.sites import read_sites
@@ -81,13 +83,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         asyncio.TaskGroup() as tasks,
     ):
         registry = await asyncio.to_thread(ledger.registry)
-        if settings.sites_file is not None:
-            declared = read_sites(
-                settings.sites_file, [codec.name for codec in codecs], now().year
-            )
-            for words in calendars_ending(declared.calendars, now().date()):
-                log.warning("calendar.ends", reason=words)
-            registry.declare(declared.areas, declared.sites, declared.devices, now())
+        _declare(settings.sites_file, registry, codecs, now)
         first = policy_at_start(settings.policy_file, await ledger.read(last_change))
         registry.apply(first.text.policies)
         engine = Engine(*rules_in_force(), registry)
@@ -139,6 +135,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
                 delivery.post()
             if batch.commands:
                 commands.post()
+            points.post()
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -181,6 +178,18 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         feeding = partial(
             feed, ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is
         )
+        points = Points(
+            influx_address(settings),
+            losses=losses,
+            ledger=ledger,
+            registry=registry,
+            engine=engine,
+            metrics=metrics,
+            health=health,
+            keep=keep,
+            now=now,
+            speed=speed,
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -190,6 +199,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(drill_runner.run(), name="drills"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
+            tasks.create_task(points.run(), name="points"),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):
@@ -204,6 +214,18 @@ async def _through_ledger_trouble(work: Callable[[], Awaitable[None]]) -> None:
         except LedgerUnavailable as error:
             log.warning("history.ledger_unavailable", reason=str(error))
             await asyncio.sleep(LEDGER_RETRY_S)
+
+
+def _declare(
+    sites_file: Path | None, registry: Registry, codecs: Sequence[Codec], now: Now
+) -> None:
+    """Tell the registry what the sites file says, if there is one."""
+    if sites_file is None:
+        return
+    declared = read_sites(sites_file, [codec.name for codec in codecs], now().year)
+    for words in calendars_ending(declared.calendars, now().date()):
+        log.warning("calendar.ends", reason=words)
+    registry.declare(declared.areas, declared.sites, declared.devices, now())
 
 
 async def _end_drills(ledger: Ledger, desk: Desk) -> None:

@@ -270,6 +270,8 @@ sites = sa.Table(
     sa.Column("declared", sa.Boolean, nullable=False),
     sa.Column("schedule", sa.Text, nullable=False),
     sa.Column("carrier", sa.Text, nullable=False, server_default=""),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
 )
 
 devices = sa.Table(
