@@ -102,7 +102,7 @@ def _secret_files(settings: Settings) -> Iterator[Path]:
 def _holds_a_secret(path: Path) -> bool:
     lines = path.read_text(errors="replace").casefold().splitlines()
     names = (line.partition("=")[0].strip() for line in lines)
-    return any(name.endswith(SECRET_NAMES) for name in names)
+    return any(name.endswith(SECRET_NAMES) for name in names if not name.startswith("#"))
 
 
 def check_disk(patient: Patient) -> list[Finding]:
