@@ -16,6 +16,7 @@ from rich.console import Console
 from api.cli_backup import backup, restore
 from api.cli_deploy import deploy
 from api.cli_devices import devices
+from api.cli_doctor import doctor, drill
 from api.cli_errors import run_or_explain
 from api.cli_health import health
 from api.cli_history import history
@@ -38,6 +39,8 @@ app.add_typer(history)
 app.command()(backup)
 app.command()(restore)
 app.command()(health)
+app.command()(doctor)
+app.command()(drill)
 app.command("check-policy")(check_policy)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.credentials.logins import SERVICE
+from tests.drilling import rehearsed
 from tests.guarded_broker import GuardedBroker, device_client, guarded_broker
 from tests.processes import ServiceProcess, eventually
 
@@ -73,6 +74,8 @@ def test_the_service_hears_and_orders_with_its_login_and_misses_nothing_while_aw
         eventually("the order arrives", lambda: pile.heard, shown=watch.log_text)
         assert {topic for topic, _ in pile.heard} == {f"chargewatch/v1/{PILE}/command"}
         assert other.heard == []
+        drill = rehearsed(watch.data, watch.port, 20)
+        assert drill.ok, drill.lines
 
         watch.stop()  # and the broker keeps what comes, for the service and nobody else
         assert pile.publish(numbered(range(20, 70))) == [0] * 50

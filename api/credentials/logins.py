@@ -18,6 +18,7 @@ import msgspec
 
 from ingest.errors import ChargewatchError
 from ingest.wire import bad_name
+from rules.places import DRILL_AREA
 
 NATIVE, TASMOTA, ZIGBEE2MQTT = "native", "tasmota", "zigbee2mqtt"
 SERVICE, SIMULATOR = "chargewatch", "simulator"
@@ -27,8 +28,6 @@ OURS = (SERVICE, SIMULATOR)
 BASE = "zigbee2mqtt"
 WHOLE_BASE = "bridge"
 """What the bridge is called that has the base topic to itself; no other may have that word."""
-DRILL_AREA = "_drill"
-"""Reserved: whatever is said there would be taken for a drill, which calls nobody out."""
 NATIVE_LEVELS = 3
 USERNAME_BYTES_MAX = 400
 """Longer names fit no device, and no line that Mosquitto reads."""

@@ -12,7 +12,6 @@ import msgspec
 
 from api.credentials.logins import (
     BASE,
-    DRILL_AREA,
     NATIVE,
     SERVICE,
     SIMULATOR,
@@ -23,12 +22,11 @@ from ingest.broker_drops import DROPPED
 from ingest.codecs import all_codecs
 from ingest.codecs import tasmota as plugs
 from ingest.codecs.native import ROOT
+from ingest.drills import ALL_TOPICS as DRILLS
 
 SAID = ("telemetry", "event", "status", "reply")
 """The branches of the native format on which a device speaks."""
 COMMAND = "command"
-DRILLS = f"{DRILL_AREA}/drill/+"
-"""Where the service says the messages of its drills."""
 RELAYS = 32
 """As many as Tasmota can have."""
 FRIENDLY_LEVELS = 8
@@ -108,7 +106,7 @@ def _service_rights() -> Iterator[Right]:
         yield Right("read", topic)
     yield Right("read", DROPPED)
     yield Right("write", "/".join((*ROOT, "+", "+", "+", COMMAND)))
-    yield Right("write", "/".join((*ROOT, DRILLS, "event")))
+    yield Right("write", DRILLS)
     yield Right("write", f"{plugs.Tasmota().prefixes[0]}/+/+")
     for levels in range(1, FRIENDLY_LEVELS + 1):
         yield Right("write", "/".join((BASE, *["+"] * levels, "set")))
