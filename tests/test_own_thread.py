@@ -38,10 +38,7 @@ def test_work_is_done_in_one_thread_in_its_order_and_its_errors_are_raised() -> 
 
     async def play() -> None:
         thread = OwnThread("one")
-        some = [
-            thread.do(lambda n=n: done.append((n, threading.get_ident()))) for n in range(9)
-        ]
-        await asyncio.gather(*some)
+        await asyncio.gather(*(thread.do(partial(note, n)) for n in range(9)))
         with pytest.raises(KeyError):
             await thread.do(fail)
         assert await thread.do(lambda: 7) == 7
