@@ -1,4 +1,4 @@
-"""The command line's words about the history: `history setup` and `history status`."""
+"""The command line's words about the history: `history setup`, `status` and `rollup`."""
 
 import os
 from contextlib import closing
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli_errors import run_or_explain
+from api.cli_rollup import rollup
 from ingest.errors import ChargewatchError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ history = typer.Typer(
     help="Set up and look at where readings are kept (docs/history.md).",
     no_args_is_help=True,
 )
+
+
+history.command()(rollup)
 
 
 class NoInflux(ChargewatchError):

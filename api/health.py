@@ -28,6 +28,16 @@ class Health:
         self._links, self._pipeline, self._delivery = links, pipeline, delivery
         self._policy, self._commands, self._losses = policy, commands, losses
         self._history: HistoryHealth | None = None
+        self._followers: dict[str, HistoryHealth] = {}
+
+    @property
+    def history(self) -> HistoryHealth | None:
+        """How the history is doing; None until it was first heard of."""
+        return self._history
+
+    def follower_is(self, name: str, health: HistoryHealth) -> None:
+        """Be told how one of those does who write to InfluxDB besides the history."""
+        self._followers[name] = health
 
     def history_is(self, health: HistoryHealth) -> None:
         self._history = health
@@ -44,10 +54,10 @@ class Health:
     def parts(self) -> tuple[Part, ...]:
         """Return the parts in the order of the data path.
 
-        Three are not vital. Without the history alarms go on, and it catches up by itself; a
-        channel that fails is tried again, and so is the way to the devices: taking us out of
-        service would mend nothing; with a policy file that is wrong the last policy stays in
-        force.
+        The others are not vital. Without the history alarms go on, and it catches up by itself,
+        and so do those who write to InfluxDB besides it; a channel that fails is tried again,
+        and so is the way to the devices: taking us out of service would mend nothing; with a
+        policy file that is wrong the last policy stays in force.
         """
         lost = next((link for link in self._links if not link.connected), None)
         broker = (
@@ -63,6 +73,10 @@ class Health:
             broker,
             Part("ledger", pipeline.ledger_ok, pipeline.ledger_reason, pipeline.since),
             self._history_part(),
+            *(
+                Part(name, found.ok, found.reason, found.since, vital=False)
+                for name, found in self._followers.items()
+            ),
             Part("delivery", ok=not failing, reason=failing, vital=False),
             self._policy(),
             Part(

@@ -23,10 +23,11 @@ from api.channels.webhook import Webhook
 from api.commands import Commands
 from api.delivery import Delivery
 from api.health import Health
-from api.histories import open_history
+from api.histories import influx_address, open_history
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
+from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
@@ -125,6 +126,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
                 delivery.post()
             if batch.commands:
                 commands.post()
+            points.post()
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -166,6 +168,18 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         feeding = partial(
             feed, ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is
         )
+        points = Points(
+            influx_address(settings),
+            losses=losses,
+            ledger=ledger,
+            registry=registry,
+            engine=engine,
+            metrics=metrics,
+            health=health,
+            keep=keep,
+            now=now,
+            speed=speed,
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -174,6 +188,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(policy.run(), name="policy"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
+            tasks.create_task(points.run(), name="points"),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):

@@ -52,6 +52,8 @@ FULL = Reading(
     session_energy_kwh=0.1,
     session_duration_s=3600,
     stop_reason="满\x00",
+    signal_pct=0,
+    firmware="v1, beta=2",
 )
 
 
