@@ -88,9 +88,8 @@ class FactsFollower:
                 )
             if not facts.events and not facts.sessions:
                 return
-            await self._store.write(
-                Kept.LONG, list(fact_lines(facts, self._words, self._schedule_of))
-            )
+            lines = fact_lines(facts, self._words, self._schedule_of)
+            await self._store.write(Kept.LONG, lines)  # which makes them in its own thread
             event = facts.events[-1].id if facts.events else event
             session = facts.sessions[-1].id if facts.sessions else session
             cursor = line(FACTS_CURSOR, {}, {"event": event, "session": session}, 0)

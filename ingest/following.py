@@ -6,7 +6,7 @@ is away it is tried again after pauses that grow, and the health says so.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol, TypeVar
@@ -28,7 +28,9 @@ T = TypeVar("T")
 class PointStore(Protocol):
     """InfluxDB, as far as whoever writes points needs it (ingest/influx_client.py)."""
 
-    async def write(self, kept: Kept, lines: Sequence[bytes]) -> None: ...
+    async def write(self, kept: Kept, lines: Iterable[bytes]) -> None:
+        """Return when they are there; `lines` may be consumed in another thread."""
+        ...
 
     async def query(
         self, statement: str, params: Mapping[str, Param] | None = None
