@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 import msgspec
 
 from ingest.clock import Now
-from ingest.following import PointStore
 from ingest.measurements import Kept
+from ingest.point_store import PointStore
 from ingest.registry import Registry
 from ingest.rollup_queries import (
     ask_happened,
