@@ -14,6 +14,7 @@ from ingest.clock import Now
 from ingest.measurements import Kept
 from ingest.point_store import PointStore
 from ingest.registry import Registry
+from ingest.rollup_points import Day, quarter_lines
 from ingest.rollup_queries import (
     ask_happened,
     ask_slice,
@@ -22,18 +23,9 @@ from ingest.rollup_queries import (
     last_quarter,
     late_windows,
 )
-from ingest.rollups import (
-    QUARTER,
-    Day,
-    SitePlan,
-    Watched,
-    bounds,
-    day_of,
-    floor,
-    quarter_lines,
-    quarters,
-)
+from ingest.rollups import SitePlan, Watched, quarters
 from ingest.timing import BEHIND_MAX
+from ingest.windows import QUARTER, bounds, day_of, floor
 
 GRACE = timedelta(minutes=2)
 """After the end of a window: messages are on their way, and so are entries of the journal."""

@@ -10,23 +10,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ingest.counters import RISE_MAX_KWH, Counted, counted, rise_max_kwh
 from ingest.influx_lines import NS_IN_US, moment
 from ingest.influxql import Param, Series
 from ingest.measurements import ALERT, DEVICE, LONG, SESSION, SITE_15M, SITE_DAY, SOCKET
 from ingest.point_store import PointStore, asked
-from ingest.rollups import (
-    QUARTER,
-    RISE_MAX_KWH,
-    Counted,
-    Happened,
-    Power,
-    SitePlan,
-    Slice,
-    Unit,
-    counted,
-    floor,
-    rise_max_kwh,
-)
+from ingest.rollup_points import Happened
+from ingest.rollups import Power, SitePlan, Slice, Unit
+from ingest.windows import QUARTER, floor
 from rules.plausible import COLDEST_C, DEVICE_MAX_W, FEEDS_BACK_W, HOTTEST_C, SOCKET_MAX_W
 
 COUNTER_BACK = timedelta(days=30)

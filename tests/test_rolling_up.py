@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ingest.counters import Counted, counted
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import InfluxClient
 from ingest.influx_lines import line, microseconds, reading_lines
@@ -16,7 +17,8 @@ from ingest.journal import Entry
 from ingest.measurements import ALERT, SESSION, Kept
 from ingest.registry import Name
 from ingest.rolling_up import RollUps
-from ingest.rollups import QUARTER, Counted, SitePlan, Watched, counted
+from ingest.rollups import SitePlan, Watched
+from ingest.windows import QUARTER
 from rules.readings import DeviceId, Reading, Report
 from rules.schedule import Schedule, Window
 from tests.influx_databases import AnyInflux, made_address, remove
