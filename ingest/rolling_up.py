@@ -84,10 +84,15 @@ class RollUps:
         self._until = until
 
     async def make(self, plan: SitePlan, days: Iterable[date]) -> None:
-        """Make local days of a site anew, whatever is there; of today what is over of it."""
+        """Make local days of a site anew, whatever is there; of today what is over of it.
+
+        Days whose readings may be gone are left as they are: they would come to nothing.
+        """
         until = floor(self._now() - GRACE)
         for day in days:
             begins, ends = bounds(day, plan.schedule)
+            if begins < until - self._keep:
+                continue
             if ends <= until:
                 await self._make_day(plan, day)
             elif begins < until:

@@ -54,10 +54,8 @@ class Day:
         self._heard: dict[str, int] = {}
         self._expected: dict[str, int] = {}
         self._units: dict[Unit, tuple[float, float | None]] = {}
-        self._windows = 0
 
     def add(self, quarter: SiteQuarter) -> None:
-        self._windows += 1
         self._energy_kwh += quarter.energy_kwh
         self._after_hours_kwh += quarter.after_hours_kwh
         self._demand_w = max(self._demand_w, quarter.mean_w)

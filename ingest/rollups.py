@@ -122,7 +122,7 @@ def quarters(plan: SitePlan, said: Slice) -> Iterator[SiteQuarter]:
         yield SiteQuarter(
             at=at,
             energy_kwh=energy_kwh,
-            after_hours_kwh=energy_kwh * _closed_share(plan.schedule, at),
+            after_hours_kwh=energy_kwh and energy_kwh * _closed_share(plan.schedule, at),
             mean_w=sum(quarter.mean_w or 0.0 for quarter in there),
             peak_w=max(peaks_w, default=0.0),
             charging=sum(

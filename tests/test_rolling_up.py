@@ -402,6 +402,16 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(
     assert len(found["site_day"]) == 1
 
 
+def test_by_hand_a_day_whose_readings_may_be_gone_is_left_as_it_is(
+    database: Database,
+) -> None:
+    database.hear(quiet(DAY0, DAY0 + 3 * DAY))
+    database.now = DAY0 + KEEP + 10 * HOUR
+    days = [date(2026, 1, 5), date(2026, 1, 6)]
+    asyncio.run(database.rollups().make(database.plan, days))
+    assert [row["time"] for row in database.points("site_day")] == [ns(DAY0 + DAY)]
+
+
 def test_by_hand_any_days_are_made_anew_and_today_as_far_as_it_is(
     database: Database,
 ) -> None:
