@@ -33,6 +33,8 @@ SIGNAL_PCT = (20, 40)
 """Below the first it is to be seen to, below the second soon (ours)."""
 UPTIME_PCT = (90, 99)
 SHOWN = 30
+POINTS_MAX = 200
+"""Of each of many lines: more of them nobody can see."""
 
 
 def devices(say: Words) -> Board:
@@ -133,7 +135,8 @@ def _heard(say: Words) -> Panel:
     )
     look = Look(unit="percent", decimals=0, low=0, high=100)
     panel = lines(say, "devices.heard", [Question(query, alias="$tag_site")], look)
-    panel.interval = "15m"
+    panel.interval = "1h"
+    panel.max_data_points = POINTS_MAX
     return panel
 
 

@@ -33,6 +33,8 @@ NOW = lately("5m")
 """Five samples: one that is late does not empty the page."""
 STILL_OPEN = lately("90d")
 OPEN_SHOWN = 200
+POINTS_MAX = 200
+"""Of each of many lines: more of them nobody can see."""
 
 
 def overview(say: Words) -> Board:
@@ -160,6 +162,7 @@ def _demand(say: Words) -> Panel:
     question = Question(query, alias="$tag_site")
     panel = lines(say, "overview.demand", [question], Look(unit="watt", low=0))
     panel.interval = "15m"
+    panel.max_data_points = POINTS_MAX
     return panel
 
 
