@@ -24,7 +24,7 @@ from dashboards.shared import site_columns
 from dashboards.source import Question
 from dashboards.tables import Column, table
 from dashboards.words import Words
-from ingest.measurements import DEVICE_NOW, SITE_15M, SOCKET_DAY
+from ingest.measurements import DEVICE_NOW, SITE_DAY, SOCKET_DAY
 
 NOW = lately("15m")
 """Three samples."""
@@ -33,8 +33,7 @@ SIGNAL_PCT = (20, 40)
 """Below the first it is to be seen to, below the second soon (ours)."""
 UPTIME_PCT = (90, 99)
 SHOWN = 30
-POINTS_MAX = 200
-"""Of each of many lines: more of them nobody can see."""
+DAILY = f"fill(none) tz('{ZONE}')"
 
 
 def devices(say: Words) -> Board:
@@ -127,16 +126,13 @@ def _all(say: Words) -> Panel:
 
 
 def _heard(say: Words) -> Panel:
-    query = ask(
-        SITE_15M,
-        '100 * sum("heard") / sum("devices")',
-        by=("time($__interval)", "site"),
-        tail="fill(null)",
-    )
-    look = Look(unit="percent", decimals=0, low=0, high=100)
-    panel = lines(say, "devices.heard", [Question(query, alias="$tag_site")], look)
-    panel.interval = "1h"
-    panel.max_data_points = POINTS_MAX
+    """Of each day, not of each quarter: that would read a hundred times as much."""
+    query = ask(SITE_DAY, 'mean("uptime_pct")', by=("time(1d)", "site"), tail=DAILY)
+    look = Look(unit="percent", decimals=1, low=0, high=100)
+    question = Question(query, alias="$tag_site")
+    panel = lines(say, "devices.heard", [question], look, bridge=True)
+    panel.interval = "1d"
+    panel.time_from = "30d"
     return panel
 
 
@@ -147,7 +143,7 @@ def _battery(say: Words) -> Panel:
         'min("battery_pct")',
         where=(*HERE, "\"kind\" = 'smoke'"),
         by=("time(1d)", "device"),
-        tail=f"fill(none) tz('{ZONE}')",
+        tail=DAILY,
     )
     look = Look(
         unit="percent", decimals=0, low=0, high=100, thresholds=_low_is_bad(*BATTERY_PCT)
