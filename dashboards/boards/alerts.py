@@ -76,12 +76,12 @@ def alerts(say: Words) -> Board:
 
 
 def _number(say: Words, name: str, select: str, look: Look) -> Panel:
-    return number(say, f"alerts.{name}", [Question(ask(ALERT, select))], look)
+    return number(say, f"alerts.{name}", ask(ALERT, select), look)
 
 
 def _open(say: Words) -> Panel:
     query = ask(ALERT, 'sum("open")', when=STILL_OPEN)
-    return number(say, "alerts.open", [Question(query)], Look(thresholds=ANY_IS_BAD))
+    return number(say, "alerts.open", query, Look(thresholds=ANY_IS_BAD))
 
 
 def _by_day(say: Words) -> Panel:

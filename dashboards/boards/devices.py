@@ -65,12 +65,12 @@ def _newest(*names: str, by: tuple[str, ...] = ("device",)) -> str:
 
 def _sum(say: Words, name: str, thresholds: ThresholdsConfig) -> Panel:
     query = ask_of(_newest(name), f'sum("{name}")')
-    return number(say, f"devices.{name}", [Question(query)], Look(thresholds=thresholds))
+    return number(say, f"devices.{name}", query, Look(thresholds=thresholds))
 
 
 def _count(say: Words, name: str, field: str, condition: str) -> Panel:
     query = ask_of(_newest(field), f'count("{field}")', where=(condition,))
-    return number(say, f"devices.{name}", [Question(query)], Look(thresholds=ANY_IS_TO_WATCH))
+    return number(say, f"devices.{name}", query, Look(thresholds=ANY_IS_TO_WATCH))
 
 
 def _all(say: Words) -> Panel:

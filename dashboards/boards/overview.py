@@ -79,13 +79,13 @@ def _now(  # noqa: PLR0913  (a number has this many parts)
     newest = ask(SITE_NOW, each("last", field), when=NOW, by=("site",))
     query = ask_of(newest, f'sum("{field}")')
     look = Look(unit=unit, thresholds=thresholds)
-    return number(say, f"overview.{name}", [Question(query)], look, to=to)
+    return number(say, f"overview.{name}", query, look, to=to)
 
 
 def _after_hours_today(say: Words, to: tuple[str, str]) -> Panel:
     query = ask(SESSION, 'sum("after_hours")')
     look = Look(thresholds=ANY_IS_BAD)
-    panel = number(say, "overview.after_hours_today", [Question(query)], look, to=to)
+    panel = number(say, "overview.after_hours_today", query, look, to=to)
     panel.time_from = "now/d"
     return panel
 
@@ -93,7 +93,7 @@ def _after_hours_today(say: Words, to: tuple[str, str]) -> Panel:
 def _energy_today(say: Words) -> Panel:
     query = ask(SITE_15M, 'sum("energy_kwh")')
     look = Look(unit=KWH, decimals=1)
-    panel = number(say, "overview.energy_today", [Question(query)], look)
+    panel = number(say, "overview.energy_today", query, look)
     panel.time_from = "now/d"
     return panel
 

@@ -69,7 +69,7 @@ def _works(say: Words, name: str) -> Panel:
     look = Look(
         mappings=yes_no(say, "works", yes=GOOD, no=BAD), thresholds=steps(BAD, (1, GOOD))
     )
-    return number(say, f"service.{name}", [Question(query)], look)
+    return number(say, f"service.{name}", query, look)
 
 
 def _last(  # noqa: PLR0913  (a number has this many parts)
@@ -83,7 +83,7 @@ def _last(  # noqa: PLR0913  (a number has this many parts)
 ) -> Panel:
     query = ask(SERVICE_NOW, f'last("{field}")', when=NOW, where=EVERYWHERE)
     look = Look(unit=unit, decimals=decimals, thresholds=thresholds)
-    return number(say, f"service.{name}", [Question(query)], look)
+    return number(say, f"service.{name}", query, look)
 
 
 def _lines(
@@ -130,7 +130,7 @@ def _delays(say: Words) -> Panel:
 def _refused(say: Words) -> Panel:
     query = ask(SERVICE_NOW, 'sum("refused")', where=EVERYWHERE)
     look = Look(thresholds=ANY_IS_TO_WATCH)
-    return number(say, "service.refused", [Question(query)], look)
+    return number(say, "service.refused", query, look)
 
 
 def _coloured(questions: list[Question]) -> dict[str, str]:

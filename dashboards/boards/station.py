@@ -74,7 +74,7 @@ def station(say: Words) -> Board:
 
 def _now(say: Words, name: str, field: str, look: Look) -> Panel:
     query = ask(SITE_NOW, f'last("{field}")', when=NOW)
-    return number(say, f"station.{name}", [Question(query)], look)
+    return number(say, f"station.{name}", query, look)
 
 
 def _states(say: Words) -> Panel:
