@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from dashboards import variables
 from dashboards.board import Board
-from dashboards.influxql import HERE, ZONE, ask, ask_of, each, lately
+from dashboards.influxql import HERE, ZONE, ask, ask_of, each
 from dashboards.palette import (
     ANY_IS_BAD,
     ANY_IS_TO_WATCH,
@@ -20,14 +20,12 @@ from dashboards.palette import (
     yes_no,
 )
 from dashboards.panels import DURATION, Look, lines, number
-from dashboards.shared import site_columns
+from dashboards.shared import DEVICES_NOW, site_columns
 from dashboards.source import Question
 from dashboards.tables import Column, table
 from dashboards.words import Words
 from ingest.measurements import DEVICE_NOW, SITE_DAY, SOCKET_DAY
 
-NOW = lately("15m")
-"""Three samples."""
 BATTERY_PCT = (15, 30)
 SIGNAL_PCT = (20, 40)
 """Below the first it is to be seen to, below the second soon (ours)."""
@@ -60,7 +58,7 @@ def devices(say: Words) -> Board:
 
 
 def _newest(*names: str, by: tuple[str, ...] = ("device",)) -> str:
-    return ask(DEVICE_NOW, each("last", *names), when=NOW, by=by)
+    return ask(DEVICE_NOW, each("last", *names), when=DEVICES_NOW, by=by)
 
 
 def _sum(say: Words, name: str, thresholds: ThresholdsConfig) -> Panel:
@@ -170,16 +168,7 @@ def _uptime(say: Words) -> Panel:
             gauge_to=100,
         ),
     ]
-    panel = table(say, "devices.uptime", low, columns)
-    panel.transformations = [
-        *(panel.transformations or []),
-        DataTransformerConfig(
-            id_val="sortBy",
-            options={"fields": {}, "sort": [{"field": "uptime_pct", "desc": False}]},
-        ),
-        DataTransformerConfig(id_val="limit", options={"limitField": SHOWN}),
-    ]
-    return panel
+    return table(say, "devices.uptime", low, columns, smallest="uptime_pct", limit=SHOWN)
 
 
 def _firmware(say: Words) -> Panel:

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Panel, ThresholdsConfig
 
 from dashboards import variables
 from dashboards.board import Board
-from dashboards.influxql import HERE, ZONE, ask, ask_of, each, lately
+from dashboards.influxql import HERE, ZONE, ask, ask_of, each
 from dashboards.palette import (
     ANY_IS_BAD,
     ANY_IS_TO_WATCH,
@@ -17,6 +17,8 @@ from dashboards.palette import (
 )
 from dashboards.panels import KWH, Look, lines, number
 from dashboards.shared import (
+    SITES_NOW,
+    STILL_OPEN,
     alert_columns,
     alert_parts,
     site_columns,
@@ -29,9 +31,6 @@ from dashboards.tables import Column, table
 from dashboards.words import Words
 from ingest.measurements import ALERT, SESSION, SITE_15M, SITE_DAY, SITE_NOW
 
-NOW = lately("5m")
-"""Five samples: one that is late does not empty the page."""
-STILL_OPEN = lately("90d")
 OPEN_SHOWN = 200
 POINTS_MAX = 200
 """Of each of many lines: more of them nobody can see."""
@@ -76,7 +75,7 @@ def _now(  # noqa: PLR0913  (a number has this many parts)
     unit: str = "short",
 ) -> Panel:
     """Return the sum of what the newest sample of each site says."""
-    newest = ask(SITE_NOW, each("last", field), when=NOW, by=("site",))
+    newest = ask(SITE_NOW, each("last", field), when=SITES_NOW, by=("site",))
     query = ask_of(newest, f'sum("{field}")')
     look = Look(unit=unit, thresholds=thresholds)
     return number(say, f"overview.{name}", query, look, to=to)
@@ -105,7 +104,7 @@ def _stations(say: Words) -> Panel:
         SITE_NOW,
         f'last("name_{say.lang}") AS "name", '
         + each("last", "worst", "open_alerts", *counts, *missing),
-        when=NOW,
+        when=SITES_NOW,
         by=("area", "site"),
     )
     columns = [
@@ -131,7 +130,7 @@ def _map(say: Words) -> Panel:
         SITE_NOW,
         f'last("name_{say.lang}") AS "name", '
         + each("last", "latitude", "longitude", "worst", "open_alerts", "charging"),
-        when=NOW,
+        when=SITES_NOW,
         by=("site",),
     )
     columns = [
