@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.deploy.first_start import DEMO_SITES
+from api.deploy.first_start import DEMO_SEED, DEMO_SITES
 from api.deploy.secrets import MADE
 from tests.deployment import PROFILES, Json, a_project, compose, rendered
 
@@ -208,7 +208,8 @@ def test_each_token_is_seen_by_whom_it_was_made_for_and_by_who_made_it(services:
 
 
 def test_the_simulated_village_is_the_one_that_is_declared(services: Json) -> None:
-    assert f"--sites={DEMO_SITES}" in services["simulator"]["command"]
+    command = services["simulator"]["command"]
+    assert {f"--sites={DEMO_SITES}", f"--seed={DEMO_SEED}"} <= set(command)
 
 
 def test_settings_of_the_service_come_from_a_file_that_people_edit(ready_project: Path) -> None:
