@@ -82,6 +82,13 @@ class InfluxClient:
         """
         return await self.read(statement, params or {}, _as_it_is)
 
+    async def query_first(
+        self, statement: str, params: Mapping[str, Param] | None = None
+    ) -> list[Series]:
+        """Do as `query` does, but wait for writes only, and for nobody who looks back."""
+        bound = bind(statement, params or {})
+        return await self._in(self._writer, lambda: read_answer(self._http.query(bound)))
+
     async def read(
         self, statement: str, params: Mapping[str, Param], made: Callable[[list[Series]], T]
     ) -> T:

@@ -140,7 +140,7 @@ def test_an_authority_is_never_made_anew_by_accident(place: Place, known: Pair) 
     (place.dir / "ca.crt").write_bytes(known.certificate)
     (place.authority / AUTHORITY_KEY).unlink()
     assert place.init().made == ()  # kept elsewhere: nothing can be made, nothing need be
-    with pytest.raises(CredentialsWrong, match=r"can be made for other\.example"):
+    with pytest.raises(CredentialsWrong, match=r"made for other\.example"):
         place.init(hosts=("other.example",))
 
 
@@ -162,6 +162,18 @@ def test_somebody_elses_certificate_is_used_and_left_alone(
     assert place.init(given=given).made == ()
     assert place.init(now=done.certificate_ends - timedelta(days=1)).made == ()
     assert not place.authority.exists()
+
+
+def test_somebody_elses_certificate_is_not_renewed_by_an_authority_of_ours(
+    place: Place,
+) -> None:
+    """Devices that trust the other one would not know the broker any more."""
+    stranger = new_authority(NOW)
+    for authority in (None, stranger.certificate):
+        done = place.init(given=Given(new_server(stranger, [], NOW), authority))
+        before = place.contents()
+        assert place.init(now=done.certificate_ends - timedelta(days=1)).made == ()
+        assert place.contents() == before
 
 
 def test_a_certificate_that_devices_know_needs_no_authority(

@@ -202,7 +202,7 @@ def test_the_list_shows_who_has_a_login_and_who_should() -> None:
     ]
     assert found["without"] == ["town/site/plug-1"]
     shown = done("list")
-    for words in ("in force", "revoked", "without a login: town/site/plug-1"):
+    for words in (f"{PILE}  ", "in force", "revoked", "without a login: town/site/plug-1"):
         assert words in shown
     assert "was revoked" in refused("add", "town/site/unknown")
     assert "username" in done("add", "town/site/unknown", "--again")
