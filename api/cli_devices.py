@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from api.cli_devices_told import (
+    all_declared,
     declared_devices,
     folder_at,
     given_certificate,
@@ -267,7 +268,7 @@ def import_list(  # noqa: PLR0913  (a command line is as wide as its options)
         with opened(folder_at(broker_dir)) as folder:
             before = folder.read()
             if file is None:
-                newcomers, told = lists.for_declared(before, declared_devices() or ())
+                newcomers, told = lists.for_declared(before, all_declared())
             else:
                 newcomers, told = lists.read(text_of(file))
             if new_only:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from api.credentials import lists
 from api.credentials.certificates import Pair
@@ -42,6 +40,14 @@ def declared_devices() -> tuple[Device, ...] | None:
     if file is None:
         return None
     return read_sites(file, [codec.name for codec in all_codecs()], utc_now().year).devices
+
+
+def all_declared() -> tuple[Device, ...]:
+    """Return the devices of the sites file; raises CredentialsWrong if there is none."""
+    declared = declared_devices()
+    if declared is None:
+        raise CredentialsWrong("there is no sites file: set CHARGEWATCH_SITES_FILE")
+    return declared
 
 
 def given_certificate(
@@ -130,12 +136,10 @@ def show_set_up(done: SetUp, folder: Path, secrets_dir: Path) -> None:
 
 
 def show(found: Overview) -> None:
-    """Print who has a login, and what does not fit."""
-    table = Table("login", "speaks for", "dialect", "state", "since", "password of", "declared")
+    """Print who has a login, a line each, and what is amiss; no name is cut short."""
+    wide = max((len(each.username) for each in found.logins), default=0)
     for each in found.logins:
-        table.add_row(*_row(each))
-    console = Console()
-    console.print(table)
+        typer.echo(f"{each.username:<{wide}}  {_in_words(each)}")
     for words, names in (
         ("declared, and without a login", found.without),
         ("in the broker's password file, and not by us", found.strangers),
@@ -144,16 +148,14 @@ def show(found: Overview) -> None:
             typer.echo(f"{words}: {', '.join(names)}")
 
 
-def _row(login: Shown) -> tuple[str, ...]:
-    return (
-        login.username,
-        "" if login.speaks_for == login.username else login.speaks_for,
-        login.dialect,
-        login.state,
-        f"{login.since:%Y-%m-%d}",
-        f"{login.renewed_at or login.since:%Y-%m-%d}",
-        {None: "", True: "yes", False: "no"}[login.declared],
-    )
+def _in_words(login: Shown) -> str:
+    changed = login.revoked_at or login.renewed_at or login.since
+    words = [f"{login.state:<11} {changed:%Y-%m-%d}"]
+    if login.speaks_for != login.username:
+        words.append(f"for {login.speaks_for}")
+    if login.declared is False and login.revoked_at is None:
+        words.append("not declared")
+    return ", ".join(words)
 
 
 def _content(file: Path) -> bytes:

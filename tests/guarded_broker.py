@@ -94,7 +94,10 @@ def guarded_broker(folder: Path) -> Iterator[GuardedBroker]:
 
 
 class Client:
-    """A client of MQTT 5 that says what the broker answers, and keeps what it hears."""
+    """A client that says what the broker answers, and keeps what it hears.
+
+    It speaks MQTT 5, or 3.1.1 if it is `old`.
+    """
 
     def __init__(  # noqa: PLR0913  (as many as a connection has)
         self,
@@ -106,6 +109,7 @@ class Client:
         client_id: str = "",
         will: tuple[str, str] | None = None,
         keep_session: bool = False,
+        old: bool = False,
     ) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.answer = ""
@@ -118,7 +122,7 @@ class Client:
         self._paho = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            protocol=paho.MQTTv5,
+            protocol=paho.MQTTv311 if old else paho.MQTTv5,
             reconnect_on_failure=False,
         )
         client.max_inflight_messages_set(100)
@@ -135,9 +139,12 @@ class Client:
         client.on_message = lambda _c, _u, said: self.heard.append(
             (said.topic, bytes(said.payload))
         )
-        lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        lasting.SessionExpiryInterval = 3600 if keep_session else 0
-        client.connect(HOST, port, clean_start=not keep_session, properties=lasting)
+        if old:
+            client.connect(HOST, port)
+        else:
+            lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            lasting.SessionExpiryInterval = 3600 if keep_session else 0
+            client.connect(HOST, port, clean_start=not keep_session, properties=lasting)
         client.loop_start()
         if not self._connected.wait(WITHIN_S) and not self._ended.wait(WITHIN_S):
             pytest.fail("the broker does not answer")

@@ -106,6 +106,21 @@ def test_odd_names_speak_for_themselves_alone(guarded: GuardedBroker) -> None:
         assert observer.heard == [(own(name), name.encode()) for name in names]
 
 
+def test_an_old_device_is_not_told_that_nobody_hears_its_lies(guarded: GuardedBroker) -> None:
+    names = ("town/site/old-1", "town/site/old-2")
+    first, second = (let_in(guarded, name) for name in names)
+    with (
+        service_client(guarded, [TELEMETRY]) as observer,
+        device_client(guarded, names[0], first, old=True) as liar,
+        device_client(guarded, names[1], second, old=True, client_id=names[0]) as other,
+    ):
+        assert liar.publish([(own(names[1]), "LIE"), (own(names[0]), "truth")]) == [0, 0]
+        assert other.publish([(own(names[1]), "truth")]) == [0]
+        eventually("both are heard", lambda: len(observer.heard) >= 2)
+        assert observer.heard == [(own(name), b"truth") for name in names]
+        assert not liar.is_out()  # though the other one claimed its client id
+
+
 def test_a_plug_has_its_topics_and_a_bridge_its_base(guarded: GuardedBroker) -> None:
     plug = let_in(guarded, "town/site/plug-1", "--dialect", "tasmota", "--name", "Plug 1")
     base = let_in(guarded, "zigbee2mqtt/willow", "--dialect", "zigbee2mqtt")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from api.credentials.logins import OURS, CredentialsWrong, Login, Speaker
+from api.credentials.logins import BASE, OURS, ZIGBEE2MQTT, CredentialsWrong, Login, Speaker
 from api.credentials.passwords import PasswordHash
 
 LOGINS_MAX = 50_000
@@ -53,7 +53,8 @@ def added(book: Book, newcomers: Iterable[Newcomer], now: datetime) -> Book:
     for newcomer in newcomers:
         speaker = newcomer.speaker
         before = logins.get(speaker.username)
-        if reason := _against(newcomer, before, speaking.get(speaker.speaks_for)):
+        has = speaking.get(speaker.speaks_for)
+        if reason := _against(newcomer, before, has) or _over_others(speaker, speaking):
             wrong.append(f"{newcomer.where}{reason}")
             continue
         speaking[speaker.speaks_for] = speaker.username
@@ -89,6 +90,20 @@ def _against(newcomer: Newcomer, before: Login | None, has: str | None) -> str |
     return None
 
 
+def _over_others(speaker: Speaker, speaking: Iterable[str]) -> str | None:
+    """Say which other bridge would share its devices with a new one, if any."""
+    if speaker.dialect != ZIGBEE2MQTT:
+        return None
+    below = f"{BASE}/"
+    if speaker.speaks_for == BASE:
+        other = next((each for each in speaking if each.startswith(below)), None)
+    else:
+        other = BASE if BASE in speaking else None
+    return (
+        other and f"{speaker.speaks_for!r} and {other!r} would speak for each other's devices"
+    )
+
+
 def ours(
     book: Book, username: str, known: PasswordHash, now: datetime, sites: tuple[str, ...] = ()
 ) -> Book:
@@ -108,7 +123,7 @@ def ours(
 
 def rotated(book: Book, who: str, known: PasswordHash, now: datetime) -> tuple[Book, Login]:
     """Give a login another password."""
-    login = _own_of_a_device(book, who)
+    login = _device_login(book, who)
     if login.revoked_at is not None:
         raise CredentialsWrong(f"{who!r} was revoked; if it may come back: add --again")
     login = msgspec.structs.replace(login, renewed_at=now)
@@ -117,7 +132,7 @@ def rotated(book: Book, who: str, known: PasswordHash, now: datetime) -> tuple[B
 
 def revoked(book: Book, who: str, now: datetime) -> tuple[Book, Login]:
     """Take a login away."""
-    login = _own_of_a_device(book, who)
+    login = _device_login(book, who)
     if login.revoked_at is not None:
         raise CredentialsWrong(
             f"{who!r} was revoked already, at {login.revoked_at:%Y-%m-%d %H:%M} UTC"
@@ -148,7 +163,7 @@ def _with(book: Book, login: Login, known: PasswordHash) -> Book:
     return Book({**book.logins, login.username: login}, {**book.hashes, login.username: known})
 
 
-def _own_of_a_device(book: Book, who: str) -> Login:
+def _device_login(book: Book, who: str) -> Login:
     """Return a login by its name or by whom it speaks for, preferably one in force."""
     named = [each for each in book.logins.values() if who in {each.username, each.speaks_for}]
     named.sort(key=lambda each: each.revoked_at is not None)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -110,6 +111,15 @@ def not_covered(certificate: bytes, hosts: Iterable[str]) -> list[str]:
         for host in hosts
         if had.isdisjoint({_canonical(host), f"*.{host.partition('.')[2]}"})
     ]
+
+
+def is_by(certificate: bytes, authority: bytes) -> bool:
+    """Say whether an authority has signed a certificate."""
+    try:
+        loaded(certificate).verify_directly_issued_by(loaded(authority))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def belong_together(pair: Pair) -> bool:

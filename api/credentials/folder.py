@@ -34,13 +34,11 @@ class BrokerFolder:
         self.path = path
 
     def read(self) -> Book:
-        """Return who has a login; an empty book if nobody was ever given one."""
+        """Return who has a login; nobody, if none was ever given."""
         book, hashes = self.path / LOGINS, self.path / PASSWORDS
-        if not book.exists():
-            return Book()
         try:
             known = passwords.parsed(_text(hashes).decode()) if hashes.exists() else {}
-            return books.decoded(_text(book), known)
+            return books.decoded(_text(book), known) if book.exists() else Book({}, known)
         except (OSError, UnicodeDecodeError) as error:
             raise FolderUnusable(f"{self.path}: {error}") from error
         except PasswordFileWrong as error:
@@ -74,10 +72,11 @@ def opened(path: Path, *, make: bool = False) -> Iterator[BrokerFolder]:
     except OSError as error:
         raise FolderUnusable(f"{path}: {error.strerror}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderUnusable(f"{path}: another command is changing it; try again") from None
         yield BrokerFolder(path)
-    except BlockingIOError as error:
-        raise FolderUnusable(f"{path}: another command is changing it; try again") from error
     finally:
         os.close(lock)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from ingest.errors import ChargewatchError
 from ingest.wire import bad_name
+from rules.places import DRILL_AREA
 
 NATIVE, TASMOTA, ZIGBEE2MQTT = "native", "tasmota", "zigbee2mqtt"
 SERVICE, SIMULATOR = "chargewatch", "simulator"
@@ -90,6 +91,7 @@ def simulated(site: str) -> str:
     if not slash or "/" in last:
         raise CredentialsWrong(f'{site!r}: a site is called "area/site", a whole area "area/+"')
     _checked(area, site)
+    _no_drill(area, site)
     if last != "+":
         _checked(last, site)
     return site
@@ -98,12 +100,14 @@ def simulated(site: str) -> str:
 def _native(device: str, name: str | None) -> Speaker:
     if name not in {None, device}:
         raise CredentialsWrong(f"{device!r}: a native device is called like its id")
-    _levels(device)
+    if len(_levels(device)) != NATIVE_LEVELS:
+        raise CredentialsWrong(f'{device!r}: a native device is called "area/site/device"')
     return Speaker(device, device, NATIVE, device)
 
 
 def _tasmota(device: str, name: str | None) -> Speaker:
-    plug = _levels(device)[-1] if name is None else name
+    last = _levels(device)[-1]
+    plug = last if name is None else name
     _checked(plug, device)
     if "/" in plug or "@" in plug:
         raise CredentialsWrong(f"{device!r}: the Topic {plug!r} of a plug has no / and no @")
@@ -126,11 +130,17 @@ def _bridge(base: str, name: str | None) -> Speaker:
 
 def _levels(device: str) -> list[str]:
     levels = device.split("/")
-    if len(levels) != NATIVE_LEVELS:
+    if len(levels) < NATIVE_LEVELS:
         raise CredentialsWrong(f'{device!r}: a device is called "area/site/device"')
     for level in levels:
         _checked(level, device)
+    _no_drill(levels[0], device)
     return levels
+
+
+def _no_drill(area: str, whole: str) -> None:
+    if area == DRILL_AREA:
+        raise CredentialsWrong(f"{whole!r}: the area {DRILL_AREA} is reserved for drills")
 
 
 def _checked(level: str, whole: str) -> None:

@@ -10,7 +10,14 @@ from typing import Literal
 
 import msgspec
 
-from api.credentials.logins import BASE, NATIVE, SERVICE, SIMULATOR, TASMOTA, Login
+from api.credentials.logins import (
+    BASE,
+    NATIVE,
+    SERVICE,
+    SIMULATOR,
+    TASMOTA,
+    Login,
+)
 from ingest.broker_drops import DROPPED
 from ingest.codecs import all_codecs
 from ingest.codecs import tasmota as plugs

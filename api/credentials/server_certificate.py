@@ -56,36 +56,36 @@ def kept_valid(
 ) -> Iterator[str]:
     """Make the certificate if there is none, it lacks a name or is about to end.
 
-    Yields the files that were changed. Where the authority's key is not here, nothing can be
-    made and nothing is: who has the key renews.
+    Yields the files that were changed. A certificate of somebody else's, or by an authority
+    whose key is not here, is left alone: who has the key renews it.
     """
     server = _pair(folder.path / CERTIFICATE, folder.path / KEY)
-    certificate, key = (
-        content_of(folder.path / AUTHORITY),
-        content_of(authority_dir / AUTHORITY_KEY),
-    )
+    authority = _pair(folder.path / AUTHORITY, authority_dir / AUTHORITY_KEY)
+    has_authority = (folder.path / AUTHORITY).exists()
     missing = certificates.not_covered(server.certificate, hosts) if server else list(hosts)
-    if key is None and certificate is None and server is None:
-        yield from _made(folder, _new_authority(folder, authority_dir, now), hosts, now)
-        yield AUTHORITY
-    elif key is None:
-        if server is None or missing:
-            raise CredentialsWrong(
-                f"{authority_dir / AUTHORITY_KEY}: without the authority's key no certificate"
-                f" can be made{' for ' + ', '.join(missing) if missing else ''}"
-            )
-    elif certificate is None:
+    if not has_authority and (authority_dir / AUTHORITY_KEY).exists():
         raise CredentialsWrong(
             f"{folder.path / AUTHORITY} is missing, though its key is there: put it back from a"
             " backup. Without it every device needs another one; if so, remove the key"
         )
+    if not has_authority and server is None:
+        yield from _made(folder, _new_authority(folder, authority_dir, now), hosts, now)
+        yield AUTHORITY
+    elif authority is None or (
+        server is not None and not certificates.is_by(server.certificate, authority.certificate)
+    ):
+        if server is None or missing:
+            raise CredentialsWrong(
+                f"{authority_dir / AUTHORITY_KEY}: without the key of the authority no other"
+                f" certificate can be made{' for ' + ', '.join(missing) if missing else ''}"
+            )
     elif (
         server is None
         or missing
         or certificates.ends_at(server.certificate) - certificates.RENEW_BEFORE <= now
     ):
         had = certificates.hosts_of(server.certificate) if server else ()
-        yield from _made(folder, Pair(certificate, key), (*hosts, *had), now)
+        yield from _made(folder, authority, (*hosts, *had), now)
 
 
 def content_of(path: Path) -> bytes | None:
