@@ -256,7 +256,7 @@ def point(measurement: Measurement, tags: Tags, at: datetime, chance: random.Ran
     """Return a point with a value for every field but those of rare readings."""
     fields: dict[str, Value | None] = {}
     for name, field in measurement.fields.items():
-        if measurement in {SOCKET, DEVICE} and name not in USUAL:
+        if measurement.kept is Kept.READINGS and name not in USUAL:
             continue
         if field.kind is float:
             fields[name] = round(chance.uniform(0, 900), 1)
