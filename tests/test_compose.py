@@ -7,6 +7,7 @@ import pytest
 
 from api.deploy.first_start import DEMO_SEED, DEMO_SITES
 from api.deploy.secrets import MADE
+from api.settings import table
 from tests.deployment import PROFILES, ROOT, Json, a_project, compose, rendered
 
 pytest_plugins = ["tests.deploy_fixtures"]
@@ -205,6 +206,13 @@ def test_each_token_is_seen_by_whom_it_was_made_for_and_by_who_made_it(services:
 
     assert who("service-token") == {"setup", "chargewatch"}
     assert who("grafana-token") == {"setup", "grafana"}
+
+
+def test_every_setting_that_is_given_to_our_programs_is_one(services: Json) -> None:
+    known = {variable for variable, _, _ in table()}
+    for name, service in services.items():
+        if service["image"].startswith("chargewatch:"):
+            assert service.get("environment", {}).keys() <= known, name
 
 
 def test_the_simulated_village_is_the_one_that_is_declared(services: Json) -> None:

@@ -23,7 +23,7 @@ from tests.influx import Influx, influxdb
 from tests.outside import Outside
 from tests.processes import eventually, program
 
-WITHIN_S = 30
+WITHIN_S = 60
 STOPS_WITHIN_S = 20
 CONFIG = "/mosquitto/config/mosquitto.conf"
 
