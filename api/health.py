@@ -96,7 +96,7 @@ class Health:
                 "history", ok=False, reason=history.reason, since=history.since, vital=False
             )
         if losses.refused:
-            reason = f"InfluxDB refused {losses.refused} points for good: {losses.reason}"
+            reason = f"points that InfluxDB refused for good: {losses.refused}; {losses.reason}"
             return Part("history", ok=False, reason=reason, vital=False)
         return Part(
             "history", ok=True, since=None if history is None else history.since, vital=False

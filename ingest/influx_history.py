@@ -46,8 +46,7 @@ class InfluxHistory:
         self._client = client
 
     async def cursor(self) -> int:
-        answer = await self._client.query(ask.CURSOR_AT)
-        return ask.number(answer)
+        return ask.number(await self._client.query_first(ask.CURSOR_AT))
 
     async def append(self, entries: Sequence[Entry]) -> None:
         done = await self.cursor()
@@ -120,10 +119,10 @@ class InfluxHistory:
     async def forget(self, before: datetime) -> int:
         """See `History`. Where the server deletes nothing by hand, its retention has to do."""
         params: Params = {"before": before}
-        readings = ask.number(await self._client.query(ask.COUNT_BEFORE, params))
+        readings = ask.number(await self._client.query_first(ask.COUNT_BEFORE, params))
         if readings:
             try:
-                await self._client.query(ask.FORGET, params)
+                await self._client.query_first(ask.FORGET, params)
             except StatementRefused as error:
                 log.warning("influx.forgets_by_retention_only", reason=str(error))
                 return 0

@@ -172,6 +172,8 @@ def _unavailable(url: str, error: ApiException) -> HistoryUnavailable:
         return HistoryUnavailable(f"{url} does not accept the token: {said}")
     if error.status == HTTPStatus.BAD_REQUEST or is_missing(said):
         return refusal(said)
+    if not error.status:  # a certificate that is not trusted, for one
+        return HistoryUnavailable(f"{url}: {said}")
     return HistoryUnavailable(f"{url}: HTTP {error.status}: {said}")
 
 

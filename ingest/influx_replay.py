@@ -15,8 +15,8 @@ from ingest.influx_lines import LATE_AHEAD_US, LATE_BEHIND_US, MICROSECOND, NS_I
 from ingest.influx_queries import Found, Params, as_arrived, readings
 from ingest.influxql import Series
 
-ROWS, ROWS_MAX = 10_000, 20_000
-"""How many readings a question should bring, and how many it may, of sockets or of devices."""
+ROWS_MAX = 20_000
+"""How many readings of sockets, or of devices, a question may bring; it should bring half."""
 
 SLICE_FIRST, SLICE_MAX = timedelta(minutes=20), timedelta(days=7)
 LATE_SLICE_MIN = timedelta(seconds=1)
@@ -28,16 +28,16 @@ BEHIND, AHEAD = LATE_BEHIND_US * MICROSECOND, LATE_AHEAD_US * MICROSECOND
 
 
 async def replayed(
-    client: InfluxClient, since: datetime, until: datetime
+    client: InfluxClient, since: datetime, until: datetime, *, rows_max: int = ROWS_MAX
 ) -> AsyncIterator[list[Row]]:
     """Yield what arrived in [since, until), a moment in one piece (see `History.replay`).
 
     Memory holds what was read of 5 minutes: so much may a clock be ahead.
     """
     waiting = _Waiting()
-    late = _Late(client, until)
+    late = _Late(client, until, rows_max)
     given = since
-    async for read_until, found in _by_time(client, since, until):
+    async for read_until, found in _by_time(client, since, until, rows_max):
         waiting.add(found)
         complete = min(max(read_until - AHEAD, since), until)
         async for ends, found_late in late.arrived(given, complete):
@@ -66,17 +66,17 @@ class _Waiting:
 
 
 async def _by_time(
-    client: InfluxClient, since: datetime, until: datetime
+    client: InfluxClient, since: datetime, until: datetime, rows_max: int
 ) -> AsyncIterator[tuple[datetime, list[Found]]]:
     """Yield what arrived in [since, until) and not late, with how far time was read."""
     at, ends, step = since - BEHIND, until + AHEAD + MICROSECOND, SLICE_FIRST
     while at < ends:
         params = ask.arrived(since, until) | {"since": at}
-        read_until, found = await _slice(client, params, min(at + step, ends), ROWS_MAX)
+        read_until, found = await _slice(client, params, min(at + step, ends), rows_max)
         if read_until == at:  # more than that in one microsecond
             read_until, found = await _slice(client, params, at + MICROSECOND, None)
         yield read_until, found
-        longer = min(ROWS / max(len(found), 1), LONGER_MAX)
+        longer = min(rows_max / 2 / max(len(found), 1), LONGER_MAX)
         at, step = read_until, min((read_until - at) * longer, SLICE_MAX)
 
 
@@ -102,8 +102,8 @@ def _last_moment(series: Series) -> datetime:
 class _Late:
     """Finds what arrived late, if anything did: that is a search through all of time."""
 
-    def __init__(self, client: InfluxClient, until: datetime) -> None:
-        self._client, self._until = client, until
+    def __init__(self, client: InfluxClient, until: datetime, rows_max: int) -> None:
+        self._client, self._until, self._rows_max = client, until, rows_max
         self._known_until: datetime | None = None
         self._any = False
 
@@ -131,7 +131,7 @@ class _Late:
 
     async def _in(self, since: datetime, until: datetime) -> Sequence[Found] | None:
         """Return what arrived late in a time; None: too much to ask for at once."""
-        limit = ROWS_MAX if until - since > LATE_SLICE_MIN else None
+        limit = self._rows_max if until - since > LATE_SLICE_MIN else None
 
         def made(answer: list[Series]) -> list[Found] | None:
             if any(len(series.values) == limit for series in answer):

@@ -2,8 +2,14 @@
 
 import secrets
 from collections import Counter
+from contextlib import closing
+from datetime import timedelta
 
-from ingest.influx_http import InfluxAddress
+from influxdb_client.client.influxdb_client import InfluxDBClient
+
+from ingest.influx_http import InfluxAddress, InfluxHttp
+from ingest.influx_setup import setup_of
+from ingest.measurements import Kept
 from tests.influx import Influx, RealInflux
 
 AnyInflux = Influx | RealInflux
@@ -17,7 +23,7 @@ def made_address(server: AnyInflux) -> InfluxAddress:
         token=server.token,
         database=f"test-{secrets.token_hex(6)}",
     )
-    prepare(server, address)
+    prepare(address)
     return address
 
 
@@ -44,12 +50,19 @@ def readings_kept(
     )
 
 
-def prepare(server: AnyInflux, address: InfluxAddress) -> None:
-    server.query(f'CREATE DATABASE "{address.database}"')
-    server.query(
-        f'CREATE RETENTION POLICY "long" ON "{address.database}" DURATION INF REPLICATION 1'
-    )
+def prepare(address: InfluxAddress, keep: timedelta = timedelta(days=36_500)) -> None:
+    """Do what `history setup` does."""
+    with closing(InfluxHttp(address)) as http:
+        for _ in setup_of(http).places(keep):
+            pass
 
 
 def remove(server: AnyInflux, address: InfluxAddress) -> None:
-    server.query(f'DROP DATABASE "{address.database}"')
+    """Remove a database and all that is in it."""
+    if isinstance(server, Influx):
+        server.query(f'DROP DATABASE "{address.database}"')
+        return
+    with InfluxDBClient(address.url, address.token, org=address.org) as client:
+        buckets = client.buckets_api()
+        for kept in Kept:
+            buckets.delete_bucket(buckets.find_bucket_by_name(address.bucket(kept)))

@@ -7,12 +7,13 @@ from structlog.testing import capture_logs
 
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import LINES_MAX, InfluxAddress, InfluxClient, open_client
+from ingest.influx_history import InfluxHistory
 from ingest.influx_http import TRIES
 from ingest.influx_queries import Params
 from ingest.influx_writing import SPLITS_MAX, Losses, Rejection, write
 from ingest.influxql import StatementRefused, bind, read_answer
 from ingest.measurements import Kept
-from tests.influx_double import Answer, Answers, InfluxDouble, influx_double
+from tests.influx_double import Answer, Answers, InfluxDouble, Request, influx_double
 
 TOKEN = "a-secret-that-nobody-may-see"
 LINE = b"m a=1 1"
@@ -202,6 +203,21 @@ def test_a_refused_line_is_logged_with_its_place_in_the_journal(status: int) -> 
         said(double, lambda client: client.write(Kept.READINGS, [line]))
     assert [each["line"] for each in logs] == [line.decode()]
     assert [each["reason"] for each in logs] == ["no, thank you"]
+
+
+def test_where_nothing_can_be_deleted_retention_has_to_do() -> None:
+    def answers(request: Request) -> Answer:
+        if b"DELETE" in request.body:
+            return Answer(200, {"results": [{"error": "DELETE is not supported"}]})
+        series = {"name": "socket", "columns": ["time", "count"], "values": [[0, 5]]}
+        return Answer(200, {"results": [{"series": [series]}]})
+
+    async def play(client: InfluxClient) -> None:
+        assert await InfluxHistory(client).forget(datetime(2026, 1, 5, tzinfo=UTC)) == 0
+
+    with influx_double(answers) as double, capture_logs() as logs:
+        said(double, play)
+    assert [each["event"] for each in logs] == ["influx.forgets_by_retention_only"]
 
 
 # --- Questions and answers -------------------------------------------------------------------

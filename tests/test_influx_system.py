@@ -1,12 +1,16 @@
 """The service with its history in a real InfluxDB, as processes that talk to each other."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ingest.influx_http import InfluxHttp
+from ingest.measurements import Kept
 from tests.brokers import Mosquitto
 from tests.influx import Influx, influxdb
 from tests.influx_databases import made_address, readings_kept, settings_for
@@ -40,6 +44,9 @@ def smoke(device: str) -> tuple[str, str]:
     return f"chargewatch/v1/{device}/event", json.dumps(
         {"boot": "b1", "seq": 1, "event": "smoke"}
     )
+
+
+TAMPERED = json.dumps({"boot": "b1", "seq": 2, "event": "tamper"})
 
 
 def history_part(watch: ServiceProcess) -> dict[str, object]:
@@ -82,6 +89,13 @@ def test_an_influxdb_that_is_killed_and_comes_back_has_every_message_once(
         assert history_part(watch)["ok"]
         rows = watch.readings("town/site/pile-1")
         assert [row["values"] for row in rows][:2] == [{"energy_kwh": 1.0}, {"energy_kwh": 9.0}]
+        text_for_a_number = f'device tamper="yes" {time.time_ns()}'.encode()
+        with closing(InfluxHttp(address)) as http:
+            assert http.write(address.bucket(Kept.READINGS), text_for_a_number) is None
+        publish(broker, [("chargewatch/v1/town/site/smoke-1/event", TAMPERED)])
+        eventually("a refusal is shown", lambda: not history_part(watch)["ok"])
+        assert "refused for good: 1; " in str(history_part(watch)["reason"])
+        assert "device,area=town" in watch.log_text()
         watch.stop()
         assert "Traceback" not in "".join(watch.log)
         assert address.token not in "".join(watch.log)
