@@ -1,6 +1,6 @@
 # chargewatch: the service, its commands and the simulator, and nothing that only development
 # needs. Runs as a user without a name, on a root file system that nobody may write to.
-# What it keeps is in /var/lib/chargewatch.
+# What it keeps is in /var/lib/chargewatch: mount a volume there.
 
 # --- Packages: made with pip, which stays behind ---------------------------------------------
 FROM python:3.12.13-slim-bookworm AS packages
@@ -38,7 +38,6 @@ COPY simulator simulator
 RUN python -m compileall -q -j 0 rules ingest api simulator
 
 USER 10001:10001
-VOLUME /var/lib/chargewatch
 EXPOSE 8000
 ENTRYPOINT ["/app/chargewatch"]
 CMD ["serve"]

@@ -135,7 +135,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
                 delivery.post()
             if batch.commands:
                 commands.post()
-            points.post()
+            points.committed(batch)
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(

@@ -151,12 +151,6 @@ def filled(question: Placed, chosen: Chosen) -> str:
     return text.replace("$__interval", f"{step}s")
 
 
-def every_query(chosen: Chosen, lang: str = "zh") -> Iterator[tuple[str, str, str]]:
-    """Yield (dashboard, panel, query) of all questions: what the benchmark times."""
-    for question in placed(lang):
-        yield question.dashboard, question.place, filled(question, chosen)
-
-
 def as_pattern(value: str | tuple[str, ...]) -> str:
     """Return what Grafana makes of a value, or several, by the format `regex`."""
     if isinstance(value, str):

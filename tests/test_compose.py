@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from api.deploy.first_start import DEMO_SITES
+from api.deploy.first_start import DEMO_SEED, DEMO_SITES
 from api.deploy.secrets import MADE
-from tests.deployment import PROFILES, Json, a_project, compose, rendered
+from api.settings import table
+from tests.deployment import PROFILES, ROOT, Json, a_project, compose, rendered
 
 pytest_plugins = ["tests.deploy_fixtures"]
 
@@ -207,8 +208,16 @@ def test_each_token_is_seen_by_whom_it_was_made_for_and_by_who_made_it(services:
     assert who("grafana-token") == {"setup", "grafana"}
 
 
+def test_every_setting_that_is_given_to_our_programs_is_one(services: Json) -> None:
+    known = {variable for variable, _, _ in table()}
+    for name, service in services.items():
+        if service["image"].startswith("chargewatch:"):
+            assert service.get("environment", {}).keys() <= known, name
+
+
 def test_the_simulated_village_is_the_one_that_is_declared(services: Json) -> None:
-    assert f"--sites={DEMO_SITES}" in services["simulator"]["command"]
+    command = services["simulator"]["command"]
+    assert {f"--sites={DEMO_SITES}", f"--seed={DEMO_SEED}"} <= set(command)
 
 
 def test_settings_of_the_service_come_from_a_file_that_people_edit(ready_project: Path) -> None:
@@ -223,3 +232,25 @@ def test_settings_of_the_service_come_from_a_file_that_people_edit(ready_project
         file.write_text(before)
     assert service["environment"]["CHARGEWATCH_LANGUAGE"] == "zh"
     assert service["environment"]["CHARGEWATCH_SMTP__RECIPIENTS"] == '["duty@example.org"]'
+
+
+def test_grafana_is_given_what_its_provisioning_asks_for(services: Json) -> None:
+    grafana = services["grafana"]
+    files = [*(ROOT / "dashboards/provisioning").rglob("*.yaml")]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    wanted = dict(re.findall(r"^#\s+(GF_\w+)=(\S+)$", text, re.MULTILINE))
+    assert wanted
+    assert wanted.items() <= grafana["environment"].items()
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= grafana["environment"].keys()
+    places = [mount["target"] for mount in grafana["volumes"]]
+    read = re.findall(r"\$__file\{(\S+)\}|^\s+path: (\S+)$", text, re.MULTILINE)
+    assert read
+    for path in ("".join(each) for each in read):
+        assert any(path.startswith(f"{place}/") for place in places), path
+    token = grafana_token_of(services["setup"])
+    assert Path(token).name in text
+
+
+def grafana_token_of(setup: Json) -> str:
+    [said] = [each for each in setup["command"] if each.startswith("--grafana-token-file=")]
+    return str(said.partition("=")[2])

@@ -77,7 +77,10 @@ def test_it_does_not_try_to_write_to_its_root() -> None:
     environment = Dockerfile().environment()
     assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
     assert environment["CHARGEWATCH_DATA_DIR"] == "/var/lib/chargewatch"
-    assert Dockerfile().of("VOLUME") == [environment["CHARGEWATCH_DATA_DIR"]]
+
+
+def test_no_volume_is_made_for_those_that_keep_nothing() -> None:
+    assert not Dockerfile().of("VOLUME")
 
 
 # --- what reaches the builder -------------------------------------------------------------

@@ -17,13 +17,13 @@ import pytest
 from api.ports import free_port
 from tests.brokers import HOST
 from tests.deployment import ROOT, Json, Said, a_project, rendered
+from tests.grafana_logins import Grafana
 from tests.image import Dockerfile, app_folder
 from tests.influx import Influx, influxdb
 from tests.outside import Outside
 from tests.processes import eventually, program
-from tests.test_grafana_logins import Grafana
 
-WITHIN_S = 30
+WITHIN_S = 60
 STOPS_WITHIN_S = 20
 CONFIG = "/mosquitto/config/mosquitto.conf"
 

@@ -13,7 +13,13 @@ from api.credentials.folder import opened
 from api.credentials.logins import SERVICE as LOGIN
 from api.credentials.setting_up import Wanted, set_up
 from api.deploy.files import closed, shared, write_shared
-from api.deploy.secrets import SERVICE, SERVICE_AT_BROKER, made_secrets, read_secret
+from api.deploy.secrets import (
+    SERVICE,
+    SERVICE_AT_BROKER,
+    SecretsWrong,
+    made_secrets,
+    read_secret,
+)
 from ingest.errors import ChargewatchError
 from simulator.quiet_month import quiet_month
 from simulator.village import POLICY_TOML, sites_toml
@@ -25,6 +31,8 @@ PROBE = "mosquitto_sub"
 """Options of the broker's health check, where mosquitto_sub looks for them."""
 BROKER_IN_COMPOSE = "mosquitto"
 DEMO_SITES, DEMO_SEED = 5, 7
+SECRET_ENDINGS = ("__PASSWORD", "__SECRET", "__TOKEN")
+"""What all settings end with that are secrets."""
 
 SITES_TOML = """\
 # Which areas, sites and devices there are (docs/sites.md). The service reads it at its start.
@@ -115,7 +123,18 @@ def _configuration(folder: Path, now: datetime, *, demo: bool) -> list[str]:
     missing = [name for name in texts if not (folder / name).exists()]
     for name in missing:
         write_shared(folder / name, texts[name])
+    _refuse_secrets_in(folder / SERVICE_ENVIRONMENT)
     return missing
+
+
+def _refuse_secrets_in(path: Path) -> None:
+    """A container's environment is shown by `docker inspect`; a file is not."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name = line.partition("=")[0].strip()
+        if not name.startswith("#") and name.endswith(SECRET_ENDINGS):
+            raise SecretsWrong(
+                f"{path}: {name} is a secret: put it into {SECRETS}/{SERVICE}/{name.lower()}"
+            )
 
 
 def _environment(path: Path, *, demo: bool) -> list[str]:

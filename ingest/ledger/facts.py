@@ -10,7 +10,7 @@ from ingest.ledger.queries import AlertRow, alert_row
 from ingest.ledger.sessions import SessionRow
 
 
-class Logged(msgspec.Struct, frozen=True, kw_only=True):
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the alerts' log."""
 
     id: int
@@ -24,7 +24,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the log and sessions, each in the order of its number."""
 
-    events: tuple[Logged, ...]
+    events: tuple[LogLine, ...]
     alerts: dict[str, AlertRow]
     """The alerts of those lines by episode, as they are now; silences, drills and such have
     none."""
@@ -37,9 +37,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def facts_after(connection: sa.Connection, event: int, session: int, limit: int) -> Facts:
     """Return up to `limit` lines of the log after `event`, and sessions after `session`."""
     log, ended = tables.alert_events.c, tables.sessions.c
-    columns = [log[name] for name in Logged.__struct_fields__]
+    columns = [log[name] for name in LogLine.__struct_fields__]
     lines = sa.select(*columns).where(log.id > event).order_by(log.id).limit(limit)
-    events = tuple(Logged(**row._mapping) for row in connection.execute(lines))  # noqa: SLF001
+    events = tuple(LogLine(**row._mapping) for row in connection.execute(lines))  # noqa: SLF001
     known = sa.select(tables.alerts).where(
         tables.alerts.c.episode.in_({each.episode for each in events}),
         ~tables.alerts.c.drill,
