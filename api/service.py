@@ -15,11 +15,11 @@ import msgspec
 import structlog
 from fastapi import FastAPI
 
-from api.announce import composer, router
+from api.announce import composer, firing_notices, router
 from api.channels import Channel
+from api.channels.alertmanager import Alertmanager
+from api.channels.chosen import chosen
 from api.channels.console_log import ConsoleLog
-from api.channels.smtp import mail_channels
-from api.channels.webhook import Webhook
 from api.commands import Commands
 from api.delivery import Delivery
 from api.health import Health
@@ -166,6 +166,13 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
         ]
+        texts = Texts.of(settings.language)
+        firing = firing_notices(engine, registry, texts, settings.http.url)
+        work += [
+            tasks.create_task(channel.keep_saying(firing), name=channel.name)
+            for channel in channels
+            if isinstance(channel, Alertmanager)
+        ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):
             task.cancel()
@@ -209,15 +216,8 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
 
 def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel, ...]:
     """Return the ways of telling people that are set up; the log is always one."""
-    channels: list[Channel] = [
-        ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
-    ]
-    webhook = settings.webhook
-    if webhook.url is not None and webhook.secret is not None:
-        secret = webhook.secret.get_secret_value().encode()
-        channels.append(Webhook(url=webhook.url, secret=secret, now=utc_now))
-    channels += mail_channels(settings.smtp, utc_now)
-    return tuple(channels)
+    log_line = ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
+    return (log_line, *chosen(settings, _address(settings.broker), utc_now))
 
 
 def _address(settings: BrokerSettings) -> BrokerAddress:

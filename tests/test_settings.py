@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from api.settings import PLACEHOLDERS, SecretsUnreadable, Settings, read_settings
+from api.settings import SecretsUnreadable, Settings, read_settings
+from api.settings_base import PLACEHOLDERS
 
 PREFIX = "CHARGEWATCH_"
 VALUES: dict[str, tuple[str, Any]] = {
