@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from api.channels.template import Template, TemplateWrong
 from api.settings_base import PLACEHOLDERS, Part, Port, real_address, real_secret
@@ -104,13 +111,13 @@ class GatewaySettings(Part):
     numbers: tuple[Mobile, ...] = Field(
         default=(), description="JSON list of the telephone numbers"
     )
+    form: Literal["json", "form"] = Field(
+        default="json", description="how the body is written: json or form"
+    )
     body: SecretStr | None = Field(
         default=None,
         description="what is posted, with {number} and {text} in it, and {title} and {key} if"
         " wanted",
-    )
-    form: Literal["json", "form"] = Field(
-        default="json", description="how the body is written: json or form"
     )
     headers: dict[str, SecretStr] = Field(
         default={}, description="JSON object of further headers, a login for example"
@@ -121,6 +128,16 @@ class GatewaySettings(Part):
         pattern=r"^(/[^/]*)+$",
     )
     ok_value: str = Field(default="0", description="and what it says there")
+
+    @field_validator("body")
+    @classmethod
+    def _parsed(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            try:
+                Template.of(value.get_secret_value(), form=info.data.get("form") == "form")
+            except TemplateWrong as error:
+                raise ValueError(f"the template {error}") from error
+        return value
 
     @field_validator("headers")
     @classmethod
@@ -137,11 +154,6 @@ class GatewaySettings(Part):
     def _whole(self) -> Self:
         if self.url is not None and not (self.numbers and self.body):
             raise ValueError("a gateway needs __NUMBERS and __BODY beside its __URL")
-        if self.body is not None:
-            try:
-                Template.of(self.body.get_secret_value(), form=self.form == "form")
-            except TemplateWrong as error:
-                raise ValueError(f"__BODY {error}") from error
         return self
 
 

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from api.channels import Channel
 from api.channels.alertmanager import Alertmanager
+from api.channels.by_apprise import ByApprise
 from api.channels.dingtalk import DingTalk
 from api.channels.feishu import Feishu
 from api.channels.gateway import Confirmation, Sms, VoiceCall
@@ -70,6 +71,8 @@ def chosen(settings: Settings, broker: BrokerAddress, now: Now) -> Iterator[Chan
             token=_text(manager.token) or None,
             now=now,
         )
+    for each in settings.apprise.urls:
+        yield ByApprise.of(each.get_secret_value())
 
 
 def _phones(

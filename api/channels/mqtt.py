@@ -7,6 +7,7 @@ greet who subscribes today.
 """
 
 import asyncio
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +24,7 @@ from ingest.mqtt_visit import visiting
 
 EXPIRES_IN_S = 24 * 3600
 """For subscribers whose session the broker keeps: after a day it is no news."""
+PLACES = re.compile(r"\{area\}|\{site\}")
 FOR_GOOD = frozenset(
     {
         "NOT_AUTHORIZED",
@@ -49,8 +51,7 @@ class MqttTopic:
     answer_within: timedelta = ANSWER_WITHIN
 
     async def send(self, notice: Notice) -> str:
-        topic = self.topic.replace("{area}", _level(notice.area))
-        topic = topic.replace("{site}", _level(notice.site))
+        topic = self.topic_for(notice)
         client_id = f"{self.client_id}-alerts-{secrets.token_hex(4)}"
         try:
             async with (
@@ -64,6 +65,10 @@ class MqttTopic:
             reason = f"{type(error).__name__}: {one_line(str(error))}"
             raise DeliveryFailed(reason, permanent=str(error) in FOR_GOOD) from error
         return f"the broker has it on {one_line(topic)}"
+
+    def topic_for(self, notice: Notice) -> str:
+        levels = {"{area}": notice.area, "{site}": notice.site}
+        return PLACES.sub(lambda place: _level(levels[place[0]]), self.topic)
 
     def payload(self, notice: Notice) -> bytes:
         body = encoded(notice)

@@ -15,8 +15,6 @@ from rules.verdict import Severity
 
 TITLE_BYTES_MAX = 1_200
 """Severity, rule and place: a site's and a device's name of 128 characters each fit in."""
-TITLE_CHARS_MAX = 400
-LINE_CHARS_MAX = 4_000
 
 _TWINS = str.maketrans('`*_~[]<>#|\\@&"', "｀＊＿～［］＜＞＃｜＼＠＆＂")
 _ADDRESS = re.compile(r"://|(?<=www)\.", re.IGNORECASE)
@@ -49,13 +47,13 @@ def defused(text: str) -> str:
 
     Neither is a link in it one that is made by its mere form.
     """
-    twins = one_line(text, LINE_CHARS_MAX).translate(_TWINS)
+    twins = one_line(text, len(text)).translate(_TWINS)
     return _ADDRESS.sub(lambda found: "：//" if found[0] == "://" else "．", twins)
 
 
 def title_of(notice: Notice, *, sign: bool = True) -> str:
     """Return the title, plain in every chat, with the look's sign: severity, rule, place."""
-    title = cut(defused(one_line(notice.title, TITLE_CHARS_MAX)), TITLE_BYTES_MAX, "…")
+    title = cut(defused(notice.title), TITLE_BYTES_MAX, "…")
     return f"{look_of(notice)} {title}" if sign else title
 
 
