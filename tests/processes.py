@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -163,7 +163,7 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
 class ServiceProcess:
     """`./chargewatch serve`. It keeps its port and its data over `kill` and `start`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (a service is set up in this many ways)
         self,
         folder: Path,
         broker: Mosquitto,
@@ -171,6 +171,7 @@ class ServiceProcess:
         sites: Path | None = None,
         policy: Path | None = None,
         receiver: WebhookReceiver | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> None:
         self.data = folder / "data"
         self.port = free_port()
@@ -192,6 +193,7 @@ class ServiceProcess:
         if receiver is not None:
             self._settings["WEBHOOK__URL"] = receiver.url
             self._settings["WEBHOOK__SECRET"] = receiver.secret
+        self._settings |= more or {}
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._http = httpx.Client(  # without TLS, so no authorities need be loaded
@@ -337,16 +339,19 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(
+def service(  # noqa: PLR0913  (a service is set up in this many ways)
     folder: Path,
     broker: Mosquitto,
     *,
     sites: Path | None = None,
     policy: Path | None = None,
     receiver: WebhookReceiver | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[ServiceProcess]:
     """Yield a service that is not started yet; whatever happens, no process is left."""
-    running = ServiceProcess(folder, broker, sites=sites, policy=policy, receiver=receiver)
+    running = ServiceProcess(
+        folder, broker, sites=sites, policy=policy, receiver=receiver, more=more
+    )
     try:
         yield running
     finally:
