@@ -1,5 +1,6 @@
 """What all settings share: parts are frozen, secrets are real, addresses are addresses."""
 
+import re
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,6 +14,10 @@ SECRET_CHARS_MIN = 12
 Port = Annotated[int, Field(ge=1, le=65_535)]
 OwnPort = Annotated[int, Field(ge=0, le=65_535)]
 """A port to listen on; 0: any that is free."""
+
+
+EXAMPLE = re.compile(r"your[-_]|[…<>{}]")
+"""What a token in an address never has."""
 
 
 def real_secret(value: SecretStr | None) -> SecretStr | None:
@@ -40,7 +45,7 @@ def real_address(value: SecretStr | None) -> SecretStr | None:
     parts = [*address.path.split("/"), *(token for _, token in parse_qsl(address.query))]
     for part in parts:
         word = part.lower()
-        if word in PLACEHOLDERS or set(word) == {"x"} or "your" in word or "…" in word:
+        if word in PLACEHOLDERS or set(word) == {"x"} or EXAMPLE.search(word):
             raise ValueError("a placeholder is left in the address: put the real one there")
     return value
 

@@ -118,6 +118,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.server.released.wait(SLOW_S)
             case "drip":
                 self._drip()
+            case "never ends":
+                self.send_response(200)
+                self.end_headers()
+                self.server.released.wait(SLOW_S)
             case "flood":
                 self._answer(500, b"x" * 50_000_000)
                 self.server.read_to_the_end = True

@@ -494,6 +494,14 @@ def test_each_status_is_worth_another_attempt_or_not(
     assert failure(made("webhook", receiver)).permanent is permanent
 
 
+@pytest.mark.parametrize("kind", ["webhook", "ntfy", "alertmanager"])
+def test_who_confirms_by_the_status_alone_is_not_listened_to_any_longer(
+    receiver: Receiver, kind: str
+) -> None:
+    receiver.behaviour = "never ends"
+    assert sent(made(kind, receiver, within_s=0.5)) == "HTTP 200"
+
+
 def test_a_notice_that_is_too_large_loses_its_evidence_but_is_sent(receiver: Receiver) -> None:
     large = replace(
         NOTICE, text="火" * BODY_BYTES_MAX, evidence={"detail": "x" * BODY_BYTES_MAX}

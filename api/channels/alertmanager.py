@@ -74,10 +74,7 @@ class Alertmanager:
     async def _say(self, said: Sequence[dict[str, object]], headers: dict[str, str]) -> str:
         if self.token is not None:
             headers = {**headers, "Authorization": f"Bearer {self.token}"}
-        answer = await self.post.send(msgspec.json.encode(said), headers, self.now())
-        if not answer.confirms:
-            raise answer.refusal()
-        return f"HTTP {answer.status}"
+        return await self.post.told(msgspec.json.encode(said), headers, self.now())
 
 
 def alerts(notice: Notice, now: datetime) -> list[dict[str, object]]:

@@ -16,7 +16,6 @@ from typing import ClassVar
 import msgspec
 
 from api.channels import ANSWER_WITHIN, DeliveryFailed, Limits, Notice, one_line
-from api.channels.posting import unanswered
 from api.channels.webhook import BODY_BYTES_MAX, encoded, signature
 from ingest.clock import Now
 from ingest.mqtt_connection import BrokerAddress, BrokerUnusable
@@ -60,7 +59,7 @@ class MqttTopic:
             ):
                 await visit.publish(topic, self.payload(notice), EXPIRES_IN_S)
         except TimeoutError as error:
-            raise unanswered(self.answer_within) from error
+            raise DeliveryFailed("the broker does not answer", permanent=False) from error
         except (BrokerUnusable, OSError) as error:
             reason = f"{type(error).__name__}: {one_line(str(error))}"
             raise DeliveryFailed(reason, permanent=str(error) in FOR_GOOD) from error

@@ -52,10 +52,7 @@ class Ntfy:
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         body = msgspec.json.encode(message(notice, self.topic))
-        answer = await self.post.send(body, headers, self.now())
-        if not answer.confirms:
-            raise answer.refusal()
-        return f"HTTP {answer.status}"
+        return await self.post.told(body, headers, self.now())
 
 
 def message(notice: Notice, topic: str) -> dict[str, object]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import httpx
@@ -65,11 +65,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         """
         said = self.json()
         found = None if said is None else said.get(name)
-        if isinstance(found, int) and (self.confirms or found != 0):
+        if type(found) is int and (self.confirms or found != 0):
             return found
         if not self.confirms:
             raise self.refusal()
         raise DeliveryFailed(f"the answer has no {name}: {self.words}", permanent=False)
+
+
+class _Request(NamedTuple):
+    body: bytes
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    now: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +109,23 @@ class Post:
 
         `query` is added to the address. Raises DeliveryFailed if there is no answer in time.
         """
-        url = httpx.URL(self.url).copy_merge_params(query or {})
+        request = _Request(body, headers, query or {}, now)
+        return await self._answered(request, wanted=ANSWER_BYTES_MAX)
+
+    async def told(self, body: bytes, headers: Mapping[str, str], now: datetime) -> str:
+        """Return the status, for receivers whose status says all that there is to say.
+
+        What they say beside it is not waited for. Raises DeliveryFailed if it is a refusal.
+        """
+        answer = await self._answered(_Request(body, headers, {}, now), wanted=0)
+        if not answer.confirms:
+            raise answer.refusal()
+        return answer.words
+
+    async def _answered(self, request: "_Request", wanted: int) -> Answer:
         try:
             async with asyncio.timeout(self.answer_within.total_seconds()):
-                return await self._send(url, body, headers, now)
+                return await self._send(request, wanted)
         except TimeoutError as error:
             raise unanswered(self.answer_within) from error
         except AddressRefused as error:
@@ -114,10 +134,10 @@ class Post:
             reason = f"{type(error).__name__}: {one_line(str(error))}"
             raise DeliveryFailed(self._without_secrets(reason), permanent=False) from error
 
-    async def _send(
-        self, url: httpx.URL, body: bytes, headers: Mapping[str, str], now: datetime
-    ) -> Answer:
-        sent = {"Accept-Encoding": "identity", **headers}
+    async def _send(self, request: "_Request", wanted: int) -> Answer:
+        """Send it, and read so many bytes of a confirmation; of a refusal, the beginning."""
+        url = httpx.URL(self.url).copy_merge_params(request.query)
+        sent = {"Accept-Encoding": "identity", **request.headers}
         extensions: dict[str, Any] = {}
         if self.guard is not None:
             sent["Host"] = url.netloc.decode("ascii")
@@ -130,15 +150,15 @@ class Post:
                 verify=self.tls, timeout=timeout_s, trust_env=self.guard is None
             ) as client,
             client.stream(
-                "POST", url, content=body, headers=sent, extensions=extensions
+                "POST", url, content=request.body, headers=sent, extensions=extensions
             ) as answer,
         ):
-            said = await _beginning(answer)
+            said = await _beginning(answer, wanted if answer.is_success else ANSWER_BYTES_MAX)
         first = one_line(said[:TOLD_BYTES].decode(errors="replace"))
         words = f"HTTP {answer.status_code}"
         return Answer(
             status=answer.status_code,
-            retry_after=retry_after(answer.headers.get("Retry-After"), now),
+            retry_after=retry_after(answer.headers.get("Retry-After"), request.now),
             body=said,
             words=self._without_secrets(f"{words}: {first}" if first else words),
         )
@@ -182,10 +202,11 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     return min(max(timedelta(0), asked), RETRY_AFTER_MAX)
 
 
-async def _beginning(answer: httpx.Response) -> bytes:
+async def _beginning(answer: httpx.Response, bytes_max: int) -> bytes:
     said = b""
-    async for part in answer.aiter_raw():
-        said += part
-        if len(said) >= ANSWER_BYTES_MAX:
-            break
-    return said[:ANSWER_BYTES_MAX]
+    if bytes_max:
+        async for part in answer.aiter_raw():
+            said += part
+            if len(said) >= bytes_max:
+                break
+    return said[:bytes_max]

@@ -54,10 +54,7 @@ class Webhook:
             TIMESTAMP_HEADER: timestamp,
             SIGNATURE_HEADER: signature(self.secret, timestamp, body),
         }
-        answer = await self.post.send(body, headers, now)
-        if not answer.confirms:
-            raise answer.refusal()
-        return f"HTTP {answer.status}"
+        return await self.post.told(body, headers, now)
 
 
 def encoded(notice: Notice) -> bytes:
