@@ -1,5 +1,6 @@
 """The settings of the ways of telling people: one group for each way; one not set is off."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -18,6 +19,8 @@ Address = Annotated[SecretStr | None, AfterValidator(real_address)]
 """An address that is itself a secret, for it holds a token."""
 Secret = Annotated[SecretStr | None, AfterValidator(real_secret)]
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9-]{3,20}$")]
+DEVICES = re.compile(r"(chargewatch/v1|tele|stat|cmnd|zigbee2mqtt)(/|$)")
+"""The beginnings of the topics that the service listens to, or gives orders on."""
 UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,64}$")]
 
 
@@ -167,6 +170,13 @@ class PublishSettings(Part):
     secret: Secret = Field(
         default=None, description="key of the signature; needed if there is a topic"
     )
+
+    @field_validator("topic")
+    @classmethod
+    def _not_a_devices(cls, value: str | None) -> str | None:
+        if value is not None and DEVICES.match(value):
+            raise ValueError("devices speak there: what is published would be heard as theirs")
+        return value
 
     @model_validator(mode="after")
     def _signed(self) -> Self:

@@ -79,6 +79,7 @@ BYPASSES = [
     "http://127.0.0.1#@outside.example/",
     "http://127.0.0.1?@outside.example/",
     "http://outside.example:22/",
+    "http://outside.example:0/",
     "https://outside.example:25/",
     "ftp://outside.example/",
     "gopher://outside.example/",

@@ -9,6 +9,8 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from api.settings import SecretsUnreadable, Settings, read_settings
 from api.settings_base import PLACEHOLDERS
+from api.settings_channels import PublishSettings
+from ingest.codecs import all_codecs
 
 PREFIX = "CHARGEWATCH_"
 ROBOT = "https://robot.example/send?access_token=0123456789abcdef"
@@ -221,6 +223,15 @@ def test_every_setting_has_a_name_in_the_environment(
         monkeypatch.setenv(PREFIX + other, VALUES[other][0])
     monkeypatch.setenv(PREFIX + name, text)
     assert looked_up(Settings(), name) == value
+
+
+def test_alerts_are_not_published_where_devices_are_listened_to() -> None:
+    heard = [each for codec in all_codecs() for each in (*codec.filters, *codec.urgent_filters)]
+    for name in (each.replace("+", "x").replace("#", "x") for each in heard):
+        with pytest.raises(ValidationError, match="devices speak there"):
+            PublishSettings(topic=name, secret=SecretStr("0123456789abcdef"))
+    free = PublishSettings(topic="chargewatch/alerts", secret=SecretStr("0123456789abcdef"))
+    assert free.topic == "chargewatch/alerts"
 
 
 def test_a_file_may_hold_them_and_the_environment_wins(

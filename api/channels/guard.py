@@ -69,7 +69,7 @@ class Guard:
             raise AddressRefused(f"{url.scheme}: is neither http nor https")
         if url.userinfo:
             raise AddressRefused("a name and a password have no place in the address")
-        port = url.port or (443 if url.scheme == "https" else 80)
+        port = (443 if url.scheme == "https" else 80) if url.port is None else url.port
         if port not in USUAL_PORTS and port < UNPRIVILEGED:
             raise AddressRefused(f"port {port} is none of the web's")
         name = url.raw_host.decode("ascii").strip("[]")
