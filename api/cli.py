@@ -15,6 +15,7 @@ from rich.console import Console
 
 from api.cli_backup import backup, restore
 from api.cli_errors import run_or_explain
+from api.cli_history import history
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
 
@@ -28,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(rules)
+app.add_typer(history)
 app.command()(backup)
 app.command()(restore)
 app.command("check-policy")(check_policy)
@@ -223,6 +225,7 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
 
         from api.backtest.printing import show
         from api.backtest.running import Asked, on_history, on_recording, progress
+        from api.histories import influx_address
         from api.settings import read_settings
 
         if (recording is None) is not history or (bool(since and until)) is not history:
@@ -239,7 +242,10 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
                 result = on_recording(asked, recording, tell)
             else:
                 times = (_instant(since, "--from"), _instant(until, "--to"))
-                result = asyncio.run(on_history(asked, settings.data_dir, *times, tell))
+                influx = influx_address(settings)
+                result = asyncio.run(
+                    on_history(asked, settings.data_dir, *times, tell, influx=influx)
+                )
         if json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:

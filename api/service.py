@@ -23,9 +23,11 @@ from api.channels.console_log import ConsoleLog
 from api.commands import Commands
 from api.delivery import Delivery
 from api.health import Health
+from api.histories import influx_address, open_history
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
+from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import BrokerSettings, Settings
 from api.sites import read_sites
@@ -37,8 +39,8 @@ from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
-from ingest.duckdb_history import open_duckdb
 from ingest.history_writer import feed
+from ingest.influx_writing import Losses
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import last_change
@@ -70,9 +72,10 @@ class Running(msgspec.Struct, frozen=True):
 async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIterator[Running]:
     """Run the service for as long as the block lasts. `speed` is how fast `now` runs."""
     codecs = all_codecs()
+    losses = Losses()
     async with (
         opened(settings.data_dir / "ledger.sqlite") as ledger,
-        open_duckdb(settings.data_dir / "history.duckdb") as history,
+        open_history(settings, losses) as history,
         asyncio.TaskGroup() as tasks,
     ):
         registry = await asyncio.to_thread(ledger.registry)
@@ -123,6 +126,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
                 delivery.post()
             if batch.commands:
                 commands.post()
+            points.post()
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -138,8 +142,15 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             own_health=lambda: health.facts(drops.recent()),
         )
         policy = PolicyKeeper(first, registry, engine, desk, now)
-        health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
-        metrics.watch(links, delivery.health)
+        health = Health(
+            links,
+            pipeline.health,
+            delivery.health,
+            policy.part,
+            commands.health,
+            losses=losses,
+        )
+        metrics.watch(links, delivery.health, losses)
         watch = Watch(
             ledger=ledger,
             history=history,
@@ -157,6 +168,21 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         feeding = partial(
             feed, ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is
         )
+        points = Points(
+            influx_address(settings),
+            losses=losses,
+            ledger=ledger,
+            registry=registry,
+            engine=engine,
+            metrics=metrics,
+            health=health,
+            keep=keep,
+            now=now,
+            speed=speed,
+        )
+        firing = firing_notices(
+            engine, registry, Texts.of(settings.language), settings.http.url
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -165,13 +191,12 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(policy.run(), name="policy"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
-        ]
-        texts = Texts.of(settings.language)
-        firing = firing_notices(engine, registry, texts, settings.http.url)
-        work += [
-            tasks.create_task(channel.keep_saying(firing), name=channel.name)
-            for channel in channels
-            if isinstance(channel, Alertmanager)
+            tasks.create_task(points.run(), name="points"),
+            *(
+                tasks.create_task(channel.keep_saying(firing), name=channel.name)
+                for channel in channels
+                if isinstance(channel, Alertmanager)
+            ),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):

@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from api.settings_base import OwnPort, Part, Port, real_secret
+from api.settings_base import PLACEHOLDERS, OwnPort, Part, Port, real_secret
 from api.settings_channels import (
     AlertmanagerSettings,
     AppriseSettings,
@@ -33,6 +33,18 @@ from api.settings_channels import (
     WeComSettings,
 )
 from ingest.errors import ChargewatchError
+
+__all__ = [
+    "PLACEHOLDERS",
+    "SecretsUnreadable",
+    "SettingUnknown",
+    "Settings",
+    "SmtpSettings",
+    "WebhookSettings",
+    "read_settings",
+    "real_secret",
+    "table",
+]
 
 
 class BrokerSettings(Part):

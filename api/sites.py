@@ -69,6 +69,7 @@ def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
             name=part.name,
             schedule=_schedule(key, part, year),
             carrier=part.carrier,
+            location=part.location,
         )
         for key, part in file.sites.items()
     )

@@ -205,7 +205,9 @@ class Pile(Device):
         voltage_v = MAINS_V - SAG_OHM * load_a + self.chance.gauss(0, 0.5)
         warmest_c = max(s.temperature_c for s in self.sockets.values())
         inside_c = (outdoors_c(self._mean_c, now) + warmest_c) / 2
-        cabinet = Reading(device_temperature_c=round(inside_c, 1))
+        cabinet = Reading(
+            device_temperature_c=round(inside_c, 1), signal_pct=self._received_pct()
+        )
         parts = (self._read(n, socket, voltage_v) for n, socket in self.sockets.items())
         return Telemetry(readings=(cabinet, *parts))
 

@@ -163,7 +163,7 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
 class ServiceProcess:
     """`./chargewatch serve`. It keeps its port and its data over `kill` and `start`."""
 
-    def __init__(  # noqa: PLR0913  (a service is set up in this many ways)
+    def __init__(  # noqa: PLR0913  (as many things may be set)
         self,
         folder: Path,
         broker: Mosquitto,
@@ -171,8 +171,9 @@ class ServiceProcess:
         sites: Path | None = None,
         policy: Path | None = None,
         receiver: WebhookReceiver | None = None,
-        more: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`settings` are further ones, by their names after CHARGEWATCH_."""
         self.data = folder / "data"
         self.port = free_port()
         self.log: list[str] = []
@@ -193,7 +194,7 @@ class ServiceProcess:
         if receiver is not None:
             self._settings["WEBHOOK__URL"] = receiver.url
             self._settings["WEBHOOK__SECRET"] = receiver.secret
-        self._settings |= more or {}
+        self._settings |= settings or {}
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._http = httpx.Client(  # without TLS, so no authorities need be loaded
@@ -339,18 +340,18 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(  # noqa: PLR0913  (a service is set up in this many ways)
+def service(  # noqa: PLR0913  (as many things may be set)
     folder: Path,
     broker: Mosquitto,
     *,
     sites: Path | None = None,
     policy: Path | None = None,
     receiver: WebhookReceiver | None = None,
-    more: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[ServiceProcess]:
     """Yield a service that is not started yet; whatever happens, no process is left."""
     running = ServiceProcess(
-        folder, broker, sites=sites, policy=policy, receiver=receiver, more=more
+        folder, broker, sites=sites, policy=policy, receiver=receiver, settings=settings
     )
     try:
         yield running

@@ -31,7 +31,7 @@ def test_smoke_reaches_robot_telephone_push_siren_and_alertmanager(
 ) -> None:
     base = f"http://{HOST}:{robots.server_port}"
     with alertmanager(tmp_path) as manager:
-        more = {
+        settings = {
             "DINGTALK__URL": f"{base}/robot/send?access_token=0123456789",
             "DINGTALK__SECRET": SECRET,
             "DINGTALK__MOBILES": '["13800001111"]',
@@ -48,7 +48,7 @@ def test_smoke_reaches_robot_telephone_push_siren_and_alertmanager(
             "ALERTMANAGER__URL": manager.url,
             "APPRISE__URLS": json.dumps([f"json://{HOST}:{robots.server_port}/apprise"]),
         }
-        with service(tmp_path, broker, more=more) as watch:
+        with service(tmp_path, broker, settings=settings) as watch:
             watch.begin()
             publish(broker, [SMOKE])
             eventually(

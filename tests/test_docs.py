@@ -37,6 +37,7 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 from rules.policies import BUILT_IN, as_written
 from rules.policy import Policy
+from tests import history_page
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh-CN.md")
@@ -336,3 +337,11 @@ def test_versions_are_pinned_with_hashes_and_without_an_index(name: str) -> None
     hashes = re.findall(r"--hash=(\w+):([0-9a-f]+)", pinned)
     assert len(hashes) >= len(requirements)
     assert all(len(digest) == hashlib.new(kind).digest_size * 2 for kind, digest in hashes)
+
+
+# --- the history --------------------------------------------------------------------------
+
+
+def test_the_page_of_the_history_lists_every_measurement_as_it_is() -> None:
+    """If it does not: `.venv/bin/python -m tests.history_page` writes them."""
+    assert history_page.shown().strip() == history_page.section().strip()

@@ -255,6 +255,7 @@ def test_the_register_and_the_truth_can_be_read_back() -> None:
         "name": {"zh": "东门充电站", "en": "East Gate"},
         "zone": "Asia/Shanghai",
         "closed": ["22:00-05:00"],
+        "location": {"latitude": 29.8995, "longitude": 121.8402},
     }
     kinds = {device["id"]: device["kind"] for device in register["devices"]}
     assert kinds == {device.id: device.kind for device in village.devices()}

@@ -121,14 +121,14 @@ def find_alerts(
     if wanted.before_id is not None:
         conditions.append(alert.id < wanted.before_id)
     question = sa.select(tables.alerts).where(*conditions).order_by(alert.id.desc())
-    return [_alert(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
+    return [alert_row(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
 
 
 def get_alert(connection: sa.Connection, number: int) -> AlertRow | None:
     row = connection.execute(
         sa.select(tables.alerts).where(tables.alerts.c.id == number)
     ).one_or_none()
-    return None if row is None else _alert(row)
+    return None if row is None else alert_row(row)
 
 
 def events_of(connection: sa.Connection, episode: str) -> list[EventRow]:
@@ -180,7 +180,8 @@ def count_alerts(connection: sa.Connection) -> dict[tuple[str, str], int]:
     return {(row.rule, row.state): row.n for row in rows}
 
 
-def _alert(row: sa.Row[tuple[object, ...]]) -> AlertRow:
+def alert_row(row: sa.Row[tuple[object, ...]]) -> AlertRow:
+    """Return a row of the table of alerts as people see it."""
     values = dict(row._mapping)  # noqa: SLF001
     values["evidence"] = msgspec.json.decode(values["evidence"], type=Evidence)
     return AlertRow(**values)

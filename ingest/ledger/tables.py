@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0006"
+VERSION = "0007"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -269,6 +269,8 @@ sites = sa.Table(
     sa.Column("declared", sa.Boolean, nullable=False),
     sa.Column("schedule", sa.Text, nullable=False),
     sa.Column("carrier", sa.Text, nullable=False, server_default=""),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
 )
 
 devices = sa.Table(

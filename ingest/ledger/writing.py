@@ -228,6 +228,8 @@ def write_registered(connection: sa.Connection, entry: Entry, now: datetime) -> 
                 "declared": entry.declared,
                 "schedule": msgspec.json.encode(entry.schedule).decode(),
                 "carrier": entry.carrier,
+                "latitude": entry.location and entry.location.latitude,
+                "longitude": entry.location and entry.location.longitude,
             }
             _upsert(connection, tables.sites, row, "id")
         case Device():
