@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ from tests.receivers import NOTICE, NOW, SECRET, now
 
 BROKER = BrokerAddress(host="127.0.0.1", port=1883)
 SECRET_TEXT = "0123456789abcdef"
-ALL = {
+ALL: dict[str, dict[str, Any]] = {
     "webhook": {"url": "https://hook.example/x", "secret": SECRET_TEXT},
     "smtp": {"host": "mail.example", "recipients": ["a@example.com"]},
     "dingtalk": {"url": "https://robot.example/send?access_token=1f", "secret": SECRET_TEXT},
@@ -76,6 +77,19 @@ def test_each_group_of_settings_switches_its_channels_on_and_shows_no_secret() -
     assert "1f" not in repr(channels)
     [ntfy] = [channel for channel in channels if isinstance(channel, Ntfy)]
     assert (ntfy.post.url, ntfy.topic) == ("https://ntfy.example/deep/", "alarms")
+
+
+def test_who_is_named_twice_is_told_once() -> None:
+    twice = {"numbers": ["13800001111", "13800001111"]}
+    given = {
+        "sms": ALL["sms"] | twice,
+        "smtp": {"host": "mail.example", "recipients": ["a@example.com", "a@example.com"]},
+        "apprise": {"urls": ["json://apprise.example", "json://apprise.example"]},
+    }
+    names = [
+        channel.name for channel in chosen(Settings.model_validate(given), BROKER, utc_now)
+    ]
+    assert len(names) == len(set(names)) == 3
 
 
 @pytest.mark.parametrize(("allowed", "guarded"), [(None, False), (True, False), (False, True)])

@@ -71,8 +71,8 @@ def chosen(settings: Settings, broker: BrokerAddress, now: Now) -> Iterator[Chan
             token=_text(manager.token) or None,
             now=now,
         )
-    for each in settings.apprise.urls:
-        yield ByApprise.of(each.get_secret_value())
+    for address in dict.fromkeys(each.get_secret_value() for each in settings.apprise.urls):
+        yield ByApprise.of(address)
 
 
 def _phones(
@@ -83,7 +83,7 @@ def _phones(
     confirmation = None
     if settings.ok_pointer is not None:
         confirmation = Confirmation(pointer=settings.ok_pointer, value=settings.ok_value)
-    for number in settings.numbers:
+    for number in dict.fromkeys(settings.numbers):  # twice the same is once
         yield kind(
             post=Post(url=settings.url.get_secret_value(), guard=guard),
             number=number,

@@ -129,7 +129,8 @@ def mail_channels(settings: SmtpSettings, now: Now) -> list[Smtp]:
         sender=settings.sender,
     )
     return [
-        Smtp(server=server, recipient=recipient, now=now) for recipient in settings.recipients
+        Smtp(server=server, recipient=recipient, now=now)
+        for recipient in dict.fromkeys(settings.recipients)
     ]
 
 
