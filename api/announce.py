@@ -58,8 +58,8 @@ def key_of(alert: Alert, heard: Transition) -> str:
 
 
 def urgency(alert: Alert, heard: Transition) -> int:
-    """Return 0 for what goes first: danger before warnings, warnings before good news."""
-    if heard is Transition.RESOLVED:
+    """Return 0 for what goes first: danger, warnings, and then good news and drills."""
+    if heard is Transition.RESOLVED or alert.drill:
         return LAST
     return LATER if alert.severity is Severity.WARNING else FIRST
 
@@ -98,6 +98,7 @@ def wording(
             text=alert_text(alert, registry, say),
             evidence=msgspec.to_builtins(alert.evidence),
             console_url=console_url,
+            drill=alert.drill,
         )
 
     return worded

@@ -49,7 +49,14 @@ def rollup(
 
         last = until or utc_now()
         days = tuple(_days(since.date(), last.date()))
-        asyncio.run(_roll_up(read_settings(os.environ), days, site))
+        settings = read_settings(os.environ)
+        kept_since = (utc_now() - timedelta(days=settings.history.keep_days)).date()
+        if days[0] <= kept_since:
+            raise NothingToRollUp(
+                f"--since: readings before {kept_since} are not kept any more"
+                " (CHARGEWATCH_HISTORY__KEEP_DAYS), so those days would come to nothing"
+            )
+        asyncio.run(_roll_up(settings, days, site))
 
     run_or_explain(run)
 

@@ -2,7 +2,7 @@
 
 from api.text import Texts
 from ingest.facts import Words
-from ingest.ledger.facts import Logged
+from ingest.ledger.facts import LogLine
 from ingest.registry import Name
 
 OTHER = "other"
@@ -15,7 +15,7 @@ def fact_words() -> Words:
     def rule(name: str) -> Name:
         return Name(_rule(zh, name), _rule(en, name))
 
-    def happened(name: str, event: Logged) -> Name:
+    def happened(name: str, event: LogLine) -> Name:
         return Name(_titled(zh, name, event), _titled(en, name, event))
 
     return Words(rule, happened)
@@ -26,11 +26,11 @@ def _rule(say: Texts, name: str) -> str:
     return say(f"rule.{known}.name", rule=name)
 
 
-def _titled(say: Texts, rule: str, event: Logged) -> str:
+def _titled(say: Texts, rule: str, event: LogLine) -> str:
     return say("event.titled", rule=_rule(say, rule), what=_what(say, event))
 
 
-def _what(say: Texts, event: Logged) -> str:
+def _what(say: Texts, event: LogLine) -> str:
     match event.what:
         case "told":
             state = say.word("state", event.detail)

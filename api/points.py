@@ -25,6 +25,7 @@ from ingest.history import HistoryUnavailable
 from ingest.history_writer import ENTRIES_MAX, HistoryHealth
 from ingest.influx_client import InfluxAddress, InfluxClient, open_client
 from ingest.influx_writing import Losses
+from ingest.ledger.commit import Commit
 from ingest.ledger.facts import Facts, facts_after
 from ingest.ledger.outbox import waiting
 from ingest.ledger.store import Ledger, LedgerUnavailable
@@ -68,9 +69,10 @@ class Points:
         self._calendar = Calendar()
         self._wake = asyncio.Event()
 
-    def post(self) -> None:
-        """Be told that alerts or sessions were written down."""
-        self._wake.set()
+    def committed(self, batch: Commit) -> None:
+        """Be told what is on disk: facts are carried at once, or within a minute."""
+        if batch.changes or batch.acknowledged or batch.sessions or batch.log:
+            self._wake.set()
 
     async def run(self) -> None:
         """Write until cancelled, through any trouble with InfluxDB or the ledger."""

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from api.sampling import Counts, Scene, Shape, service_line
 from ingest.clock import Now
-from ingest.following import PointStore
 from ingest.history import HistoryUnavailable
 from ingest.influx_lines import microseconds
 from ingest.measurements import Kept
+from ingest.point_store import PointStore
 
 SERVICE_EVERY = timedelta(seconds=15)
 SITES_EVERY, DEVICES_EVERY = timedelta(minutes=1), timedelta(minutes=5)

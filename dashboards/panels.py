@@ -5,7 +5,7 @@ layman), and `{key}.none` (what it means that there is nothing to show).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders.common import (
@@ -43,7 +43,7 @@ class Look:
     low: float | None = None
     high: float | None = None
     mappings: Sequence[grafana.ValueMapping] = ()
-    thresholds: grafana.ThresholdsConfig = field(default_factory=lambda: NEUTRAL)
+    thresholds: grafana.ThresholdsConfig = NEUTRAL
 
 
 def finished(
@@ -89,28 +89,19 @@ def link(title: str, url: str, *, outside: bool = False) -> dict[str, object]:
 
 
 def number(
-    say: Words,
-    key: str,
-    questions: Sequence[Question],
-    look: Look,
-    *,
-    to: tuple[str, str] | None = None,
+    say: Words, key: str, query: str, look: Look, *, to: tuple[str, str] | None = None
 ) -> grafana.Panel:
-    """Return one large value of each question; `to` is where a click on it leads."""
+    """Return one large value; `to` is where a click on it leads."""
     panel = (
         stat.Panel()
         .color_mode(common.BigValueColorMode.BACKGROUND_SOLID)
         .graph_mode(common.BigValueGraphMode.NONE)
-        .text_mode(
-            common.BigValueTextMode.VALUE_AND_NAME
-            if len(questions) > 1
-            else common.BigValueTextMode.VALUE
-        )
+        .text_mode(common.BigValueTextMode.VALUE)
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .color_scheme(by_threshold())
         .build()
     )
-    panel = finished(say, key, panel, questions, look)
+    panel = finished(say, key, panel, [Question(query)], look)
     if to is not None:
         setting(panel, "byRegexp", ".*", ("links", [link(*to)]))
     return panel

@@ -151,10 +151,18 @@ def filled(question: Placed, chosen: Chosen) -> str:
     return text.replace("$__interval", f"{step}s")
 
 
-def every_query(chosen: Chosen, lang: str = "zh") -> Iterator[tuple[str, str, str]]:
-    """Yield (dashboard, panel, query) of all questions: what the benchmark times."""
+def every_query(
+    since: datetime, until: datetime, *, site: str, device: str, lang: str = "zh"
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (dashboard, panel, query) of all questions: what the benchmark times.
+
+    All areas and sites are chosen; but `site` and `device` where only one can be.
+    """
+    one = {"site": site, "device": device}
     for question in placed(lang):
-        yield question.dashboard, question.place, filled(question, chosen)
+        values = {name: one[name] for name in one if name not in question.all_values}
+        place = f"{question.place} {question.ref_id}"
+        yield question.dashboard, place, filled(question, Chosen(since, until, values))
 
 
 def as_pattern(value: str | tuple[str, ...]) -> str:

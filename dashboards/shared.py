@@ -1,10 +1,18 @@
 """What several dashboards have in common: limits, links, and columns."""
 
 from dashboards.board import uid_of
+from dashboards.influxql import lately
 from dashboards.palette import family, severities
 from dashboards.panels import link
 from dashboards.tables import Column
 from dashboards.words import Words
+
+SITES_NOW = lately("5m")
+"""Five samples: one that is late does not empty a page."""
+DEVICES_NOW = lately("15m")
+"""Three samples."""
+STILL_OPEN = lately("90d")
+"""When an alert that is open may have fired: none must be missed, but not all be read."""
 
 CHARGES_FROM_W = 15.0
 OVERLOAD_W = (800.0, 1000.0)

@@ -41,9 +41,11 @@ def table(  # noqa: PLR0913  (a table has this many parts)
     columns: Sequence[Column],
     *,
     largest: str | None = None,
+    smallest: str | None = None,
     limit: int | None = None,
 ) -> grafana.Panel:
-    """Return a table in the order of `columns`; the rows with the `largest` value first.
+    """Return a table in the order of `columns`; the row with the `largest` value first, or
+    that with the `smallest`, and `limit` rows at most.
 
     Grafana adds the tags of a grouped answer in any order, so the order is always said.
     """
@@ -55,7 +57,12 @@ def table(  # noqa: PLR0913  (a table has this many parts)
         .build()
     )
     panel = finished(say, key, panel, [Question(query, table=True)], Look())
-    panel.transformations = arranged(columns, largest, limit)
+    panel.transformations = arranged(columns)
+    if by := largest or smallest:
+        order = {"fields": {}, "sort": [{"field": by, "desc": by == largest}]}
+        panel.transformations.append(_step("sortBy", order))
+    if limit is not None:
+        panel.transformations.append(_step("limit", {"limitField": limit}))
     named(say, panel, columns)
     return panel
 
@@ -66,29 +73,19 @@ def named(say: Words, panel: grafana.Panel, columns: Sequence[Column]) -> None:
         setting(panel, "byName", column.name, *_properties(say, column))
 
 
-def arranged(
-    columns: Sequence[Column], largest: str | None = None, limit: int | None = None
-) -> list[grafana.DataTransformerConfig]:
-    """Return what puts fields into the order of columns, and rows into that of a value."""
+def arranged(columns: Sequence[Column]) -> list[grafana.DataTransformerConfig]:
+    """Return what puts fields into the order of columns."""
     names = [column.name for column in columns]
-    found = [
-        grafana.DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": {} if "Time" in names else {"Time": True},
-                "indexByName": {name: index for index, name in enumerate(names)},
-                "renameByName": {},
-            },
-        )
-    ]
-    if largest is not None:
-        by = {"fields": {}, "sort": [{"field": largest, "desc": True}]}
-        found.append(grafana.DataTransformerConfig(id_val="sortBy", options=by))
-    if limit is not None:
-        found.append(
-            grafana.DataTransformerConfig(id_val="limit", options={"limitField": limit})
-        )
-    return found
+    order = {
+        "excludeByName": {} if "Time" in names else {"Time": True},
+        "indexByName": {name: index for index, name in enumerate(names)},
+        "renameByName": {},
+    }
+    return [_step("organize", order)]
+
+
+def _step(what: str, options: object) -> grafana.DataTransformerConfig:
+    return grafana.DataTransformerConfig(id_val=what, options=options)
 
 
 def _properties(say: Words, column: Column) -> list[Property]:

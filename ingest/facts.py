@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ingest.following import PointStore
 from ingest.history import HistoryUnavailable
 from ingest.influx_lines import NS_IN_US, Value, line, microseconds, place_of
-from ingest.ledger.facts import Facts, Logged
+from ingest.influxql import Series
+from ingest.ledger.facts import Facts, LogLine
 from ingest.ledger.queries import AlertRow
 from ingest.ledger.sessions import SessionRow
 from ingest.measurements import ALERT, ALERT_EVENT, FACTS_CURSOR, LONG, SESSION, Kept
+from ingest.point_store import PointStore, asked
 from ingest.registry import Name
 from rules.schedule import Schedule
 from rules.verdict import RANKS, Severity
@@ -38,7 +39,7 @@ class Words(NamedTuple):
 
     rule: Callable[[str], Name]
     """The name of a rule."""
-    happened: Callable[[str, Logged], Name]
+    happened: Callable[[str, LogLine], Name]
     """The name of a rule, and what happened to its alert."""
 
 
@@ -88,19 +89,22 @@ class FactsFollower:
                 )
             if not facts.events and not facts.sessions:
                 return
-            await self._store.write(
-                Kept.LONG, list(fact_lines(facts, self._words, self._schedule_of))
-            )
+            lines = fact_lines(facts, self._words, self._schedule_of)
+            await self._store.write(Kept.LONG, lines)  # which makes them in its own thread
             event = facts.events[-1].id if facts.events else event
             session = facts.sessions[-1].id if facts.sessions else session
             cursor = line(FACTS_CURSOR, {}, {"event": event, "session": session}, 0)
             await self._store.write(Kept.LONG, [cursor])
 
     async def _cursor(self) -> tuple[int, int]:
-        for series in await self._store.query(CURSOR_QUERY):
-            for row in series.rows():
-                return int(row["event"]), int(row["session"])
-        return 0, 0
+        return await asked(self._store, CURSOR_QUERY, {}, _cursor_in)
+
+
+def _cursor_in(answer: list[Series]) -> tuple[int, int]:
+    for series in answer:
+        for row in series.rows():
+            return int(row["event"]), int(row["session"])
+    return 0, 0
 
 
 def fact_lines(
@@ -143,7 +147,7 @@ def alert_line(alert: AlertRow, words: Words) -> bytes:
     return line(ALERT, _tags_of(alert), fields, time_ns)
 
 
-def event_line(event: Logged, alert: AlertRow, words: Words) -> bytes:
+def event_line(event: LogLine, alert: AlertRow, words: Words) -> bytes:
     """Return one thing that happened to an alert; its number keeps it apart from others."""
     title = words.happened(alert.rule, event)
     fields: dict[str, Value | None] = {

@@ -6,39 +6,17 @@ is away it is tried again after pauses that grow, and the health says so.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Protocol, TypeVar
 
 from ingest.clock import Now
 from ingest.errors import ChargewatchError
 from ingest.history import HistoryUnavailable
 from ingest.history_writer import RETRY_FIRST, RETRY_MAX, HistoryHealth
-from ingest.influxql import Param, Series
-from ingest.measurements import Kept
 
 GATHER = timedelta(seconds=1)
 """How long a little news waits for more."""
-
-
-T = TypeVar("T")
-
-
-class PointStore(Protocol):
-    """InfluxDB, as far as whoever writes points needs it (ingest/influx_client.py)."""
-
-    async def write(self, kept: Kept, lines: Sequence[bytes]) -> None: ...
-
-    async def query(
-        self, statement: str, params: Mapping[str, Param] | None = None
-    ) -> Sequence[Series]: ...
-
-    async def read(
-        self, statement: str, params: Mapping[str, Param], made: Callable[[list[Series]], T]
-    ) -> T:
-        """Return what `made` makes of the answer, in another thread."""
-        ...
 
 
 async def followed(  # noqa: PLR0913  (the wiring names each of them)

@@ -11,9 +11,10 @@ from datetime import date, datetime, timedelta
 import msgspec
 
 from ingest.clock import Now
-from ingest.following import PointStore
 from ingest.measurements import Kept
+from ingest.point_store import PointStore
 from ingest.registry import Registry
+from ingest.rollup_points import Day, quarter_lines
 from ingest.rollup_queries import (
     ask_happened,
     ask_slice,
@@ -22,24 +23,15 @@ from ingest.rollup_queries import (
     last_quarter,
     late_windows,
 )
-from ingest.rollups import (
-    QUARTER,
-    Day,
-    SitePlan,
-    Watched,
-    bounds,
-    day_of,
-    floor,
-    quarter_lines,
-    quarters,
-)
+from ingest.rollups import SitePlan, Watched, quarters
 from ingest.timing import BEHIND_MAX
+from ingest.windows import QUARTER, bounds, day_of, floor
 
 GRACE = timedelta(minutes=2)
 """After the end of a window: messages are on their way, and so are entries of the journal."""
 
-AGAIN = BEHIND_MAX + QUARTER
-"""The last windows are made once more: a device's clock may be so far behind and believed."""
+AGAIN = BEHIND_MAX
+"""The last window is made once more: a device's clock may be so far behind and believed."""
 
 DAY_GRACE = BEHIND_MAX + GRACE
 DAYS_AGAIN = 2
@@ -47,7 +39,7 @@ DAYS_AGAIN = 2
 and so do outages of devices that keep their readings."""
 
 ROWS_MAX = 5_000
-"""Sockets times windows that are worked on at a time: some 20 ms."""
+"""Sockets times windows that are asked for, and held, at a time: some 3 MiB."""
 
 LOOK_AGAIN = timedelta(minutes=1)
 
@@ -92,10 +84,15 @@ class RollUps:
         self._until = until
 
     async def make(self, plan: SitePlan, days: Iterable[date]) -> None:
-        """Make local days of a site anew, whatever is there; of today what is over of it."""
+        """Make local days of a site anew, whatever is there; of today what is over of it.
+
+        Days whose readings may be gone are left as they are: they would come to nothing.
+        """
         until = floor(self._now() - GRACE)
         for day in days:
             begins, ends = bounds(day, plan.schedule)
+            if begins < until - self._keep:
+                continue
             if ends <= until:
                 await self._make_day(plan, day)
             elif begins < until:
@@ -161,8 +158,8 @@ class RollUps:
                 if day is not None:
                     day.add(quarter)
                 self.made.windows += 1
+                await asyncio.sleep(0)  # alarms do not wait for sums
             await self._store.write(Kept.LONG, lines)
-            await asyncio.sleep(0)
             since = ends
 
 

@@ -10,23 +10,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingest.following import PointStore
+from ingest.counters import RISE_MAX_KWH, Counted, counted, rise_max_kwh
 from ingest.influx_lines import NS_IN_US, moment
 from ingest.influxql import Param, Series
 from ingest.measurements import ALERT, DEVICE, LONG, SESSION, SITE_15M, SITE_DAY, SOCKET
-from ingest.rollups import (
-    QUARTER,
-    RISE_MAX_KWH,
-    Counted,
-    Happened,
-    Power,
-    SitePlan,
-    Slice,
-    Unit,
-    counted,
-    floor,
-    rise_max_kwh,
-)
+from ingest.point_store import PointStore, asked
+from ingest.rollup_points import Happened
+from ingest.rollups import Power, SitePlan, Slice, Unit
+from ingest.windows import QUARTER, floor
 from rules.plausible import COLDEST_C, DEVICE_MAX_W, FEEDS_BACK_W, HOTTEST_C, SOCKET_MAX_W
 
 COUNTER_BACK = timedelta(days=30)
@@ -103,7 +94,8 @@ async def ask_slice(
 ) -> Slice:
     """Ask for all that `quarters` needs to know of [since, until)."""
     longest = max((device.silent_after for device in plan.devices), default=QUARTER)
-    read = await store.read(
+    read = await asked(
+        store,
         _SLICE,
         {
             "site": plan.id,
@@ -116,15 +108,13 @@ async def ask_slice(
     )
     for unit in read.doubtful():
         table = SOCKET.name if unit.socket else DEVICE.name
-        said = await store.query(
-            _COUNTER.format(table=table),
-            {"device": unit.device, "socket": unit.socket, "since": since, "until": until},
-        )
-        values = (
-            Counted(row["time"] // NS_IN_US, row["energy_kwh"])
-            for series in said
-            for row in series.rows()
-        )
+        params: dict[str, Param] = {
+            "device": unit.device,
+            "socket": unit.socket,
+            "since": since,
+            "until": until,
+        }
+        values = await asked(store, _COUNTER.format(table=table), params, _counter)
         read.kwh[unit] = counted(read.before.get(unit), values)
     return Slice(
         since=since,
@@ -136,6 +126,10 @@ async def ask_slice(
         heard={device: frozenset(at) for device, at in read.heard.items()},
         heard_before=read.heard_before,
     )
+
+
+def _counter(answer: list[Series]) -> list[Counted]:
+    return [Counted(ns // NS_IN_US, kwh) for series in answer for ns, kwh in series.values]
 
 
 class _Answer:
@@ -216,11 +210,15 @@ async def ask_happened(
     store: PointStore, plan: SitePlan, since: datetime, until: datetime
 ) -> Happened:
     """Ask which charges and alerts began in [since, until)."""
+    params: dict[str, Param] = {"site": plan.id, "since": since, "until": until}
+    return await asked(store, _HAPPENED, params, _happened)
+
+
+def _happened(answer: list[Series]) -> Happened:
     sessions: dict[Unit, int] = {}
     alerts: dict[str, int] = {}
     after_hours = 0
-    params: dict[str, Param] = {"site": plan.id, "since": since, "until": until}
-    for series in await store.query(_HAPPENED, params):
+    for series in answer:
         for row in series.rows():
             if "alerts" in row:
                 alerts[row["rule"]] = row["alerts"]
@@ -260,19 +258,21 @@ async def late_windows(
         "since": until - LATE_BACK,
         "until": until,
     }
-    found: set[datetime] = set()
-    for series in await store.query(_LATE, params):
-        found |= {floor(_at(row[0])) for row in series.values}
-    return found
+    return await asked(store, _LATE, params, _windows_in)
+
+
+def _windows_in(answer: list[Series]) -> set[datetime]:
+    return {floor(_at(row[0])) for series in answer for row in series.values}
 
 
 async def _moment_of(
     store: PointStore, statement: str, params: Mapping[str, Param]
 ) -> datetime | None:
-    found = [
-        _at(row[0]) for series in await store.query(statement, params) for row in series.values
-    ]
-    return min(found, default=None)
+    return await asked(store, statement, params, _first_moment)
+
+
+def _first_moment(answer: list[Series]) -> datetime | None:
+    return min((_at(row[0]) for series in answer for row in series.values), default=None)
 
 
 def _at(ns: int) -> datetime:

@@ -1,6 +1,6 @@
 """An InfluxDB in a dict, which can be away, and die after so many writes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ingest.history import HistoryUnavailable
@@ -37,21 +37,20 @@ class MemoryPoints:
         for name, tags, fields, time_ns in points(b"\n".join(filter(None, lines))):
             self.points[name, tuple(sorted(tags.items())), time_ns] = fields
 
-    async def query(
-        self, statement: str, params: Mapping[str, Param] | None = None
-    ) -> Sequence[Series]:
-        self._check()
-        assert not params
-        return [
-            Series(name=name, columns=["time", *fields], values=[[time_ns, *fields.values()]])
-            for (name, _, time_ns), fields in self.points.items()
-            if f'"{name}"' in statement
-        ]
-
     async def read(
         self, statement: str, params: Mapping[str, Param], made: Callable[[list[Series]], T]
     ) -> T:
-        return made(list(await self.query(statement, params)))
+        self._check()
+        assert not params
+        return made(
+            [
+                Series(
+                    name=name, columns=["time", *fields], values=[[time_ns, *fields.values()]]
+                )
+                for (name, _, time_ns), fields in self.points.items()
+                if f'"{name}"' in statement
+            ]
+        )
 
     def of(self, measurement: str) -> list[tuple[dict[str, str], dict[str, Value], int]]:
         """Return tags, fields and time of the points of a measurement, the oldest first."""

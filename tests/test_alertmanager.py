@@ -79,6 +79,15 @@ def test_what_becomes_worse_is_one_alert_with_the_worse_severity_and_ends_as_one
     assert server.alerts() == []
 
 
+def test_a_drill_says_that_it_is_one(server: alertmanagers.Alertmanager) -> None:
+    drill = replace(FIRING, drill=True)
+    sent(channel(server), drill)
+    [alert] = server.alerts()
+    assert alert["labels"]["drill"] == "true"
+    sent(channel(server), replace(drill, transition=Transition.RESOLVED))
+    assert server.alerts() == []
+
+
 def test_two_groups_without_a_device_are_two_alerts(
     server: alertmanagers.Alertmanager,
 ) -> None:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from dashboards.boards import BOARDS
 from dashboards.influxql import HERE, ask, each, lately
-from dashboards.queries import Chosen, Placed, as_pattern, filled, placed
+from dashboards.queries import (
+    Chosen,
+    Placed,
+    as_pattern,
+    every_query,
+    filled,
+    placed,
+)
 from dashboards.words import LANGUAGES, words_of
 from ingest.measurements import CHOICE_ENDS_NAME, SITE_NOW
 from tests import grafana_village as village
@@ -343,8 +350,9 @@ def test_batteries_uptime_and_who_was_heard_are_drawn(shown: dict[str, Answer]) 
     (low,) = shown["devices.uptime"].rows["A"]
     assert (low["site"], low["uptime_pct"]) == (NORTH, 80.0)
     heard = shown["devices.heard"]
-    assert heard.series["A"] == len(SITES)
-    assert {v for row in heard.rows["A"] for k, v in row.items() if "sum" in k} <= {None, 50.0}
+    assert {(row["site"], row["mean"]) for row in heard.rows["A"]} == {
+        (site, village.UPTIME_PCT[site]) for site in SITES
+    }
 
 
 def test_weeks_begin_on_monday_in_shanghai_and_add_up(shown: dict[str, Answer]) -> None:
@@ -568,6 +576,15 @@ def test_every_variable_is_put_in_as_a_pattern_between_slashes() -> None:
             bare = re.sub(r"=~ /\^[a-z_|()]+\$/", "", bare)
             bare = bare.replace("${__to:date:ms}ms", "").replace("$timeFilter", "")
             assert "$" not in bare.replace("$__interval", ""), question.place
+
+
+def test_the_benchmark_asks_all_sites_but_where_only_one_can_be_chosen() -> None:
+    asked = list(every_query(SINCE, NOW, site=WILLOW, device=PILE))
+    assert len(asked) == len(list(placed()))
+    for board, place, query in asked:
+        assert "${" not in query, place
+        assert ("willow" in query) <= (board == "station"), place
+    assert any("willow" in query for _, _, query in asked)
 
 
 # --- A month of a village, made by the simulator ----------------------------------------

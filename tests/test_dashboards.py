@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from api.settings import PLACEHOLDERS as SERVICE_PLACEHOLDERS
 from api.settings import Settings
@@ -120,35 +121,39 @@ def test_an_option_that_grafana_does_not_know_is_noticed() -> None:
     assert list(unknown(ours, known)) == [".panels[0].options.colourMode"]
 
 
-CUSTOM = {
-    "custom.width",
-    "custom.hidden",
-    "custom.cellOptions",
-    "custom.lineStyle",
-    "custom.lineWidth",
-    "custom.showPoints",
-}
-STANDARD = {
-    "noValue",
-    "displayName",
-    "unit",
-    "decimals",
-    "mappings",
-    "thresholds",
-    "links",
-    "color",
-    "min",
-    "max",
-}
-TRANSFORMATIONS = {"organize", "sortBy", "limit", "groupBy", "joinByField"}
-
-
-def test_settings_of_single_fields_and_transformations_are_grafanas() -> None:
-    """The SDK looks at neither: they are what Grafana 11.6 registers."""
+def test_grafanas_own_types_know_every_setting_of_single_fields() -> None:
     for where, panel in panels():
         for override in panel["fieldConfig"]["overrides"]:
             assert override["matcher"]["id"] in {"byName", "byRegexp"}, where
-            assert {each["id"] for each in override["properties"]} <= CUSTOM | STANDARD, where
+            assert lost_settings(panel, override["properties"]) == [], where
+
+
+def lost_settings(panel: dict[str, Any], properties: list[dict[str, Any]]) -> list[str]:
+    """Return what the SDK does not know, were these the settings of all fields of a panel.
+
+    Into settings of single fields it does not look.
+    """
+    defaults = deepcopy(panel["fieldConfig"]["defaults"])
+    for each in properties:
+        kind, _, custom = each["id"].partition(".")
+        place = defaults.setdefault("custom", {}) if custom else defaults
+        place[custom or kind] = each["value"]
+    ours = {**panel, "fieldConfig": {"defaults": defaults, "overrides": []}}
+    known = json.loads(json.dumps(Panel.from_json(ours), cls=JSONEncoder))
+    return list(unknown(ours, known))
+
+
+def test_a_setting_that_grafana_does_not_know_is_noticed() -> None:
+    (stations,) = (p for where, p in panels() if where == "zh/overview 各站点")
+    for wrong in ("custom.widht", "colour"):
+        assert len(lost_settings(stations, [{"id": wrong, "value": 100}])) == 1
+
+
+TRANSFORMATIONS = {"organize", "sortBy", "limit", "groupBy", "joinByField"}
+
+
+def test_transformations_are_those_that_grafana_registers() -> None:
+    for where, panel in panels():
         for step in panel.get("transformations", []):
             assert step["id"] in TRANSFORMATIONS, where
 

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from api.fact_words import fact_words
 from ingest.facts import FactsFollower
-from ingest.following import PointStore
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import open_client
 from ingest.influx_lines import line, microseconds, visible
@@ -17,6 +16,7 @@ from ingest.ledger.facts import Facts, facts_after
 from ingest.ledger.silences import create
 from ingest.ledger.store import Ledger
 from ingest.measurements import FACTS_CURSOR, Kept
+from ingest.point_store import PointStore
 from rules.alerts import AlertKey, Change, Group, GroupKind, Transition
 from rules.schedule import Schedule, Window
 from rules.session import Ending
@@ -61,6 +61,15 @@ def follower(ledger: Ledger, store: PointStore, schedule: Schedule = OPEN) -> Fa
 
 def carry(ledger: Ledger, store: PointStore, schedule: Schedule = OPEN) -> None:
     run(follower(ledger, store, schedule).catch_up())
+
+
+def test_a_drill_is_nothing_that_happened(ledger: Ledger, store: MemoryPoints) -> None:
+    drill = replace(firing(), drill=True)
+    run(ledger.commit(commit_of(changes=happened(drill))))
+    run(ledger.commit(commit_of(changes=happened(firing(rule="smoke")))))
+    carry(ledger, store)
+    assert [tags["rule"] for tags, _, _ in store.of("alert")] == ["smoke"]
+    assert {tags["rule"] for tags, _, _ in store.of("alert_event")} == {"smoke"}
 
 
 def test_an_alert_is_a_point_at_the_moment_it_fired(
@@ -290,6 +299,14 @@ def test_a_ledger_that_was_put_back_is_told_and_nothing_is_written(
     with pytest.raises(HistoryUnavailable, match="put back or replaced"):
         carry(ledger, store)
     assert store.of("alert") == []
+
+
+def test_a_cursor_that_makes_no_sense_is_told_and_kills_nobody(
+    ledger: Ledger, store: MemoryPoints
+) -> None:
+    run(store.write(Kept.LONG, [line(FACTS_CURSOR, {}, {"event": 5}, 0)]))
+    with pytest.raises(HistoryUnavailable, match="makes no sense: KeyError"):
+        carry(ledger, store)
 
 
 def test_a_raised_alert_shows_its_new_severity(ledger: Ledger, store: MemoryPoints) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -152,9 +152,23 @@ async def test_points_of_others_are_not_taken_for_readings(address: InfluxAddres
         )
         history = InfluxHistory(client)
         await history.append([entry(1, report(1, Reading(power_w=1.0)))])
-        assert powers(await history.range(PILE, None, START, END, 20)) == [1.0]
+        for limit in (1, 20):
+            assert powers(await history.range(PILE, None, START, END, limit)) == [1.0]
+        assert powers(await history.latest(PILE)) == [1.0]
         assert powers([row async for part in history.replay(START, END) for row in part]) == [1]
         assert await history.count() == 1
+
+
+@on_a_loop
+async def test_a_replay_of_all_of_time_is_one_of_the_time_that_influxdb_knows(
+    address: InfluxAddress,
+) -> None:
+    async with open_influx(address) as history:
+        await history.append([entry(1, report(1, Reading(power_w=1.0)))])
+        ever = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        async for rows in history.replay(*ever):
+            assert powers(rows) == [1.0]
+            break
 
 
 @on_a_loop

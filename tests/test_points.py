@@ -36,6 +36,7 @@ id = "town/north/pile-1"
 kind = "charger"
 sockets = 1
 """
+DAYS = ["--since", "2026-01-04", "--until", "2026-01-05"]
 SMOKE = "chargewatch/v1/town/north/smoke-1/event"
 
 
@@ -93,6 +94,7 @@ def test_days_are_made_anew_by_hand(
     for name, value in settings_for(address).items():
         monkeypatch.setenv(f"CHARGEWATCH_{name}", value)
     monkeypatch.setenv("CHARGEWATCH_DATA_DIR", str(watch.data))
+    monkeypatch.setenv("CHARGEWATCH_HISTORY__KEEP_DAYS", "36500")
     told = CliRunner().invoke(
         app, ["history", "rollup", "--since", "2026-01-04", "--until", "2026-01-05"]
     )
@@ -105,9 +107,10 @@ def test_days_are_made_anew_by_hand(
 @pytest.mark.parametrize(
     ("options", "settings", "words"),
     [
-        (["--since", "2026-01-04"], {"HISTORY__KIND": "duckdb"}, "kept in a file"),
-        (["--since", "2026-01-04"], {"HISTORY__KIND": "influxdb"}, "no ledger"),
+        (DAYS, {"HISTORY__KIND": "duckdb"}, "kept in a file"),
+        (DAYS, {"HISTORY__KIND": "influxdb"}, "no ledger"),
         (["--since", "2026-01-04", "--until", "2026-01-03"], {}, "before"),
+        (DAYS, {"HISTORY__KEEP_DAYS": "1"}, "not kept any more"),
         (["--since", "2020-01-01", "--until", "2026-01-03"], {}, "at most 1000"),
     ],
 )
@@ -119,7 +122,7 @@ def test_what_cannot_be_rolled_up_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CHARGEWATCH_DATA_DIR", str(tmp_path))
-    for name, value in settings.items():
+    for name, value in ({"HISTORY__KEEP_DAYS": "36500"} | settings).items():
         monkeypatch.setenv(f"CHARGEWATCH_{name}", value)
     told = CliRunner().invoke(app, ["history", "rollup", *options])
     assert told.exit_code == 2

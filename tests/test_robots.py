@@ -32,6 +32,7 @@ LOOKS = [
     replace(NOTICE, severity=Severity.WARNING),
     ESCALATED,
     RESOLVED,
+    replace(NOTICE, drill=True),
 ]
 
 
@@ -182,8 +183,8 @@ def test_ntfy_rings_for_what_is_dangerous_and_opens_the_console(receiver: Receiv
 def test_alarm_escalation_and_recovery_look_different_everywhere(receiver: Receiver) -> None:
     for channel in (dingtalk(receiver), feishu(receiver), wecom(receiver)):
         bodies = [str(posted(receiver, channel, notice)) for notice in LOOKS]
-        signs = [sign for body in bodies for sign in "🚨🔴🟡⏫✅" if sign in body]
-        assert signs == list("🚨🔴🟡⏫✅")
+        signs = [sign for body in bodies for sign in "🚨🔴🟡⏫✅🧪" if sign in body]
+        assert signs == list("🚨🔴🟡⏫✅🧪")
     cards = [posted(receiver, feishu(receiver), notice)["card"] for notice in LOOKS]
     assert len({card["header"]["template"] for card in cards}) == len(LOOKS)
 

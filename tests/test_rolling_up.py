@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ingest.counters import Counted, counted
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import InfluxClient
 from ingest.influx_lines import line, microseconds, reading_lines
@@ -16,7 +17,8 @@ from ingest.journal import Entry
 from ingest.measurements import ALERT, SESSION, Kept
 from ingest.registry import Name
 from ingest.rolling_up import RollUps
-from ingest.rollups import QUARTER, Counted, SitePlan, Watched, counted
+from ingest.rollups import SitePlan, Watched
+from ingest.windows import QUARTER
 from rules.readings import DeviceId, Reading, Report
 from rules.schedule import Schedule, Window
 from tests.influx_databases import AnyInflux, made_address, remove
@@ -398,6 +400,16 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(
     asyncio.run(database.rollups().make(database.plan, [date(2026, 1, 5), date(2026, 1, 6)]))
     assert {name: database.points(name) for name in measurements} == found
     assert len(found["site_day"]) == 1
+
+
+def test_by_hand_a_day_whose_readings_may_be_gone_is_left_as_it_is(
+    database: Database,
+) -> None:
+    database.hear(quiet(DAY0, DAY0 + 3 * DAY))
+    database.now = DAY0 + KEEP + 10 * HOUR
+    days = [date(2026, 1, 5), date(2026, 1, 6)]
+    asyncio.run(database.rollups().make(database.plan, days))
+    assert [row["time"] for row in database.points("site_day")] == [ns(DAY0 + DAY)]
 
 
 def test_by_hand_any_days_are_made_anew_and_today_as_far_as_it_is(

@@ -7,27 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.counters import RISE_MAX_KWH, Counted, counted
 from ingest.influx_lines import microseconds
 from ingest.registry import Name
-from ingest.rollups import (
-    HOURS,
-    QUARTER,
-    RISE_MAX_KWH,
-    Counted,
-    Day,
-    Happened,
-    Power,
-    SitePlan,
-    Slice,
-    Unit,
-    Watched,
-    bounds,
-    counted,
-    floor,
-    quarter_lines,
-    quarters,
-    windows,
-)
+from ingest.rollup_points import Day, Happened, quarter_lines
+from ingest.rollups import Power, SitePlan, Slice, Unit, Watched, quarters
+from ingest.windows import HOURS, QUARTER, bounds, floor, windows
 from rules.schedule import Schedule, Window
 from tests.test_influx_lines import points
 

@@ -62,6 +62,10 @@ def test_a_site_that_nobody_heard_of_has_nobody_charging_and_everybody_missing()
     assert fields == {
         "name_zh": "北",
         "name_en": "North",
+        "choice_zh": f"北␟{SITE}",
+        "choice_en": f"North␟{SITE}",
+        "area_choice_zh": "镇␟town",
+        "area_choice_en": "Town␟town",
         "worst": 0,
         "open_alerts": 0,
         "sockets": 1,
@@ -156,9 +160,24 @@ def test_a_device_that_was_never_heard_says_so_and_nothing_else() -> None:
     assert pile == (
         "device_now",
         {"area": "town", "site": SITE, "device": PILE, "kind": "charger", "dialect": "native"},
-        {"name": PILE, "declared": 1, "silent": 1, "clock_wrong": 0},
+        {"name": PILE, "declared": 1, "silent": 1, "clock_wrong": 0, **LIMITS},
         microseconds(NOON) * 1000,
     )
+
+
+LIMITS = {
+    "overload_warn_w": 800.0,
+    "overload_act_w": 1000.0,
+    "heat_warn_c": 65.0,
+    "heat_act_c": 80.0,
+}
+"""Of the built-in policy, as nobody gave another one."""
+
+
+def test_a_charger_says_its_limits_in_force_and_a_sensor_has_none() -> None:
+    world = expecting()
+    assert LIMITS.items() <= of(world, PILE).items()
+    assert not LIMITS.keys() & of(world, SMOKE).keys()
 
 
 def test_a_device_shows_its_latest_values() -> None:

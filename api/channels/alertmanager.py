@@ -102,6 +102,7 @@ def alert_of(
         "device": notice.device,
         "socket": "" if notice.channel is None else str(notice.channel),
         "subject": notice.episode.partition("@")[2].rpartition("@")[0],  # a carrier, say
+        "drill": "true" if notice.drill else "",
         "source": "chargewatch",
     }
     return {

@@ -21,7 +21,7 @@ from ingest.errors import ChargewatchError
 AT_ONCE_MAX = 4
 """Threads of one address; what hangs there must not keep the ledger's threads."""
 TEXT_BYTES_MAX = 3_500
-KINDS = {Look.OVER: "success", Look.WARNING: "warning"}
+KINDS = {Look.OVER: "success", Look.WARNING: "warning", Look.DRILL: "info"}
 
 
 class AppriseUrlWrong(ChargewatchError):

@@ -44,6 +44,7 @@ COLOURS = {
     Look.WARNING: "orange",
     Look.ESCALATED: "purple",
     Look.OVER: "green",
+    Look.DRILL: "blue",
 }
 
 

@@ -22,6 +22,7 @@ PRIORITIES = {
     Look.CRITICAL: 5,
     Look.ESCALATED: 5,
     Look.WARNING: 4,
+    Look.DRILL: 4,
     Look.OVER: 3,
 }
 """5 goes on ringing and vibrating, 4 rings, 3 makes the usual sound."""
@@ -30,6 +31,7 @@ TAGS = {
     Look.CRITICAL: "red_circle",
     Look.ESCALATED: "arrow_double_up",
     Look.WARNING: "warning",
+    Look.DRILL: "test_tube",
     Look.OVER: "white_check_mark",
 }
 

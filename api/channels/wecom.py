@@ -35,6 +35,8 @@ CODES = Codes(
         93008: "the robot is not in the group any more",
     },
 )
+COLOURS = {Look.OVER: "info", Look.DRILL: "comment"}
+"""WeCom knows three: info is green, comment grey, and warning orange."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class WeCom:
         }
 
     def _markdown(self, notice: Notice) -> dict[str, object]:
-        colour = "info" if look_of(notice) is Look.OVER else "warning"  # green, orange
+        colour = COLOURS.get(look_of(notice), "warning")
         head = f'<font color="{colour}">**{title_of(notice)}**</font>\n'
         body = "".join(f"> {line}\n" for line in lines_of(notice))
         words = Texts.of(notice.language)("notice.open")

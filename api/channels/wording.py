@@ -28,11 +28,14 @@ class Look(StrEnum):
     WARNING = "🟡"
     ESCALATED = "⏫"
     OVER = "✅"
+    DRILL = "🧪"
 
 
 def look_of(notice: Notice) -> Look:
     if notice.transition is Transition.RESOLVED:
         return Look.OVER
+    if notice.drill:
+        return Look.DRILL
     if notice.transition is Transition.ESCALATED:
         return Look.ESCALATED
     return {

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from dashboards import variables
 from dashboards.board import Board
-from dashboards.influxql import HERE, ZONE, ask, ask_of, lately
+from dashboards.influxql import HERE, ZONE, ask, ask_of
 from dashboards.palette import (
     ANY_IS_BAD,
     BAD,
@@ -16,7 +16,7 @@ from dashboards.palette import (
     steps,
 )
 from dashboards.panels import DURATION, Look, lines, number
-from dashboards.shared import alert_columns, alert_parts, rule_column, site_columns
+from dashboards.shared import STILL_OPEN, alert_columns, alert_parts, rule_column, site_columns
 from dashboards.source import Question
 from dashboards.tables import Column, table
 from dashboards.words import Words
@@ -33,7 +33,6 @@ AGAIN_FROM = 3
 SHOWN = 200
 ACKNOWLEDGED_LATE_S = (180, 600)
 """After 3 min the next tier is told (rules' escalation); 10 min is three tiers."""
-STILL_OPEN = lately("90d")
 
 
 def alerts(say: Words) -> Board:
@@ -76,12 +75,12 @@ def alerts(say: Words) -> Board:
 
 
 def _number(say: Words, name: str, select: str, look: Look) -> Panel:
-    return number(say, f"alerts.{name}", [Question(ask(ALERT, select))], look)
+    return number(say, f"alerts.{name}", ask(ALERT, select), look)
 
 
 def _open(say: Words) -> Panel:
     query = ask(ALERT, 'sum("open")', when=STILL_OPEN)
-    return number(say, "alerts.open", [Question(query)], Look(thresholds=ANY_IS_BAD))
+    return number(say, "alerts.open", query, Look(thresholds=ANY_IS_BAD))
 
 
 def _by_day(say: Words) -> Panel:

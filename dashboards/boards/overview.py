@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Panel, ThresholdsConfig
 
 from dashboards import variables
 from dashboards.board import Board
-from dashboards.influxql import HERE, ZONE, ask, ask_of, each, lately
+from dashboards.influxql import HERE, ZONE, ask, ask_of, each
 from dashboards.palette import (
     ANY_IS_BAD,
     ANY_IS_TO_WATCH,
@@ -17,11 +17,13 @@ from dashboards.palette import (
 )
 from dashboards.panels import KWH, Look, lines, number
 from dashboards.shared import (
+    SITES_NOW,
+    STILL_OPEN,
     alert_columns,
     alert_parts,
-    site_columns,
     to_board,
     to_station,
+    to_station_console,
 )
 from dashboards.site_map import site_map
 from dashboards.source import Question
@@ -29,10 +31,9 @@ from dashboards.tables import Column, table
 from dashboards.words import Words
 from ingest.measurements import ALERT, SESSION, SITE_15M, SITE_DAY, SITE_NOW
 
-NOW = lately("5m")
-"""Five samples: one that is late does not empty the page."""
-STILL_OPEN = lately("90d")
 OPEN_SHOWN = 200
+POINTS_MAX = 200
+"""Of each of many lines: more of them nobody can see."""
 
 
 def overview(say: Words) -> Board:
@@ -58,7 +59,7 @@ def overview(say: Words) -> Board:
         (6, _after_hours_today(say, weekly)),
         (6, _energy_today(say)),
     )
-    board.row(11, (15, _stations(say)), (9, _map(say)))
+    board.row(11, (17, _stations(say)), (7, _map(say)))
     board.row(9, (24, _open_alerts(say)))
     board.row(9, (12, _demand(say)), (12, _energy_by_day(say)))
     return board
@@ -74,16 +75,16 @@ def _now(  # noqa: PLR0913  (a number has this many parts)
     unit: str = "short",
 ) -> Panel:
     """Return the sum of what the newest sample of each site says."""
-    newest = ask(SITE_NOW, each("last", field), when=NOW, by=("site",))
+    newest = ask(SITE_NOW, each("last", field), when=SITES_NOW, by=("site",))
     query = ask_of(newest, f'sum("{field}")')
     look = Look(unit=unit, thresholds=thresholds)
-    return number(say, f"overview.{name}", [Question(query)], look, to=to)
+    return number(say, f"overview.{name}", query, look, to=to)
 
 
 def _after_hours_today(say: Words, to: tuple[str, str]) -> Panel:
     query = ask(SESSION, 'sum("after_hours")')
     look = Look(thresholds=ANY_IS_BAD)
-    panel = number(say, "overview.after_hours_today", [Question(query)], look, to=to)
+    panel = number(say, "overview.after_hours_today", query, look, to=to)
     panel.time_from = "now/d"
     return panel
 
@@ -91,35 +92,34 @@ def _after_hours_today(say: Words, to: tuple[str, str]) -> Panel:
 def _energy_today(say: Words) -> Panel:
     query = ask(SITE_15M, 'sum("energy_kwh")')
     look = Look(unit=KWH, decimals=1)
-    panel = number(say, "overview.energy_today", [Question(query)], look)
+    panel = number(say, "overview.energy_today", query, look)
     panel.time_from = "now/d"
     return panel
 
 
 def _stations(say: Words) -> Panel:
-    counts = ("charging", "sockets", "power_w", "after_hours", "closed")
+    """Narrow enough to stand beside the map on a small laptop."""
+    counts = ("charging", "power_w", "after_hours", "closed")
     missing = ("sensors_missing", "chargers_missing")
     query = ask(
         SITE_NOW,
         f'last("name_{say.lang}") AS "name", '
         + each("last", "worst", "open_alerts", *counts, *missing),
-        when=NOW,
+        when=SITES_NOW,
         by=("area", "site"),
     )
     columns = [
-        Column(name="worst", width=100, mappings=severities(say), coloured=True),
-        Column(name="name"),
-        *site_columns(say),
-        Column(name="open_alerts", width=80),
-        Column(name="charging", width=80),
-        Column(name="sockets", width=80),
-        Column(name="power_w", width=90, unit="watt"),
-        Column(
-            name="after_hours", width=90, thresholds=ANY_IS_BAD, coloured=True, unit="short"
-        ),
-        Column(name="closed", width=90, mappings=yes_no(say, "closed", yes=ORANGE)),
-        Column(name="sensors_missing", width=90, thresholds=ANY_IS_BAD, coloured=True),
-        Column(name="chargers_missing", width=90, thresholds=ANY_IS_TO_WATCH, coloured=True),
+        Column(name="worst", width=95, mappings=severities(say), coloured=True),
+        Column(name="name", links=[to_station(say), to_station_console(say)]),
+        Column(name="area", width=100),
+        Column(name="open_alerts", width=75),
+        Column(name="charging", width=65),
+        Column(name="power_w", width=80, unit="watt"),
+        Column(name="after_hours", width=80, thresholds=ANY_IS_BAD, coloured=True),
+        Column(name="closed", width=105, mappings=yes_no(say, "closed", yes=ORANGE)),
+        Column(name="sensors_missing", width=75, thresholds=ANY_IS_BAD, coloured=True),
+        Column(name="chargers_missing", width=75, thresholds=ANY_IS_TO_WATCH, coloured=True),
+        Column(name="site", hidden=True),
     ]
     return table(say, "overview.stations", query, columns, largest="worst")
 
@@ -129,7 +129,7 @@ def _map(say: Words) -> Panel:
         SITE_NOW,
         f'last("name_{say.lang}") AS "name", '
         + each("last", "latitude", "longitude", "worst", "open_alerts", "charging"),
-        when=NOW,
+        when=SITES_NOW,
         by=("site",),
     )
     columns = [
@@ -160,6 +160,7 @@ def _demand(say: Words) -> Panel:
     question = Question(query, alias="$tag_site")
     panel = lines(say, "overview.demand", [question], Look(unit="watt", low=0))
     panel.interval = "15m"
+    panel.max_data_points = POINTS_MAX
     return panel
 
 

@@ -29,115 +29,83 @@ DELAY_S = (0.2, 1.0)
 LAG = (10_000, 1_000_000)
 OUTBOX = (20, 200)
 """Ours: a few wait while they are told; hundreds mean that nobody hears."""
+COUNTS = Look(low=0)
+PARTS = ("broker_ok", "ledger_ok", "history_ok")
+LETTERS, COLOURS = "ABCD", (BLUE, ORANGE, VERMILLION, PURPLE)
 
 
 def service(say: Words) -> Board:
     board = Board(say, "service", since="now-6h", refresh="30s")
-    up = [_works(say, name) for name in ("broker_ok", "ledger_ok", "history_ok")]
+    works = Look(
+        mappings=yes_no(say, "works", yes=GOOD, no=BAD), thresholds=steps(BAD, (1, GOOD))
+    )
     board.row(
         4,
-        *((4, panel) for panel in up),
-        (4, _last(say, "delay", "delay_p99_s", _late(), unit="s")),
-        (4, _last(say, "lag", "lag", steps(GOOD, (LAG[0], WATCH), (LAG[1], BAD)))),
-        (4, _last(say, "outbox", "outbox", steps(GOOD, (OUTBOX[0], WATCH), (OUTBOX[1], BAD)))),
-    )
-    board.row(
-        9,
-        (12, _lines(say, "rate", {"messages_s": "mean", "readings_s": "mean"}, unit="ops")),
-        (12, _delays(say)),
-    )
-    board.row(
-        9,
-        (12, _lines(say, "history_lag", {"lag": "max"})),
-        (
-            12,
-            _lines(say, "refused_over_time", {"refused": "sum", "repeated": "sum"}, bars=True),
+        *(
+            (4, _last(say, name, name, works))
+            for name in ("broker_ok", "ledger_ok", "history_ok")
         ),
+        (4, _last(say, "delay", "delay_p99_s", Look(unit="s", thresholds=_limits(DELAY_S)))),
+        (4, _last(say, "lag", "lag", Look(thresholds=_limits(LAG)))),
+        (4, _last(say, "outbox", "outbox", Look(thresholds=_limits(OUTBOX)))),
+    )
+    rate = {"messages_s": "mean", "readings_s": "mean"}
+    delays = {"delay_p50_s": "max", "delay_p99_s": "max"}
+    late = Look(unit="s", low=0, thresholds=_limits(DELAY_S))
+    board.row(
+        9,
+        (12, _lines(say, "rate", rate, Look(unit="ops", low=0))),
+        (12, _lines(say, "delays", delays, late, limits=True)),
+    )
+    useless = {"refused": "sum", "repeated": "sum"}
+    board.row(
+        9,
+        (12, _lines(say, "history_lag", {"lag": "max"}, COUNTS)),
+        (12, _lines(say, "refused_over_time", useless, COUNTS, bars=True)),
     )
     told = {"outbox": "max", "told": "sum", "tries_failed": "sum", "given_up": "sum"}
     board.row(
         9,
-        (12, _lines(say, "delivery", told)),
-        (6, _lines(say, "memory", {"memory_mib": "max"}, unit="mbytes")),
+        (12, _lines(say, "delivery", told, COUNTS)),
+        (6, _lines(say, "memory", {"memory_mib": "max"}, Look(unit="mbytes", low=0))),
         (6, _refused(say)),
     )
     return board
 
 
-def _works(say: Words, name: str) -> Panel:
-    query = ask(SERVICE_NOW, f'last("{name}")', when=NOW, where=EVERYWHERE)
-    look = Look(
-        mappings=yes_no(say, "works", yes=GOOD, no=BAD), thresholds=steps(BAD, (1, GOOD))
-    )
-    return number(say, f"service.{name}", [Question(query)], look)
+def _last(say: Words, name: str, field: str, look: Look) -> Panel:
+    query = ask(SERVICE_NOW, f'last("{field}")', when=NOW, where=EVERYWHERE)
+    return number(say, f"service.{name}", query, look)
 
 
-def _last(  # noqa: PLR0913  (a number has this many parts)
+def _lines(  # noqa: PLR0913  (a curve has this many parts)
     say: Words,
     name: str,
-    field: str,
-    thresholds: ThresholdsConfig,
+    fields: dict[str, str],
+    look: Look,
     *,
-    unit: str = "short",
-    decimals: int | None = None,
-) -> Panel:
-    query = ask(SERVICE_NOW, f'last("{field}")', when=NOW, where=EVERYWHERE)
-    look = Look(unit=unit, decimals=decimals, thresholds=thresholds)
-    return number(say, f"service.{name}", [Question(query)], look)
-
-
-def _lines(
-    say: Words, name: str, fields: dict[str, str], *, unit: str = "short", bars: bool = False
+    bars: bool = False,
+    limits: bool = False,
 ) -> Panel:
     """`fields` with the aggregate of a step: sums of what is counted, never means of them."""
-    questions = [
-        Question(
-            ask(
-                SERVICE_NOW,
-                f'{aggregate}("{field}")',
-                where=EVERYWHERE,
-                by=STEP,
-                tail="fill(null)",
-            ),
-            ref_id,
-            alias=say(f"series.{field}"),
-        )
-        for ref_id, (field, aggregate) in zip("ABCD", fields.items(), strict=False)
-    ]
-    look = Look(unit=unit, low=0)
-    colours = _coloured(questions)
-    panel = lines(say, f"service.{name}", questions, look, bars=bars, colours=colours)
-    panel.interval = "15s"
-    return panel
-
-
-def _delays(say: Words) -> Panel:
-    questions = [
-        Question(
-            ask(SERVICE_NOW, f'max("{field}")', where=EVERYWHERE, by=STEP, tail="fill(null)"),
-            ref_id,
-            alias=say(f"series.{field}"),
-        )
-        for ref_id, field in (("A", "delay_p50_s"), ("B", "delay_p99_s"))
-    ]
-    look = Look(unit="s", low=0, thresholds=_late())
-    colours = _coloured(questions)
-    panel = lines(say, "service.delays", questions, look, limits=True, colours=colours)
+    questions = []
+    colours = {}
+    for letter, colour, (field, how) in zip(LETTERS, COLOURS, fields.items(), strict=False):
+        select = f'{how}("{field}")'
+        query = ask(SERVICE_NOW, select, where=EVERYWHERE, by=STEP, tail="fill(null)")
+        series = say(f"series.{field}")
+        questions.append(Question(query, letter, alias=series))
+        colours[series] = colour
+    key = f"service.{name}"
+    panel = lines(say, key, questions, look, bars=bars, limits=limits, colours=colours)
     panel.interval = "15s"
     return panel
 
 
 def _refused(say: Words) -> Panel:
     query = ask(SERVICE_NOW, 'sum("refused")', where=EVERYWHERE)
-    look = Look(thresholds=ANY_IS_TO_WATCH)
-    return number(say, "service.refused", [Question(query)], look)
+    return number(say, "service.refused", query, Look(thresholds=ANY_IS_TO_WATCH))
 
 
-def _coloured(questions: list[Question]) -> dict[str, str]:
-    """Return a colour for each series, in the order in which they are drawn."""
-    colours = (BLUE, ORANGE, VERMILLION, PURPLE)
-    return {each.alias: colour for each, colour in zip(questions, colours, strict=False)}
-
-
-def _late() -> ThresholdsConfig:
-    return steps(GOOD, (DELAY_S[0], WATCH), (DELAY_S[1], BAD))
+def _limits(of: tuple[float, float]) -> ThresholdsConfig:
+    return steps(GOOD, (of[0], WATCH), (of[1], BAD))

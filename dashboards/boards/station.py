@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from dashboards import variables
 from dashboards.annotations import alert_events
 from dashboards.board import Board
-from dashboards.influxql import DEVICE, HERE, RANGE, ask, each, lately
+from dashboards.influxql import DEVICE, HERE, RANGE, ask, each
 from dashboards.limits import dashed, limits_in_force
 from dashboards.palette import (
     ANY_IS_BAD,
@@ -26,7 +26,9 @@ from dashboards.palette import (
 from dashboards.panels import DURATION, KWH, WATTS, Look, lines, number, states
 from dashboards.shared import (
     CHARGES_FROM_W,
+    DEVICES_NOW,
     OVERLOAD_W,
+    SITES_NOW,
     alert_columns,
     alert_parts,
 )
@@ -37,8 +39,6 @@ from dashboards.words import Words
 from ingest.measurements import ALERT, DEVICE_NOW, SESSION, SITE_NOW, SOCKET
 from ingest.measurements import DEVICE as DEVICE_READINGS
 
-NOW = lately("5m")
-SAMPLED = lately("15m")
 SHOWN = 200
 OF_CHARGER = (*HERE, DEVICE)
 STEP = "time($__interval)"
@@ -73,8 +73,8 @@ def station(say: Words) -> Board:
 
 
 def _now(say: Words, name: str, field: str, look: Look) -> Panel:
-    query = ask(SITE_NOW, f'last("{field}")', when=NOW)
-    return number(say, f"station.{name}", [Question(query)], look)
+    query = ask(SITE_NOW, f'last("{field}")', when=SITES_NOW)
+    return number(say, f"station.{name}", query, look)
 
 
 def _states(say: Words) -> Panel:
@@ -143,7 +143,7 @@ def _sensors(say: Words) -> Panel:
     query = ask(
         DEVICE_NOW,
         each("last", "silent", "heard_ago_s", "battery_pct", "battery_low", "signal_pct"),
-        when=SAMPLED,
+        when=DEVICES_NOW,
         where=(*HERE, "\"kind\" = 'smoke'"),
         by=("device",),
     )

@@ -49,7 +49,7 @@ def weekly(say: Words) -> Board:
 
 
 def _number(say: Words, name: str, select: str, look: Look) -> Panel:
-    return number(say, f"weekly.{name}", [Question(ask(SITE_DAY, select))], look)
+    return number(say, f"weekly.{name}", ask(SITE_DAY, select), look)
 
 
 def _weeks(say: Words) -> Panel:

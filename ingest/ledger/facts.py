@@ -10,7 +10,7 @@ from ingest.ledger.queries import AlertRow, alert_row
 from ingest.ledger.sessions import SessionRow
 
 
-class Logged(msgspec.Struct, frozen=True, kw_only=True):
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the alerts' log."""
 
     id: int
@@ -24,9 +24,10 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the log and sessions, each in the order of its number."""
 
-    events: tuple[Logged, ...]
+    events: tuple[LogLine, ...]
     alerts: dict[str, AlertRow]
-    """The alerts of those lines by episode, as they are now; silences and such have none."""
+    """The alerts of those lines by episode, as they are now; silences, drills and such have
+    none."""
     sessions: tuple[SessionRow, ...]
     newest_event: int
     """The number of the last line that there is, 0 for none; it may be further on."""
@@ -36,11 +37,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 def facts_after(connection: sa.Connection, event: int, session: int, limit: int) -> Facts:
     """Return up to `limit` lines of the log after `event`, and sessions after `session`."""
     log, ended = tables.alert_events.c, tables.sessions.c
-    columns = [log[name] for name in Logged.__struct_fields__]
+    columns = [log[name] for name in LogLine.__struct_fields__]
     lines = sa.select(*columns).where(log.id > event).order_by(log.id).limit(limit)
-    events = tuple(Logged(**row._mapping) for row in connection.execute(lines))  # noqa: SLF001
+    events = tuple(LogLine(**row._mapping) for row in connection.execute(lines))  # noqa: SLF001
     known = sa.select(tables.alerts).where(
-        tables.alerts.c.episode.in_({each.episode for each in events})
+        tables.alerts.c.episode.in_({each.episode for each in events}),
+        ~tables.alerts.c.drill,
     )
     over = sa.select(tables.sessions).where(ended.id > session).order_by(ended.id).limit(limit)
     return Facts(
