@@ -118,6 +118,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.server.released.wait(SLOW_S)
             case "drip":
                 self._drip()
+            case "held":
+                self.server.released.wait(60)
+                self._answer(200, b"")
             case "never ends":
                 self.send_response(200)
                 self.end_headers()

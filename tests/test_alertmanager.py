@@ -17,6 +17,7 @@ from ingest.clock import utc_now
 from rules.alerts import Transition
 from rules.verdict import Severity
 from tests import alertmanagers
+from tests.processes import eventually
 from tests.receivers import NOTICE, post_to, receiving, sent
 
 STARTED = utc_now()
@@ -141,17 +142,24 @@ def test_repetition_goes_on_through_failures() -> None:
         assert len(receiver.posts) >= 2
 
 
-def test_an_end_is_not_overtaken_by_a_repetition() -> None:
+def test_an_end_waits_for_a_repetition_that_is_on_its_way() -> None:
     with receiving() as receiver:
+        receiver.behaviour = "held"
         manager = Alertmanager(post=post_to(receiver.url), now=utc_now)
         firing = [FIRING]
 
         async def play() -> None:
             again = asyncio.create_task(manager.say_again(lambda: list(firing)))
-            await asyncio.sleep(0)  # it holds what fires, and is on its way
+            await asyncio.to_thread(eventually, "it is on its way", lambda: receiver.posts)
             firing.clear()
-            await manager.send(replace(FIRING, transition=Transition.RESOLVED))
+            end = asyncio.create_task(
+                manager.send(replace(FIRING, transition=Transition.RESOLVED))
+            )
+            await asyncio.sleep(0.2)  # for an end that does not wait
+            assert len(receiver.posts) == 1
+            receiver.released.set()
             await again
+            await end
             assert await manager.say_again(lambda: list(firing)) == 0
 
         asyncio.run(play())
