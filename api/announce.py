@@ -57,8 +57,8 @@ def key_of(alert: Alert, heard: Transition) -> str:
 
 
 def urgency(alert: Alert, heard: Transition) -> int:
-    """Return 0 for what goes first: danger before warnings, warnings before good news."""
-    if heard is Transition.RESOLVED:
+    """Return 0 for what goes first: danger, warnings, and then good news and drills."""
+    if heard is Transition.RESOLVED or alert.drill:
         return LAST
     return LATER if alert.severity is Severity.WARNING else FIRST
 
@@ -85,6 +85,7 @@ def composer(registry: Registry, say: Texts, console_url: str) -> Callable[[Due]
             text=alert_text(alert, registry, say),
             evidence=msgspec.to_builtins(alert.evidence),
             console_url=console_url,
+            drill=alert.drill,
         )
 
     return compose

@@ -14,7 +14,11 @@ import typer
 from rich.console import Console
 
 from api.cli_backup import backup, restore
+from api.cli_deploy import deploy
+from api.cli_devices import devices
+from api.cli_doctor import doctor, drill
 from api.cli_errors import run_or_explain
+from api.cli_health import health
 from api.cli_history import history
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
@@ -29,9 +33,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(rules)
+app.add_typer(deploy)
+app.add_typer(devices)
 app.add_typer(history)
 app.command()(backup)
 app.command()(restore)
+app.command()(health)
+app.command()(doctor)
+app.command()(drill)
 app.command("check-policy")(check_policy)
 
 

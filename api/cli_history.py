@@ -143,6 +143,8 @@ async def _status(settings: "Settings") -> list[str]:
 
     address, ledger_file = influx_address(settings), settings.data_dir / "ledger.sqlite"
     file = duckdb_file(settings.data_dir)
+    if address is None and not file.exists():
+        return [f"history: {file}, which the service makes at its first start"]
     where = file if address is None else f"{address.url}, database {address.database}"
     async with open_history(settings, Losses()) as kept:
         cursor, readings = await kept.cursor(), await kept.count()

@@ -97,6 +97,8 @@ class Metrics:
         for refused in batch.refused:
             self._refused.labels(refused.reason).inc()
         for alert, transition in batch.changes:
+            if alert.drill:
+                continue
             self._changes.labels(alert.key.rule, transition).inc()
             is_told = transition is Transition.FIRING and not alert.withheld
             if is_told and len(self._arrived) < WAITING_MAX:

@@ -1,7 +1,7 @@
 """What can be set: read once from the environment, checked whole, frozen, given out in parts.
 
 Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, a line in a `.env` file, or a
-file of that name, in small letters, in the folder of secrets; the first of these wins.
+file of that name, in small letters, in a folder of secrets; the first of these wins.
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
@@ -169,6 +169,11 @@ class Settings(BaseSettings):
         description="folder of files that hold one setting each, as container secrets do:"
         " `chargewatch_broker__password`",
     )
+    tokens_dir: Path | None = Field(
+        default=None,
+        description="a second folder of that kind, for what programs made; it wins over the"
+        " first",
+    )
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
     sites_file: Path | None = Field(
         default=None, description="TOML file of areas, sites and devices (docs/sites.md)"
@@ -217,10 +222,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name.startswith("CHARGEWATCH_") and not others and name not in known:
             raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
     try:
-        folder = environment.get("CHARGEWATCH_SECRETS_DIR")
-        return Settings(_secrets_dir=folder)  # type: ignore[call-arg]  # BaseSettings takes it
+        given = (environment.get(f"CHARGEWATCH_{name}_DIR") for name in ("SECRETS", "TOKENS"))
+        folders = [folder for folder in given if folder]
+        return Settings(_secrets_dir=folders)  # type: ignore[call-arg]  # BaseSettings takes it
     except (SettingsError, OSError, UnicodeError) as error:
-        raise SecretsUnreadable(f"CHARGEWATCH_SECRETS_DIR: {error}") from error
+        raise SecretsUnreadable(f"a folder of secrets: {error}") from error
 
 
 def table() -> list[tuple[str, str, str]]:

@@ -3,10 +3,8 @@
 Requests block; so writing and reading have a thread each.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TypeVar
@@ -16,6 +14,7 @@ from ingest.influx_http import InfluxAddress, InfluxHttp
 from ingest.influx_writing import Losses, Rejection, write
 from ingest.influxql import Param, Series, bind, read_answer
 from ingest.measurements import Kept
+from ingest.own_thread import OwnThread
 
 __all__ = ["InfluxAddress", "InfluxClient", "open_client"]
 
@@ -49,8 +48,7 @@ class InfluxClient:
         self.address = address
         self.losses = losses or Losses()
         self._http = InfluxHttp(address)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="influx-writes")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="influx-reads")
+        self._writer, self._reader = OwnThread("influx-writes"), OwnThread("influx-reads")
 
     async def write(self, kept: Kept, lines: Iterable[bytes]) -> None:
         """Write lines, and return when the server has confirmed them.
@@ -98,14 +96,15 @@ class InfluxClient:
 
     def close(self) -> None:
         """Let go of everything, without waiting for a server that does not answer."""
-        self._http.close()
-        for thread in (self._writer, self._reader):
-            thread.shutdown(wait=False, cancel_futures=True)
+        if not self._http.closed:
+            self._http.close()
+            self._writer.close()
+            self._reader.close()
 
-    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    async def _in(self, thread: OwnThread, work: Callable[[], T]) -> T:
         if self._http.closed:
             raise HistoryUnavailable("the way to InfluxDB is closed")
-        return await asyncio.get_running_loop().run_in_executor(thread, work)
+        return await thread.do(work)
 
 
 def _considerate(lines: Iterable[bytes]) -> Iterator[bytes]:

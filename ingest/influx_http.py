@@ -24,7 +24,7 @@ from ingest.measurements import LONG, Kept
 T = TypeVar("T")
 
 TRIES = 3
-RETRY_FIRST_S = 0.25
+RETRY_FIRST_S = 0.1
 """Short: whoever has to wait longer for the server lets the journal wait instead."""
 
 WRITE_TIMEOUT_MS, QUERY_TIMEOUT_MS = 10_000, 30_000
@@ -119,10 +119,8 @@ class InfluxHttp:
         """Return what the server says it is, as 1.8.10 or 2.7.6; "" if it does not say."""
 
         def once(client: InfluxDBClient) -> str:
-            answer = client.api_client.call_api(
-                "/ping", "GET", _preload_content=False, _return_http_data_only=True
-            )
-            said: str = answer.headers.get("X-Influxdb-Version", "")
+            _, _, headers = client.api_client.call_api("/ping", "GET")
+            said: str = headers.get("X-Influxdb-Version", "")
             return said.removeprefix("v")
 
         return self.tried(once)
@@ -155,9 +153,10 @@ class InfluxHttp:
 def _rejection(error: ApiException) -> Rejection:
     """Return the server's no to the lines; raise the error again if it is not about them."""
     said = _says(error)
-    if error.status not in ABOUT_THE_LINES or is_missing(said):
-        raise error
-    return Rejection(said, partial=said.startswith("partial write"))
+    rejection = Rejection(said)
+    if rejection.partial or (error.status in ABOUT_THE_LINES and not is_missing(said)):
+        return rejection
+    raise error
 
 
 def _may_pass(error: ApiException) -> bool:

@@ -1,8 +1,8 @@
 """What the history asks InfluxDB, and how readings are made of its answers.
 
 All statements are InfluxQL that 1.8, 2 and 3 know. Every name in them is a constant; values
-are bound (ingest/influxql.py). Points that lack what every reading of ours has were written
-by somebody else, and are left alone.
+are bound (ingest/influxql.py). Points without the number of a journal entry were written by
+somebody else, and are not given out as readings.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ingest.history import QUANTITY_TYPES, Aggregate, Bin, Row
-from ingest.influx_lines import (
-    MICROSECOND,
-    NS_IN_US,
-    microseconds,
-    moment,
-)
+from ingest.influx_lines import MICROSECOND, NS_IN_US, microseconds, moment
 from ingest.influxql import Param, Series
 from ingest.measurements import CURSOR, DEVICE, LONG, SOCKET
 from rules.readings import DeviceId, Reading
@@ -28,6 +23,7 @@ _FIELDS = ", ".join(
 _BOTH = f'"{SOCKET.name}", "{DEVICE.name}"'
 _WITHIN = "time >= $since AND time < $until"
 _ARRIVED = '"received_at_us" >= $since_us AND "received_at_us" < $until_us'
+_OURS = '"entry" >= 0'
 _TAGGED_LATE = "\"late\" = 'yes'"
 
 TIES_SEEN = 8
@@ -42,11 +38,15 @@ FORGET = "; ".join(
     f'DELETE FROM "{measurement.name}" WHERE time < $before' for measurement in (SOCKET, DEVICE)
 )
 LATEST = (
-    f'SELECT {_FIELDS} FROM {_BOTH} WHERE "device" = $device'
+    f'SELECT {_FIELDS} FROM {_BOTH} WHERE "device" = $device AND {_OURS}'
     f' GROUP BY "socket" ORDER BY time DESC LIMIT {TIES_SEEN}'
 )
 _PLACED = f'SELECT {_FIELDS}, "device", "socket", "late" FROM {_BOTH}'
 BY_TIME = f"{_PLACED} WHERE {_WITHIN} AND {_ARRIVED}"
+FIRST_AND_LAST = "; ".join(
+    f'SELECT "entry" FROM {_BOTH} WHERE {_WITHIN} AND {_ARRIVED} ORDER BY time{order} LIMIT 1'
+    for order in ("", " DESC")
+)
 LATE = f"{_PLACED} WHERE {_TAGGED_LATE} AND {_ARRIVED}"
 
 
@@ -62,7 +62,7 @@ def of_socket(
 
 
 def rows(place: str, limit: int | None) -> str:
-    return limited(f"SELECT {_FIELDS} {place} ORDER BY time", limit)
+    return limited(f"SELECT {_FIELDS} {place} AND {_OURS} ORDER BY time", limit)
 
 
 def limited(statement: str, limit: int | None) -> str:
@@ -143,6 +143,15 @@ def readings(
                     ),
                 ),
             )
+
+
+def moments(answer: Sequence[Series]) -> list[datetime]:
+    """Return the microseconds of all rows."""
+    return [
+        moment(values[series.columns.index("time")] // NS_IN_US)
+        for series in answer
+        for values in series.values
+    ]
 
 
 def bins(answer: Sequence[Series]) -> list[Bin]:

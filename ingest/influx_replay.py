@@ -6,12 +6,12 @@ still come. Only what is tagged `late` may be anywhere in time; it is looked for
 
 import heapq
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ingest import influx_queries as ask
 from ingest.history import Row
 from ingest.influx_client import InfluxClient
-from ingest.influx_lines import LATE_AHEAD_US, LATE_BEHIND_US, MICROSECOND, NS_IN_US, moment
+from ingest.influx_lines import LATE_AHEAD_US, LATE_BEHIND_US, MICROSECOND
 from ingest.influx_queries import Found, Params, as_arrived, readings
 from ingest.influxql import Series
 
@@ -24,6 +24,9 @@ LONGER_MAX = 8.0
 """How many times longer than the last one a slice of time may be. It should be long: where
 there are many sockets, it is the number of questions that costs."""
 
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""No reading is from before or after: InfluxDB's time ends in 2262."""
+
 BEHIND, AHEAD = LATE_BEHIND_US * MICROSECOND, LATE_AHEAD_US * MICROSECOND
 
 
@@ -34,6 +37,7 @@ async def replayed(
 
     Memory holds what was read of 5 minutes: so much may a clock be ahead.
     """
+    since, until = max(since, FIRST), min(until, LAST)
     waiting = _Waiting()
     late = _Late(client, until, rows_max)
     given = since
@@ -69,15 +73,20 @@ async def _by_time(
     client: InfluxClient, since: datetime, until: datetime, rows_max: int
 ) -> AsyncIterator[tuple[datetime, list[Found]]]:
     """Yield what arrived in [since, until) and not late, with how far time was read."""
-    at, ends, step = since - BEHIND, until + AHEAD + MICROSECOND, SLICE_FIRST
-    while at < ends:
-        params = ask.arrived(since, until) | {"since": at}
-        read_until, found = await _slice(client, params, min(at + step, ends), rows_max)
+    ends = until + AHEAD + MICROSECOND
+    within = ask.arrived(since, until) | {"since": since - BEHIND, "until": ends}
+    there = ask.moments(await client.query(ask.FIRST_AND_LAST, within))
+    at, after_last = min(there, default=ends), max(there, default=ends) + MICROSECOND
+    step = SLICE_FIRST
+    while at < after_last:
+        params = within | {"since": at}
+        read_until, found = await _slice(client, params, min(at + step, after_last), rows_max)
         if read_until == at:  # more than that in one microsecond
             read_until, found = await _slice(client, params, at + MICROSECOND, None)
         yield read_until, found
         longer = min(rows_max / 2 / max(len(found), 1), LONGER_MAX)
         at, step = read_until, min((read_until - at) * longer, SLICE_MAX)
+    yield ends, []
 
 
 async def _slice(
@@ -86,17 +95,12 @@ async def _slice(
     """Return the first readings of a time that are not late, and where the time ends then."""
 
     def made(answer: list[Series]) -> tuple[datetime, list[Found]]:
-        cut = [_last_moment(series) for series in answer if len(series.values) == limit]
-        ends = min(cut, default=until)
+        full = [series for series in answer if len(series.values) == limit]
+        ends = min((ask.moments([series])[-1] for series in full), default=until)
         return ends, [each for each in readings(answer) if each.row.at < ends and not each.late]
 
     statement = ask.limited(ask.BY_TIME, limit)
     return await client.read(statement, params | {"until": until}, made)
-
-
-def _last_moment(series: Series) -> datetime:
-    time_ns: int = series.values[-1][series.columns.index("time")]
-    return moment(time_ns // NS_IN_US)
 
 
 class _Late:

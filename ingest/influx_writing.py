@@ -25,26 +25,36 @@ SYSTEM_LINES = 100
 LINE_BYTES_LOGGED = 300
 """As much of a line as says whose it is: device, socket, entry, position."""
 
-_EXPIRED = re.compile(r"(beyond|outside) (the )?retention policy", re.IGNORECASE)
-_DROPPED = re.compile(r"dropped[ =](\d+)")
+_PARTIAL = r"(?:[\w ]+: )?partial write: "
+_EXPIRED = re.compile(
+    _PARTIAL + r"(?:points beyond|dropped (\d+) points outside) retention policy"
+)
+_DROPPED = re.compile(r" dropped=(\d+)$")
+"""Beginnings and ends only: in between a server may repeat what a device said."""
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """The server's no to a request, in its words. `partial`: but it took the other lines."""
+    """The server's no to a request, in its words."""
 
     reason: str
-    partial: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """But it took the other lines."""
+        return re.match(_PARTIAL, self.reason) is not None
 
     @property
     def expired(self) -> bool:
         """All it would not take is older than it keeps: the same as taken and deleted."""
-        return self.partial and _EXPIRED.search(self.reason) is not None
+        return _EXPIRED.match(self.reason) is not None
 
     @property
     def dropped(self) -> int | None:
-        """How many lines it says it did not take, if it says so."""
-        found = _DROPPED.search(self.reason)
-        return None if found is None else int(found[1])
+        """How many lines it says it did not take, if it took the others and says so."""
+        counted = _EXPIRED.match(self.reason)
+        if counted is None or counted[1] is None:
+            counted = _DROPPED.search(self.reason)
+        return int(counted[1]) if counted is not None and self.partial else None
 
 
 class Losses(msgspec.Struct):
@@ -78,7 +88,7 @@ def write(lines: Sequence[bytes], send: Send, losses: Losses) -> None:
             taken = True
             expired += 0 if said is None else said.dropped or len(part)
             continue
-        dropped = said.dropped if said.partial else None
+        dropped = said.dropped
         taken |= dropped is not None and dropped < len(part)
         if len(part) == 1 or (dropped is not None and splits >= SPLITS_MAX):
             refused.append((dropped or 1, said.reason, part[0]))

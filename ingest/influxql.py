@@ -21,7 +21,7 @@ TIME_NS_MIN, TIME_NS_MAX = -(2**63) + 2, 2**63 - 2
 
 _PLACEHOLDER = re.compile(r"\$(\w+)")
 _MARK = MARK.encode()
-_MISSING = re.compile(r"(database|retention policy|bucket)\b.*not found", re.DOTALL)
+_MISSING = re.compile(r"(database|retention policy|bucket)( \S+)? not found\b")
 
 
 class StatementRefused(HistoryUnavailable):
@@ -115,7 +115,7 @@ def refusal(error: str) -> HistoryUnavailable:
 
 def is_missing(error: str) -> bool:
     """Say whether it is the database, its retention policy or the bucket that is not there."""
-    return _MISSING.search(error) is not None
+    return _MISSING.match(error) is not None
 
 
 def _invisible(series: Series) -> Series:

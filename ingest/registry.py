@@ -147,11 +147,14 @@ class Registry:
         return None if device is None else self.devices[device]
 
     def enter(self, dialect: str, name: str, now: datetime) -> Device | None:
-        """Enter a stranger; None if there are too many of them already."""
+        """Enter a stranger; None if there are too many of them already.
+
+        Who speaks natively as a device that speaks otherwise is one, and never takes its place.
+        """
         if self._strangers >= DEVICES_MAX:
             return None
         self._strangers += 1
-        if dialect == "native":
+        if dialect == "native" and name not in self.devices:
             area, site, _ = name.split("/")
             device_id = DeviceId(name)
         else:

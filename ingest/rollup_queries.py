@@ -26,9 +26,6 @@ COUNTER_BACK = timedelta(days=30)
 LATE_BACK = timedelta(days=31)
 """How old a late reading may be to change its windows by itself; for older ones there is
 `./chargewatch history rollup`."""
-LATE_MAX = 100_000
-"""Late readings that are looked at in one go; what is beyond is made anew with its day."""
-
 
 _HERE = "site = $site AND time >= $since AND time < $until"
 _WINDOWS = f"time({QUARTER // timedelta(minutes=1)}m)"
@@ -79,8 +76,8 @@ _LAST = (
 )
 _FIRST = f"SELECT first(entry) AS first FROM {_HEARD_TABLES} WHERE site = $site"
 _LATE = (
-    f"SELECT received_at_us FROM {_HEARD_TABLES} WHERE site = $site AND late = 'yes'"
-    f" AND received_at_us >= $arrived AND time >= $since AND time < $until LIMIT {LATE_MAX}"
+    f"SELECT count(received_at_us) FROM {_HEARD_TABLES} WHERE {_HERE} AND late = 'yes'"
+    f" AND received_at_us >= $arrived GROUP BY {_WINDOWS} fill(none)"
 )
 _HAPPENED = (
     "SELECT count(energy_kwh) AS sessions, sum(after_hours) AS after_hours"
@@ -262,7 +259,7 @@ async def late_windows(
 
 
 def _windows_in(answer: list[Series]) -> set[datetime]:
-    return {floor(_at(row[0])) for series in answer for row in series.values}
+    return {_at(row[0]) for series in answer for row in series.values}
 
 
 async def _moment_of(

@@ -202,6 +202,11 @@ class ServiceProcess:
         )
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Return its settings, for the other commands."""
+        return {f"CHARGEWATCH_{name}": value for name, value in self._settings.items()}
+
+    @property
     def pid(self) -> int:
         if self._process is None:
             raise RuntimeError("not running")
@@ -216,11 +221,10 @@ class ServiceProcess:
             for name, value in os.environ.items()
             if not name.startswith("CHARGEWATCH_")
         }
-        settings = {f"CHARGEWATCH_{name}": value for name, value in self._settings.items()}
         self._process = subprocess.Popen(
             [str(ROOT / "chargewatch"), "serve"],
             cwd=self._folder,
-            env=inherited | settings,
+            env=inherited | self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,  # a pipe: a test may forbid its writing to files
             stderr=subprocess.STDOUT,

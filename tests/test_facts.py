@@ -63,6 +63,15 @@ def carry(ledger: Ledger, store: PointStore, schedule: Schedule = OPEN) -> None:
     run(follower(ledger, store, schedule).catch_up())
 
 
+def test_a_drill_is_nothing_that_happened(ledger: Ledger, store: MemoryPoints) -> None:
+    drill = replace(firing(), drill=True)
+    run(ledger.commit(commit_of(changes=happened(drill))))
+    run(ledger.commit(commit_of(changes=happened(firing(rule="smoke")))))
+    carry(ledger, store)
+    assert [tags["rule"] for tags, _, _ in store.of("alert")] == ["smoke"]
+    assert {tags["rule"] for tags, _, _ in store.of("alert_event")} == {"smoke"}
+
+
 def test_an_alert_is_a_point_at_the_moment_it_fired(
     ledger: Ledger, store: MemoryPoints
 ) -> None:

@@ -144,7 +144,12 @@ class Server:
             return None
         if self._partial:
             self.lines |= good
-        return Rejection(f"{self._reason} dropped={len(lines) - len(good)}", self._partial)
+        dropped = len(lines) - len(good)
+        return Rejection(
+            f"partial write: {self._reason} dropped={dropped}"
+            if self._partial
+            else self._reason
+        )
 
 
 @pytest.mark.parametrize("partial", [True, False])
@@ -184,15 +189,54 @@ def test_a_flood_of_refused_lines_is_counted_without_looking_for_each() -> None:
     "reason",
     [
         "partial write: points beyond retention policy dropped=3",
-        "partial write: dropped 3 points outside retention policy of duration 24h0m0s",
+        (
+            "failure writing points to database: partial write: dropped 3 points outside"
+            " retention policy of duration 24h0m0s - oldest point device,device=dropped\\ 9 at"
+            " 2026-01-05T08:00:00Z dropped because it violates a Retention Policy Lower Bound"
+        ),
     ],
 )
 def test_points_that_are_too_old_for_the_retention_are_no_loss(reason: str) -> None:
     losses = Losses()
     with capture_logs() as logs:
-        write([LINE] * 10, lambda _: Rejection(reason, partial=True), losses)
+        write([LINE] * 10, lambda _: Rejection(reason), losses)
     assert losses == Losses(expired=3)
     assert logs == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x points beyond retention policy dropped=0",
+        "bucket x not found",
+        "partial write: points beyond retention policy dropped=1",
+    ],
+)
+def test_what_a_device_is_called_does_not_change_what_a_refusal_means(name: str) -> None:
+    reason = (
+        f'partial write: max-values-per-tag limit exceeded (9/9): tag="device" value="{name}"'
+        " dropped=1"
+    )
+    answer = Answer(400, {"error": reason})
+    losses = Losses()
+
+    async def play(double: InfluxDouble) -> None:
+        address = InfluxAddress(url=double.url, database="db", org="o")
+        async with open_client(address, losses) as client:
+            await client.write(Kept.READINGS, [LINE])
+
+    with influx_double(lambda _: answer) as double, capture_logs():
+        asyncio.run(play(double))
+    assert losses == Losses(refused=1, reason=reason)
+
+
+def test_a_partial_write_of_the_first_influxdb_2_says_500_and_is_one_all_the_same() -> None:
+    message = (
+        "unexpected error writing points to database: partial write: points beyond retention"
+        " policy dropped=1"
+    )
+    answer = Answer(500, {"code": "internal error", "message": message})
+    assert len(writing(lambda _: answer).requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

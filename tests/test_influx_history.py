@@ -1,12 +1,16 @@
 """What is InfluxDB's own affair; what every history promises is in test_history_contract."""
 
+import asyncio
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from api.backtest.result import Result
+from api.backtest.running import Asked, on_history
 from ingest.clock import utc_now
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import open_client
@@ -16,14 +20,17 @@ from ingest.influx_lines import reading_lines
 from ingest.influx_replay import replayed
 from ingest.influx_writing import Losses
 from ingest.journal import Entry
+from ingest.ledger.store import opened
 from ingest.measurements import Kept
 from rules.readings import Reading, Report
+from tests.backtests import NOON, SITES, an_hour, kept
 from tests.influx_databases import AnyInflux, made_address, prepare, remove
 from tests.test_history_contract import END, PILE, START, entry, on_a_loop, powers, report
 
 pytest_plugins = ["tests.influx_fixtures"]
 
 NOW = utc_now()
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -152,9 +159,23 @@ async def test_points_of_others_are_not_taken_for_readings(address: InfluxAddres
         )
         history = InfluxHistory(client)
         await history.append([entry(1, report(1, Reading(power_w=1.0)))])
-        assert powers(await history.range(PILE, None, START, END, 20)) == [1.0]
+        for limit in (1, 20):
+            assert powers(await history.range(PILE, None, START, END, limit)) == [1.0]
+        assert powers(await history.latest(PILE)) == [1.0]
         assert powers([row async for part in history.replay(START, END) for row in part]) == [1]
         assert await history.count() == 1
+
+
+@on_a_loop
+async def test_a_replay_of_all_of_time_is_one_of_the_time_that_influxdb_knows(
+    address: InfluxAddress,
+) -> None:
+    async with open_influx(address) as history:
+        await history.append([entry(1, report(1, Reading(power_w=1.0)))])
+        ever = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        async for rows in history.replay(*ever):
+            assert powers(rows) == [1.0]
+            break
 
 
 @on_a_loop
@@ -182,3 +203,29 @@ async def test_a_replay_of_more_readings_than_one_question_brings(
     rows = [row for part in parts for row in part]
     assert powers(rows) == list(range(200))
     assert len(parts) > 1
+
+
+def test_a_backtest_of_its_readings_finds_what_one_of_the_file_does(
+    address: InfluxAddress, tmp_path: Path
+) -> None:
+    (tmp_path / "sites.toml").write_text(SITES)
+    kept(tmp_path, an_hour((0, 200), (10, 1500), (20, 200)))
+    asked = Asked(sites=tmp_path / "sites.toml")
+
+    async def play() -> tuple[Result, Result]:
+        async with (
+            opened(tmp_path / "ledger.sqlite") as ledger,
+            open_influx(address) as history,
+        ):
+            await history.append(await ledger.entries_after(0, 1000))
+        times = (NOON - DAY, NOON + DAY)
+        of_file = await on_history(asked, tmp_path, *times, lambda _share, _now: None)
+        of_influx = await on_history(
+            asked, tmp_path, *times, lambda _share, _now: None, influx=address
+        )
+        return of_file, of_influx
+
+    of_file, of_influx = asyncio.run(play())
+    assert of_file.in_force.per_rule == {"overload": 1}
+    assert of_influx.in_force == of_file.in_force
+    assert of_influx.tally == of_file.tally

@@ -5,6 +5,7 @@ fixtures of all InfluxDB tests go through the same code); here a double answers 
 documentation says, and what it was asked is looked at.
 """
 
+import asyncio
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,11 +16,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from ingest.duckdb_history import open_duckdb
 from ingest.influx_http import InfluxAddress, InfluxHttp
 from ingest.influx_roles import Role, shard_of
 from ingest.influx_setup import setup_of
+from rules.readings import Reading
 from tests.influx import Influx, influxdb
 from tests.influx_double import Answer, InfluxDouble, Request, influx_double
+from tests.test_history_contract import entry, report
 
 ADMIN = "the-token-of-the-operator"
 
@@ -284,11 +288,23 @@ def test_the_status_says_where_readings_are_and_how_many(server: Influx) -> None
 
 
 def test_the_status_of_a_file_is_said_too(tmp_path: Path) -> None:
-    done = typed(
-        "http://nowhere",
-        "status",
-        CHARGEWATCH_HISTORY__KIND="duckdb",
-        CHARGEWATCH_DATA_DIR=str(tmp_path),
-    )
-    assert done.exit_code == 0, done.output
-    assert f"history: {tmp_path / 'history.duckdb'}" in done.output
+    file = tmp_path / "history.duckdb"
+    settings = {
+        "CHARGEWATCH_HISTORY__KIND": "duckdb",
+        "CHARGEWATCH_DATA_DIR": str(tmp_path),
+    }
+    before = typed("http://nowhere", "status", **settings)
+    assert before.exit_code == 0, before.output
+    assert not file.exists()
+
+    async def keep() -> None:
+        async with open_duckdb(file) as history:
+            await history.append([entry(3, report(0, Reading(power_w=1.0)))])
+
+    asyncio.run(keep())
+    done = typed("http://nowhere", "status", **settings)
+    assert done.output.splitlines() == [
+        f"history: {file}",
+        "readings: 1",
+        "last journal entry: 3",
+    ]

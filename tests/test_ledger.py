@@ -269,19 +269,25 @@ def test_a_file_that_is_no_ledger_is_said_to_be_none(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"This is a diary")
 
 
-def test_a_ledger_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+def test_a_ledger_of_versions_before_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = open_ledger(path)
-    run(ledger.commit(commit_of(registered=list(WHO))))
+    run(ledger.commit(commit_of(registered=list(WHO), changes=happened(firing()))))
     ledger.close()
     with sqlite3.connect(path) as older:
-        for column in ("latitude", "longitude"):
-            older.execute(f"ALTER TABLE sites DROP COLUMN {column}")
+        for table, column in (
+            ("sites", "latitude"),
+            ("sites", "longitude"),
+            ("alerts", "drill"),
+        ):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         older.execute("UPDATE alembic_version SET version_num = '0006'")
     older.close()
     again = open_ledger(path)
     try:
         assert again.registry().sites["town/north"].location is None
+        [alert] = run(again.read(lambda c: queries.find_alerts(c, AlertFilter())))
+        assert not alert.drill
     finally:
         again.close()
 

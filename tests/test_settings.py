@@ -12,6 +12,7 @@ from api.settings import PLACEHOLDERS, SecretsUnreadable, Settings, read_setting
 PREFIX = "CHARGEWATCH_"
 VALUES: dict[str, tuple[str, Any]] = {
     "SECRETS_DIR": ("/run/secrets", Path("/run/secrets")),
+    "TOKENS_DIR": ("/run/tokens", Path("/run/tokens")),
     "DATA_DIR": ("/srv/cw", Path("/srv/cw")),
     "POLICY_FILE": ("/etc/policy.toml", Path("/etc/policy.toml")),
     "SITES_FILE": ("/etc/sites.toml", Path("/etc/sites.toml")),
@@ -200,3 +201,16 @@ def test_a_placeholder_in_a_file_is_refused_and_not_quoted(tmp_path: Path) -> No
 def test_a_folder_of_secrets_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SecretsUnreadable, match="does not exist"):
         read_settings({"CHARGEWATCH_SECRETS_DIR": str(tmp_path / "nowhere")})
+
+
+def test_what_programs_made_wins_over_what_was_given(tmp_path: Path) -> None:
+    given, made = tmp_path / "given", tmp_path / "made"
+    for folder in (given, made):
+        folder.mkdir()
+        (folder / "chargewatch_influx__token").write_text(f"of the folder {folder.name}")
+    (given / "chargewatch_broker__password").write_text("of the folder given")
+    settings = read_settings(
+        {"CHARGEWATCH_SECRETS_DIR": str(given), "CHARGEWATCH_TOKENS_DIR": str(made)}
+    )
+    assert settings.influx.token == SecretStr("of the folder made")
+    assert settings.broker.password == SecretStr("of the folder given")

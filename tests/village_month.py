@@ -49,10 +49,10 @@ FIRST, DAYS, SITES, SEED = date(2026, 10, 1), 30, 2, 23
 BEGINS = datetime(2026, 9, 30, 16, tzinfo=UTC)
 """Midnight in Shanghai."""
 ENDS = BEGINS + timedelta(days=DAYS)
-BEAT = timedelta(minutes=5)
-SOCKETS = SPECIAL = 6
+BEAT = timedelta(minutes=7)
+SOCKETS = SPECIAL = 5
 """The last socket of each pile is used by nobody but those who do something wrong."""
-COMMIT_EVERY = timedelta(hours=6)
+COMMIT_EVERY = timedelta(hours=12)
 
 SITE_BEAT, DEVICE_BEAT, SERVICE_BEAT = (
     timedelta(minutes=10),
@@ -171,7 +171,7 @@ async def _fill(influx: Influx, folder: Path) -> None:
 
 
 class Month:
-    """One run of the month, a quarter of a day in each commit."""
+    """One run of the month, half a day in each commit."""
 
     def __init__(self, registry: Registry, ledger: Ledger, client: InfluxClient) -> None:
         self._registry, self._ledger, self._client = registry, ledger, client

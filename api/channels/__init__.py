@@ -47,6 +47,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     evidence: dict[str, Any]
     console_url: str
+    drill: bool = False
+    """Nothing is wrong: it was ordered, to see whether people are told."""
 
 
 class DeliveryFailed(ChargewatchError):

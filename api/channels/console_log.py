@@ -33,6 +33,7 @@ class ConsoleLog:
             at=notice.at.isoformat(),
             title=notice.title,
             episode=notice.episode,
+            drill=notice.drill,
         )
         self.told(notice)
         return "logged"

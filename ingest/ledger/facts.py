@@ -26,7 +26,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     events: tuple[LogLine, ...]
     alerts: dict[str, AlertRow]
-    """The alerts of those lines by episode, as they are now; silences and such have none."""
+    """The alerts of those lines by episode, as they are now; silences, drills and such have
+    none."""
     sessions: tuple[SessionRow, ...]
     newest_event: int
     """The number of the last line that there is, 0 for none; it may be further on."""
@@ -40,7 +41,8 @@ def facts_after(connection: sa.Connection, event: int, session: int, limit: int)
     lines = sa.select(*columns).where(log.id > event).order_by(log.id).limit(limit)
     events = tuple(LogLine(**row._mapping) for row in connection.execute(lines))  # noqa: SLF001
     known = sa.select(tables.alerts).where(
-        tables.alerts.c.episode.in_({each.episode for each in events})
+        tables.alerts.c.episode.in_({each.episode for each in events}),
+        ~tables.alerts.c.drill,
     )
     over = sa.select(tables.sessions).where(ended.id > session).order_by(ended.id).limit(limit)
     return Facts(

@@ -109,6 +109,7 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             "evidence": evidence,
             "withheld": alert.withheld,
             "flaps": alert.flaps,
+            "drill": alert.drill,
         }
         connection.execute(sa.insert(tables.alerts).values(row))
     else:
