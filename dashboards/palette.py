@@ -6,8 +6,10 @@ and a mark of another shape.
 
 from grafana_foundation_sdk.models.dashboard import (
     DashboardRangeMapOptions,
+    DashboardRegexMapOptions,
     DashboardSpecialValueMapOptions,
     RangeMap,
+    RegexMap,
     SpecialValueMap,
     SpecialValueMatch,
     Threshold,
@@ -100,6 +102,15 @@ def span(start: float | None, end: float | None, text: str, colour: str) -> Valu
     return RangeMap(
         options=DashboardRangeMapOptions(
             from_val=start, to=end, result=ValueMappingResult(text=text, color=colour)
+        )
+    )
+
+
+def first_part(end: str) -> ValueMapping:
+    """Return what shows of a text only what stands before `end`."""
+    return RegexMap(
+        options=DashboardRegexMapOptions(
+            pattern=f"/^(.*){end}.*$/", result=ValueMappingResult(text="$1")
         )
     )
 

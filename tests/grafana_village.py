@@ -55,6 +55,11 @@ LIMITS: dict[str, Value] = {
 """In force here; not those that we ship."""
 SMOKE = (f"{WILLOW}/smoke-1", f"{WILLOW}/smoke-2")
 
+AREA_CHOICES = {
+    "riverside": ("河滨区␟riverside", "Riverside␟riverside"),
+    "hill side": ("山区␟hill side", "Hill Side␟hill side"),
+}
+
 SITE_NOW_FIELDS: dict[str, dict[str, Value]] = {
     WILLOW: {
         "latitude": 30.25,
@@ -283,8 +288,8 @@ def _sites() -> Iterator[bytes]:
             "name_en": NAMES_EN[site],
             "choice_zh": f"{SITES[site]}␟{site}",
             "choice_en": f"{NAMES_EN[site]}␟{site}",
-            "area_choice_zh": f"辖区{area}␟{area}",
-            "area_choice_en": f"Area {area}␟{area}",
+            "area_choice_zh": AREA_CHOICES[area][0],
+            "area_choice_en": AREA_CHOICES[area][1],
             **fields,
         }
         for minute in range(10):

@@ -174,7 +174,7 @@ def test_the_overview_has_a_row_and_a_mark_for_each_site_and_none_for_one_that_i
         shared = fields.keys() & rows[site].keys()
         assert {name: rows[site][name] for name in shared} == {n: fields[n] for n in shared}
         assert rows[site]["name"] == SITES[site]
-        assert rows[site]["area"] == site.partition("/")[0]
+        assert rows[site]["area"] == village.AREA_CHOICES[site.partition("/")[0]][0]
     marks = shown["overview.map"].by("site")
     assert (marks[WILLOW]["latitude"], marks[WILLOW]["longitude"]) == (30.25, 120.5)
     assert marks[NORTH]["latitude"] is None
@@ -430,10 +430,7 @@ def test_the_choices_are_names_with_ids_and_chargers_of_the_chosen_site(
         offered = {tuple(row["last"].split(CHOICE_ENDS_NAME)) for row in sites}
         assert offered == {(name, site) for site, name in SITES.items()}
         (areas,) = shown[f"{board}.variable.choices-of-area"].rows.values()
-        assert {row["last"].split(CHOICE_ENDS_NAME)[1] for row in areas} == {
-            "riverside",
-            "hill side",
-        }
+        assert {row["last"] for row in areas} == {zh for zh, _ in village.AREA_CHOICES.values()}
     (devices,) = shown["station.variable.choices-of-device"].rows.values()
     assert [row["value"] for row in devices] == [PILE]
 
@@ -489,6 +486,7 @@ def test_both_languages_ask_the_same_but_for_names(
 LOCAL = {
     *SITES.values(),
     *village.NAMES_EN.values(),
+    *(choice for choices in village.AREA_CHOICES.values() for choice in choices),
     *(title for titles in village.TITLES.values() for title in titles),
 }
 

@@ -12,6 +12,7 @@ from dashboards.palette import (
     BY_SEVERITY,
     NEUTRAL,
     ORANGE,
+    first_part,
     severities,
     yes_no,
 )
@@ -29,7 +30,7 @@ from dashboards.site_map import site_map
 from dashboards.source import Question
 from dashboards.tables import Column, table
 from dashboards.words import Words
-from ingest.measurements import ALERT, SESSION, SITE_15M, SITE_DAY, SITE_NOW
+from ingest.measurements import ALERT, CHOICE_ENDS_NAME, SESSION, SITE_15M, SITE_DAY, SITE_NOW
 
 OPEN_SHOWN = 200
 POINTS_MAX = 200
@@ -103,15 +104,15 @@ def _stations(say: Words) -> Panel:
     missing = ("sensors_missing", "chargers_missing")
     query = ask(
         SITE_NOW,
-        f'last("name_{say.lang}") AS "name", '
+        f'last("name_{say.lang}") AS "name", last("area_choice_{say.lang}") AS "area", '
         + each("last", "worst", "open_alerts", *counts, *missing),
         when=SITES_NOW,
-        by=("area", "site"),
+        by=("site",),
     )
     columns = [
         Column(name="worst", width=95, mappings=severities(say), coloured=True),
         Column(name="name", links=[to_station(say), to_station_console(say)]),
-        Column(name="area", width=100),
+        Column(name="area", width=100, mappings=[first_part(CHOICE_ENDS_NAME)]),
         Column(name="open_alerts", width=75),
         Column(name="charging", width=65),
         Column(name="power_w", width=80, unit="watt"),
