@@ -16,11 +16,11 @@ import structlog
 from fastapi import FastAPI
 
 from api.addresses import broker_address
-from api.announce import composer, router
+from api.announce import composer, firing_notices, router
 from api.channels import Channel
+from api.channels.alertmanager import Alertmanager
+from api.channels.chosen import chosen
 from api.channels.console_log import ConsoleLog
-from api.channels.smtp import mail_channels
-from api.channels.webhook import Webhook
 from api.commands import Commands
 from api.delivery import Delivery
 from api.drills import DrillRunner
@@ -190,6 +190,9 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             now=now,
             speed=speed,
         )
+        firing = firing_notices(
+            engine, registry, Texts.of(settings.language), settings.http.url
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -200,6 +203,11 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(drill_runner.run(), name="drills"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
             tasks.create_task(points.run(), name="points"),
+            *(
+                tasks.create_task(channel.keep_saying(firing), name=channel.name)
+                for channel in channels
+                if isinstance(channel, Alertmanager)
+            ),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):
@@ -262,15 +270,8 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
 
 def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel, ...]:
     """Return the ways of telling people that are set up; the log is always one."""
-    channels: list[Channel] = [
-        ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
-    ]
-    webhook = settings.webhook
-    if webhook.url is not None and webhook.secret is not None:
-        secret = webhook.secret.get_secret_value().encode()
-        channels.append(Webhook(url=webhook.url, secret=secret, now=utc_now))
-    channels += mail_channels(settings.smtp, utc_now)
-    return tuple(channels)
+    log_line = ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
+    return (log_line, *chosen(settings, broker_address(settings.broker), utc_now))
 
 
 def _links(

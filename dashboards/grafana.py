@@ -28,17 +28,6 @@ class GrafanaNotSet(ChargewatchError):
     """A setting is missing, cannot be read, or is a placeholder."""
 
 
-@dataclass(frozen=True)
-class Access:
-    """Grafana, and the InfluxDB as Grafana reaches it. Its tokens are not in its repr."""
-
-    url: str
-    token: "Secret"
-    influx_url: str
-    influx_database: str
-    influx_token: "Secret | None"
-
-
 class Secret(str):
     """A text that does not show itself."""
 
@@ -46,6 +35,17 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'…'"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Grafana, and the InfluxDB as Grafana reaches it. Its tokens are not in its repr."""
+
+    url: str
+    token: Secret
+    influx_url: str
+    influx_database: str
+    influx_token: Secret | None
 
 
 def access_of(environment: Mapping[str, str]) -> Access:

@@ -73,29 +73,36 @@ def _data_source(api: Any, access: Access) -> str:
     found = _found(lambda: api.datasource.get_datasource_by_uid(SOURCE_UID))
     if found is not None and found.get("readOnly"):
         return "data source: provisioned, left as it is"
-    settings = {
+    settings = settings_of(access)
+    if found is None:
+        api.datasource.create_datasource(settings)
+        return f"data source: made, {access.influx_url}"
+    api.datasource.update_datasource_by_uid(SOURCE_UID, settings)
+    return f"data source: changed, {access.influx_url}"
+
+
+def settings_of(access: Access) -> dict[str, Any]:
+    """Return the data source, the same as in provisioning/."""
+    asked: dict[str, object] = {
+        "version": "InfluxQL",
+        "dbName": access.influx_database,
+        "httpMode": "POST",
+        "timeInterval": "15s",
+        "maxSeries": 2000,
+    }
+    settings: dict[str, Any] = {
         "uid": SOURCE_UID,
         "name": "chargewatch",
         "type": SOURCE_TYPE,
         "access": "proxy",
         "url": access.influx_url,
         "isDefault": False,
-        "jsonData": {
-            "version": "InfluxQL",
-            "dbName": access.influx_database,
-            "httpMode": "POST",
-            "timeInterval": "15s",
-            "maxSeries": 2000,
-        },
+        "jsonData": asked,
     }
     if access.influx_token is not None:
-        settings["jsonData"] |= {"httpHeaderName1": "Authorization"}  # type: ignore[operator]
+        asked["httpHeaderName1"] = "Authorization"
         settings["secureJsonData"] = {"httpHeaderValue1": f"Token {access.influx_token}"}
-    if found is None:
-        api.datasource.create_datasource(settings)
-        return f"data source: made, {access.influx_url}"
-    api.datasource.update_datasource_by_uid(SOURCE_UID, settings)
-    return f"data source: changed, {access.influx_url}"
+    return settings
 
 
 def _folder(api: Any, uid: str, title: str) -> None:

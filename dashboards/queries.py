@@ -151,20 +151,6 @@ def filled(question: Placed, chosen: Chosen) -> str:
     return text.replace("$__interval", f"{step}s")
 
 
-def every_query(
-    since: datetime, until: datetime, *, site: str, device: str, lang: str = "zh"
-) -> Iterator[tuple[str, str, str]]:
-    """Yield (dashboard, panel, query) of all questions: what the benchmark times.
-
-    All areas and sites are chosen; but `site` and `device` where only one can be.
-    """
-    one = {"site": site, "device": device}
-    for question in placed(lang):
-        values = {name: one[name] for name in one if name not in question.all_values}
-        place = f"{question.place} {question.ref_id}"
-        yield question.dashboard, place, filled(question, Chosen(since, until, values))
-
-
 def as_pattern(value: str | tuple[str, ...]) -> str:
     """Return what Grafana makes of a value, or several, by the format `regex`."""
     if isinstance(value, str):

@@ -24,7 +24,7 @@ from ingest.measurements import LONG, Kept
 T = TypeVar("T")
 
 TRIES = 3
-RETRY_FIRST_S = 0.25
+RETRY_FIRST_S = 0.1
 """Short: whoever has to wait longer for the server lets the journal wait instead."""
 
 WRITE_TIMEOUT_MS, QUERY_TIMEOUT_MS = 10_000, 30_000

@@ -25,7 +25,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from api.channels import webhook
+from api.channels import posting, webhook
 from api.ports import free_port
 from api.tokens import read_tokens
 from ingest.clock import utc_now
@@ -126,7 +126,7 @@ class WebhookReceiver:
         accepted = not self.failing
         self.requests.append(
             Told(
-                key=headers.get(webhook.KEY_HEADER, ""),
+                key=headers.get(posting.KEY_HEADER, ""),
                 signed=webhook.verify(self.secret.encode(), headers, body, utc_now()),
                 accepted=accepted,
                 notice=json.loads(body),

@@ -16,7 +16,6 @@ from dashboards.queries import (
     Chosen,
     Placed,
     as_pattern,
-    every_query,
     filled,
     placed,
 )
@@ -576,15 +575,6 @@ def test_every_variable_is_put_in_as_a_pattern_between_slashes() -> None:
             bare = re.sub(r"=~ /\^[a-z_|()]+\$/", "", bare)
             bare = bare.replace("${__to:date:ms}ms", "").replace("$timeFilter", "")
             assert "$" not in bare.replace("$__interval", ""), question.place
-
-
-def test_the_benchmark_asks_all_sites_but_where_only_one_can_be_chosen() -> None:
-    asked = list(every_query(SINCE, NOW, site=WILLOW, device=PILE))
-    assert len(asked) == len(list(placed()))
-    for board, place, query in asked:
-        assert "${" not in query, place
-        assert ("willow" in query) <= (board == "station"), place
-    assert any("willow" in query for _, _, query in asked)
 
 
 # --- A month of a village, made by the simulator ----------------------------------------

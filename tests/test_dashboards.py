@@ -22,10 +22,10 @@ from dashboards import shared
 from dashboards.board import COLUMNS, uid_of
 from dashboards.boards import BOARDS
 from dashboards.build import BUILT, CONSOLE, built, write
-from dashboards.grafana import PLACEHOLDERS
+from dashboards.grafana import PLACEHOLDERS, Access, Secret
 from dashboards.influxql import NoSuchName, ask, ask_of, tag_values
 from dashboards.palette import PALETTE
-from dashboards.push import folder_of
+from dashboards.push import folder_of, settings_of
 from dashboards.queries import placed
 from dashboards.source import SOURCE_TYPE, SOURCE_UID
 from dashboards.words import LANGUAGES, words_of
@@ -383,6 +383,11 @@ def test_provisioning_names_what_the_dashboards_name() -> None:
     source = (PROVISIONING / "datasources" / "chargewatch.yaml").read_text("utf-8")
     assert f"uid: {SOURCE_UID}\n" in source
     assert "$__file{/run/secrets/influx_grafana_token}" in source
+    access = Access("", Secret(""), "${CHARGEWATCH_INFLUX__URL}", "", Secret(""))
+    pushed = settings_of(access)
+    for name in ("version", "httpMode", "timeInterval", "maxSeries", "httpHeaderName1"):
+        assert f"{name}: {pushed['jsonData'][name]}" in source
+    assert f"url: {pushed['url']}\n" in source
     boards = (PROVISIONING / "dashboards" / "chargewatch.yaml").read_text("utf-8")
     for lang in LANGUAGES:
         assert f"folderUid: {folder_of(lang)}\n" in boards

@@ -229,6 +229,8 @@ def test_secrets_that_others_may_read_are_named(patient: Patient, tmp_path: Path
     here = having(patient, secrets_dir=folder)
     assert outcomes(check_files(here)) == {"files": "fine"}
     secret.chmod(0o640)
+    assert outcomes(check_files(here)) == {"files": "fine"}, "root's, and a group's"
+    secret.chmod(0o644)
     [finding] = check_files(here)
     assert (finding.outcome, finding.facts["files"]) == ("exposed", str(secret))
     (tmp_path / "tokens").chmod(0o644)

@@ -32,6 +32,7 @@ from api.settings import (
     SmtpSettings,
     WebhookSettings,
 )
+from api.settings_channels import WeComSettings
 from ingest.clock import utc_now
 from ingest.influx_http import InfluxAddress, InfluxHttp
 from ingest.influx_setup import setup_of
@@ -197,6 +198,11 @@ def test_a_mail_server_is_greeted_and_left(tmp_path: Path) -> None:
         "mail": "none",
         "channels": "only_log",
     }
+
+
+def test_a_robot_alone_is_somebody_who_is_told(tmp_path: Path) -> None:
+    robot = WeComSettings(url=SecretStr("https://robot.example/send?key=0123456789"))
+    assert outcomes(seen(tmp_path, "channels", wecom=robot)) == {"channels": "fine"}
 
 
 def test_certificates_that_nobody_knows_are_not_trusted(tmp_path: Path) -> None:

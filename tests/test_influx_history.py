@@ -1,12 +1,16 @@
 """What is InfluxDB's own affair; what every history promises is in test_history_contract."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from api.backtest.result import Result
+from api.backtest.running import Asked, on_history
 from ingest.clock import utc_now
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import open_client
@@ -16,14 +20,17 @@ from ingest.influx_lines import reading_lines
 from ingest.influx_replay import replayed
 from ingest.influx_writing import Losses
 from ingest.journal import Entry
+from ingest.ledger.store import opened
 from ingest.measurements import Kept
 from rules.readings import Reading, Report
+from tests.backtests import NOON, SITES, an_hour, kept
 from tests.influx_databases import AnyInflux, made_address, prepare, remove
 from tests.test_history_contract import END, PILE, START, entry, on_a_loop, powers, report
 
 pytest_plugins = ["tests.influx_fixtures"]
 
 NOW = utc_now()
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -196,3 +203,29 @@ async def test_a_replay_of_more_readings_than_one_question_brings(
     rows = [row for part in parts for row in part]
     assert powers(rows) == list(range(200))
     assert len(parts) > 1
+
+
+def test_a_backtest_of_its_readings_finds_what_one_of_the_file_does(
+    address: InfluxAddress, tmp_path: Path
+) -> None:
+    (tmp_path / "sites.toml").write_text(SITES)
+    kept(tmp_path, an_hour((0, 200), (10, 1500), (20, 200)))
+    asked = Asked(sites=tmp_path / "sites.toml")
+
+    async def play() -> tuple[Result, Result]:
+        async with (
+            opened(tmp_path / "ledger.sqlite") as ledger,
+            open_influx(address) as history,
+        ):
+            await history.append(await ledger.entries_after(0, 1000))
+        times = (NOON - DAY, NOON + DAY)
+        of_file = await on_history(asked, tmp_path, *times, lambda _share, _now: None)
+        of_influx = await on_history(
+            asked, tmp_path, *times, lambda _share, _now: None, influx=address
+        )
+        return of_file, of_influx
+
+    of_file, of_influx = asyncio.run(play())
+    assert of_file.in_force.per_rule == {"overload": 1}
+    assert of_influx.in_force == of_file.in_force
+    assert of_influx.tally == of_file.tally

@@ -9,7 +9,7 @@ from api.channels import one_line
 from api.doctor.certificates import endpoint_of, judge_certificate, reached, reason_of
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient
-from api.settings import SmtpSettings
+from api.settings import Settings, SmtpSettings
 from ingest.mqtt_visit import ends_at
 
 SMTP_TIMEOUT_S = 4.0
@@ -18,9 +18,27 @@ SMTP_TIMEOUT_S = 4.0
 async def check_channels(patient: Patient) -> list[Finding]:
     settings = patient.settings
     webhook, mail = await asyncio.gather(_webhook(patient), _mail(patient))
-    if settings.webhook.url is None and not (settings.smtp.host and settings.smtp.recipients):
+    if not _anybody_is_told(settings):
         return [found("channels", "only_log"), *webhook, *mail]
     return [found("channels", "fine"), *webhook, *mail]
+
+
+def _anybody_is_told(settings: Settings) -> bool:
+    return any(
+        (
+            settings.webhook.url,
+            settings.smtp.host and settings.smtp.recipients,
+            settings.dingtalk.url,
+            settings.wecom.url,
+            settings.feishu.url,
+            settings.ntfy.url,
+            settings.sms.url,
+            settings.voice.url,
+            settings.publish.topic,
+            settings.alertmanager.url,
+            settings.apprise.urls,
+        )
+    )
 
 
 async def _webhook(patient: Patient) -> list[Finding]:

@@ -27,7 +27,6 @@ LOW_SHARE, FULL_SHARE = 0.05, 0.01
 DAYS_LEFT_MIN = 30
 GROWTH_DAYS_MIN = 1.0
 """What grew in less than a day says nothing about a month."""
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
 CONTAINER_SECRETS = Path("/run/secrets")
 """Who may read those is decided outside of the container."""
 SECRET_NAMES = ("password", "secret", "token")
@@ -79,24 +78,29 @@ def check_policy(patient: Patient) -> list[Finding]:
 
 def check_files(patient: Patient) -> list[Finding]:
     """Say which files with secrets others may read."""
-    secret = list(_secret_files(patient.settings))
+    secret = dict(_secret_files(patient.settings))
     if not secret:
         return [found("files", "none")]
-    exposed = [str(path) for path in secret if path.stat().st_mode & OTHERS]
+    exposed = [str(path) for path, whose in secret.items() if path.stat().st_mode & whose]
     if exposed:
         return [found("files", "exposed", files=" ".join(exposed))]
     return [found("files", "fine", count=len(secret))]
 
 
-def _secret_files(settings: Settings) -> Iterator[Path]:
+def _secret_files(settings: Settings) -> Iterator[tuple[Path, int]]:
+    """Yield each file with secrets, and the rights that nobody may have to it.
+
+    The folder of secrets may be shared with a group: root's files, read by the service.
+    """
     tokens, env = settings.data_dir / FILE_NAME, Path(".env")
     for path in (tokens, env):
         if path.is_file() and (path is tokens or _holds_a_secret(path)):
-            yield path
-    if settings.secrets_dir not in {None, CONTAINER_SECRETS}:
-        for path in sorted(settings.secrets_dir.iterdir()):
+            yield path, stat.S_IRWXG | stat.S_IRWXO
+    folder = settings.secrets_dir
+    if folder is not None and folder != CONTAINER_SECRETS:
+        for path in sorted(folder.iterdir()):
             if path.is_file() and path.name.endswith(SECRET_NAMES):
-                yield path
+                yield path, stat.S_IRWXO
 
 
 def _holds_a_secret(path: Path) -> bool:
