@@ -153,11 +153,7 @@ class Scene:
         )
 
     def _sockets(self, device: Device) -> list[Values]:
-        """Return its sockets, those too that were never heard; one if it has no numbers."""
-        state = self._state(device)
-        numbers = device.sockets | state.sockets.keys()
-        parts = [state.sockets.get(number) or Values(number) for number in sorted(numbers)]
-        return parts or [state.whole]
+        return self._state(device).every_socket(device.sockets)
 
     def _charging(self, device: Device) -> int:
         policy = self.registry.policy_of(device.id)

@@ -294,6 +294,11 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
                 part = self.values(reading.channel)
                 part.self_test_at = max(part.self_test_at or report.at, report.at)
 
+    def every_socket(self, known: frozenset[int]) -> list[Values]:
+        """Return its sockets, those too that are only `known`; the whole if it has none."""
+        numbers = sorted(known | self.sockets.keys())
+        return [self.sockets.get(n) or Values(n) for n in numbers] or [self.whole]
+
     @property
     def parts(self) -> Sequence[Values]:
         """The device as a whole, then its sockets."""

@@ -151,9 +151,7 @@ def _smoke(state: DeviceState, firing: tuple[Alert, ...]) -> SmokeWatch:
 
 
 def _sockets(entry: Entry, state: DeviceState, moment: Present) -> list[Socket]:
-    numbers = sorted(entry.sockets | state.sockets.keys())
-    parts = [state.sockets.get(number) or Values(number) for number in numbers]
-    return [_socket(part, moment) for part in parts or [state.whole]]
+    return [_socket(part, moment) for part in state.every_socket(entry.sockets)]
 
 
 def _socket(part: Values, moment: Present) -> Socket:
