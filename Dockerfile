@@ -26,7 +26,7 @@ ENV PATH="/app:/app/.venv/bin:$PATH" \
 
 # Volumes that are mounted here for the first time belong to whom these folders belong to.
 RUN install -d -o 10001 -g 10001 -m 0700 \
-        /var/lib/chargewatch /run/tokens/service /run/tokens/grafana
+        /var/lib/chargewatch /run/tokens/service /run/tokens/grafana /run/dashboards
 
 WORKDIR /app
 COPY --from=packages /app/.venv .venv
@@ -35,7 +35,8 @@ COPY rules rules
 COPY ingest ingest
 COPY api api
 COPY simulator simulator
-RUN python -m compileall -q -j 0 rules ingest api simulator
+COPY dashboards dashboards
+RUN python -m compileall -q -j 0 rules ingest api simulator dashboards
 
 USER 10001:10001
 EXPOSE 8000

@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 import typer
@@ -133,17 +133,31 @@ def decode(
         sys.stdout.flush()
 
 
-@app.command(
-    context_settings={
+_FORWARDED: dict[str, Any] = {
+    "context_settings": {
         "allow_extra_args": True,
         "ignore_unknown_options": True,
         "help_option_names": [],
     },
-    add_help_option=False,
-)
+    "add_help_option": False,
+}
+"""Of a command that is a program of its own, whose options are its own affair."""
+
+
+@app.command(**_FORWARDED)
 def simulate(context: typer.Context) -> None:
     """Play devices that do not exist to a broker, or into a file (`simulate --help`)."""
-    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])  # noqa: S606
+    _become("simulator", context.args)
+
+
+@app.command(**_FORWARDED)
+def dashboards(context: typer.Context) -> None:
+    """Build Grafana's dashboards, or push them to a Grafana (`dashboards --help`)."""
+    _become("dashboards", context.args)
+
+
+def _become(module: str, arguments: list[str]) -> NoReturn:
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
 @app.command()

@@ -1,15 +1,20 @@
 """The words of facts: what InfluxDB, and so Grafana, calls alerts and what happens to them."""
 
+from collections.abc import Mapping
+
 from api.text import Texts
 from ingest.facts import Words
 from ingest.ledger.facts import LogLine
-from ingest.registry import Name
+from ingest.registry import Name, Site
 
 OTHER = "other"
 
 
-def fact_words() -> Words:
-    """Return the words of the message catalogue, in both languages."""
+NO_SITE = Name("", "")
+
+
+def fact_words(sites: Mapping[str, Site]) -> Words:
+    """Return the words of the message catalogue, and the sites' names, in both languages."""
     zh, en = Texts.of("zh"), Texts.of("en")
 
     def rule(name: str) -> Name:
@@ -18,7 +23,11 @@ def fact_words() -> Words:
     def happened(name: str, event: LogLine) -> Name:
         return Name(_titled(zh, name, event), _titled(en, name, event))
 
-    return Words(rule, happened)
+    def site(name: str) -> Name:
+        known = sites.get(name)
+        return NO_SITE if known is None else known.name
+
+    return Words(rule, happened, site)
 
 
 def _rule(say: Texts, name: str) -> str:

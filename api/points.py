@@ -87,7 +87,8 @@ class Points:
             tasks.create_task(self._sampler(client).run(), name="samples")
 
     async def _carry_facts(self, client: InfluxClient) -> None:
-        follower = FactsFollower(self._facts_after, client, fact_words(), self._schedule_of)
+        words = fact_words(self._registry.sites)
+        follower = FactsFollower(self._facts_after, client, words, self._schedule_of)
         await followed(
             follower.catch_up,
             self._wake,

@@ -60,6 +60,11 @@ def site_columns(say: Words) -> list[Column]:
     ]
 
 
+def named_site(say: Words) -> Column:
+    """Return the name of a row's site; a click leads to the station."""
+    return Column(name="name", links=[to_station(say), to_station_console(say)])
+
+
 def alert_columns(say: Words) -> list[Column]:
     """Return the columns of a list of alerts; ALERT_PARTS asks for them."""
     alert = [to_alert(say)]
@@ -67,7 +72,7 @@ def alert_columns(say: Words) -> list[Column]:
         Column(name="Time", width=170, links=alert),
         Column(name="severity", width=100, mappings=severities(say), coloured=True),
         Column(name="title", links=alert),
-        Column(name="site", links=[to_station(say), to_station_console(say)]),
+        named_site(say),
         Column(name="device"),
         Column(name="socket", width=80),
         Column(name="value", width=90, unit="none", decimals=1),
@@ -75,14 +80,15 @@ def alert_columns(say: Words) -> list[Column]:
         Column(name="unit", width=60),
         Column(name="acknowledged_by", width=130),
         Column(name="episode", hidden=True),
+        Column(name="site", hidden=True),
     ]
 
 
 def alert_parts(say: Words) -> str:
     """Return what a list of alerts asks for."""
     return (
-        f'"severity", "title_{say.lang}" AS "title", "site", "device", "socket",'
-        ' "value", "limit", "unit", "acknowledged_by", "episode"'
+        f'"severity", "title_{say.lang}" AS "title", "site_{say.lang}" AS "name",'
+        ' "site", "device", "socket", "value", "limit", "unit", "acknowledged_by", "episode"'
     )
 
 

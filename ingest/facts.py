@@ -41,6 +41,8 @@ class Words(NamedTuple):
     """The name of a rule."""
     happened: Callable[[str, LogLine], Name]
     """The name of a rule, and what happened to its alert."""
+    site: Callable[[str], Name]
+    """The name of a site; two empty texts for no site."""
 
 
 class Place(NamedTuple):
@@ -126,11 +128,13 @@ def alert_line(alert: AlertRow, words: Words) -> bytes:
 
     One socket may fire twice in one batch, and so at one moment.
     """
-    title = words.rule(alert.rule)
+    title, site = words.rule(alert.rule), words.site(alert.site)
     fields: dict[str, Value | None] = {
         "episode": str(alert.id),
         "title_zh": title.zh,
         "title_en": title.en,
+        "site_zh": site.zh,
+        "site_en": site.en,
         "severity": _rank(alert),
         "open": int(alert.resolved_at is None),
         "withheld": int(bool(alert.withheld)),

@@ -116,6 +116,8 @@ ALERT = _measurement(
         "episode": (str, "its id, as in the console's address /alerts/{episode}"),
         "title_zh": (str, "the rule's name"),
         "title_en": (str, "the rule's name"),
+        "site_zh": (str, "name of the site; empty for an alert of none"),
+        "site_en": (str, "name of the site; empty for an alert of none"),
         "severity": (int, "1 warning, 2 critical, 3 emergency"),
         "open": (int, "1 while it fires, then 0"),
         "withheld": (int, "1 if people have not been told, on purpose"),

@@ -371,6 +371,8 @@ def _happened() -> Iterator[bytes]:
             "value": alert.value,
             "limit": None if alert.value is None else 800.0,
             "unit": "" if alert.value is None else "W",
+            "site_zh": SITES.get(alert.place.get("site", ""), ""),
+            "site_en": NAMES_EN.get(alert.place.get("site", ""), ""),
         }
         tags = alert.place | {"rule": alert.rule}
         yield _point(ALERT, alert.at, tags, fields)

@@ -12,7 +12,7 @@ from tests.deployment import PROFILES, ROOT, Json, a_project, compose, rendered
 
 pytest_plugins = ["tests.deploy_fixtures"]
 
-ONCE = {"check", "setup", "manager"}
+ONCE = {"check", "setup", "dashboards", "manager"}
 """Services that do something and end."""
 RUNNING = {"mosquitto", "influxdb", "chargewatch", "grafana"}
 MADE_UP = re.compile(r"[0-9a-f]{48}")
@@ -120,7 +120,8 @@ def test_it_starts_in_the_order_in_which_things_are_needed(services: Json) -> No
         "influxdb": {"check": ended},
         "setup": {"influxdb": healthy},
         "chargewatch": {"mosquitto": healthy, "setup": ended},
-        "grafana": {"setup": ended},
+        "dashboards": {},
+        "grafana": {"dashboards": ended, "setup": ended},
         "manager": {"grafana": healthy},
         "simulator": {"mosquitto": healthy},
     }
@@ -137,6 +138,17 @@ def test_only_this_machine_reaches_anything(services: Json) -> None:
         ("chargewatch", "127.0.0.1", "8000"),
         ("grafana", "127.0.0.1", "3000"),
     }
+
+
+def test_the_dashboards_lead_to_where_the_console_is(ready_project: Path) -> None:
+    environment = ready_project / ".env"
+    before = environment.read_text()
+    environment.write_text(before + "CONSOLE_URL=https://console.example\n")
+    try:
+        dashboards = rendered(ready_project, "prod")["services"]["dashboards"]
+    finally:
+        environment.write_text(before)
+    assert "--console=https://console.example" in dashboards["command"]
 
 
 def test_devices_are_let_in_where_it_is_asked_for_and_nowhere_else(

@@ -185,6 +185,7 @@ def test_open_alerts_are_those_that_are_open_however_old(shown: dict[str, Answer
     rows = shown["overview.open_alerts"].rows["A"]
     assert [row["site"] for row in rows] == [a.site for a in sorted(OPEN, key=newest_first)]
     assert {row["title"] for row in rows} == {"烟雾报警", "silence", "undeclared_device"}
+    assert [row["name"] for row in rows] == [SITES.get(row["site"], "") for row in rows]
     assert shown["alerts.open"].only() == len(OPEN)
 
 
@@ -285,7 +286,9 @@ def test_annotations_are_what_happened_and_no_part_of_them_is_missing(
 def test_alerts_are_counted_with_those_of_no_site(shown: dict[str, Answer]) -> None:
     assert shown["alerts.fired"].only() == len(IN_RANGE)
     assert len(shown["alerts.list"].rows["A"]) == len(IN_RANGE)
-    assert "" in shown["alerts.by_site"].by("site")
+    names = {site: row["name"] for site, row in shown["alerts.by_site"].by("site").items()}
+    assert names == {site: SITES.get(site, "") for site in names}
+    assert "" in names
     for letter, severity in zip("ABC", (1, 2, 3), strict=True):
         counted = sum(shown["alerts.by_day"].values("count", letter))
         assert counted == sum(a.severity == severity for a in IN_RANGE)

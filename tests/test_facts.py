@@ -17,6 +17,7 @@ from ingest.ledger.silences import create
 from ingest.ledger.store import Ledger
 from ingest.measurements import FACTS_CURSOR, Kept
 from ingest.point_store import PointStore
+from ingest.registry import Name, Site
 from rules.alerts import AlertKey, Change, Group, GroupKind, Transition
 from rules.schedule import Schedule, Window
 from rules.session import Ending
@@ -44,6 +45,7 @@ pytest_plugins = ["tests.influx_fixtures"]
 AT_ONCE = 30
 NOON_NS = microseconds(NOON) * 1000
 OPEN = Schedule("Asia/Shanghai", ())
+NORTH = Site(id="town/north", area="town", name=Name("北", "North"))
 PLACE = {"area": "town", "site": "town/north", "device": PILE}
 
 
@@ -56,7 +58,8 @@ def follower(ledger: Ledger, store: PointStore, schedule: Schedule = OPEN) -> Fa
     async def read(event: int, session: int, limit: int) -> Facts:
         return await ledger.read(lambda c: facts_after(c, event, session, limit))
 
-    return FactsFollower(read, store, fact_words(), lambda _: schedule, at_once=AT_ONCE)
+    words = fact_words({NORTH.id: NORTH})
+    return FactsFollower(read, store, words, lambda _: schedule, at_once=AT_ONCE)
 
 
 def carry(ledger: Ledger, store: PointStore, schedule: Schedule = OPEN) -> None:
@@ -82,6 +85,8 @@ def test_an_alert_is_a_point_at_the_moment_it_fired(
     assert fields == {
         "episode": "1",
         "title_zh": "插座功率过高",
+        "site_zh": "北",
+        "site_en": "North",
         "title_en": "Socket overload",
         "severity": 2,
         "open": 1,

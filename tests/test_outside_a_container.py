@@ -178,6 +178,10 @@ def test_the_whole_start_in_its_order(village: Village, tmp_path: Path) -> None:
     token_file = tmp_path / "volumes/grafana-token/influx_grafana_token"
     assert token_file.stat().st_mode & 0o077 == 0
 
+    assert village.once("dashboards").status == 0
+    overview = tmp_path / "volumes/dashboards/zh/overview.json"
+    assert '"http://127.0.0.1:8000"' in overview.read_text()
+
     service = village.start("chargewatch")
     eventually(
         "the service is ready",

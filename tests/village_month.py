@@ -154,7 +154,7 @@ async def _fill(influx: Influx, folder: Path) -> None:
             return await ledger.read(lambda c: facts_after(c, event, session, limit))
 
         facts = FactsFollower(
-            read, client, fact_words(), lambda site: registry.sites[site].schedule
+            read, client, fact_words(registry.sites), lambda site: registry.sites[site].schedule
         )
         await facts.catch_up()
         rollups = RollUps(

@@ -16,7 +16,14 @@ from dashboards.palette import (
     steps,
 )
 from dashboards.panels import DURATION, Look, lines, number
-from dashboards.shared import STILL_OPEN, alert_columns, alert_parts, rule_column, site_columns
+from dashboards.shared import (
+    STILL_OPEN,
+    alert_columns,
+    alert_parts,
+    named_site,
+    rule_column,
+    site_columns,
+)
 from dashboards.source import Question
 from dashboards.tables import Column, table
 from dashboards.words import Words
@@ -120,8 +127,10 @@ def _reaction(say: Words) -> Panel:
     return panel
 
 
-def _counted(say: Words, key: str, by: tuple[str, ...], named: list[Column]) -> Panel:
-    query = ask(ALERT, f'{COUNT}, sum("open") AS "open", {MEDIANS}', by=by)
+def _counted(
+    say: Words, key: str, by: tuple[str, ...], named: list[Column], more: str = ""
+) -> Panel:
+    query = ask(ALERT, f'{COUNT}, sum("open") AS "open", {MEDIANS}{more}', by=by)
     columns = [
         *named,
         Column(name="alerts", width=100),
@@ -137,7 +146,9 @@ def _by_rule(say: Words) -> Panel:
 
 
 def _by_site(say: Words) -> Panel:
-    return _counted(say, "alerts.by_site", ("area", "site"), site_columns(say))
+    named = [Column(name="area", width=110), named_site(say), Column(name="site", hidden=True)]
+    name = f', last("site_{say.lang}") AS "name"'
+    return _counted(say, "alerts.by_site", ("area", "site"), named, name)
 
 
 def _again(say: Words) -> Panel:
