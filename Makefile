@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help demo test check format constraints schema clean
+.PHONY: help demo test check format constraints schema dashboards clean
 
 help:
 	@echo "make demo    a village in your terminal: broker, devices, service, console"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   only lint, types and contracts"
 	@echo "make format  put the code into its one form"
 	@echo "make constraints   pin the newest versions that fit pyproject.toml (needs uv)"
+	@echo "make dashboards    build Grafana's dashboards anew (docs/dashboards.md)"
 	@echo "make clean   remove the environment and everything made"
 
 demo: .venv/ready
@@ -41,6 +42,9 @@ constraints:
 
 schema: .venv/ready
 	.venv/bin/python -m ingest.schema
+
+dashboards: .venv/ready
+	.venv/bin/python -m dashboards build
 
 clean:
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

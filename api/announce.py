@@ -9,7 +9,8 @@ from api.text import Texts, alert_text, alert_title
 from ingest.ledger.commit import ToTell
 from ingest.ledger.outbox import Due
 from ingest.registry import Registry
-from rules.alerts import Alert, Change, Transition
+from rules.alerts import Alert, Change, State, Transition
+from rules.engine import Engine
 from rules.verdict import Severity
 
 FIRST, LATER, LAST = 0, 1, 2
@@ -57,22 +58,33 @@ def key_of(alert: Alert, heard: Transition) -> str:
 
 
 def urgency(alert: Alert, heard: Transition) -> int:
-    """Return 0 for what goes first: danger before warnings, warnings before good news."""
-    if heard is Transition.RESOLVED:
+    """Return 0 for what goes first: danger, warnings, and then good news and drills."""
+    if heard is Transition.RESOLVED or alert.drill:
         return LAST
     return LATER if alert.severity is Severity.WARNING else FIRST
 
 
 def composer(registry: Registry, say: Texts, console_url: str) -> Callable[[Due], Notice]:
     """Return what puts a notification into words, at the moment it is sent."""
+    worded = wording(registry, say, console_url)
 
     def compose(item: Due) -> Notice:
-        alert = item.alert
+        return worded(item.alert, Transition(item.transition), item.idempotency_key)
+
+    return compose
+
+
+def wording(
+    registry: Registry, say: Texts, console_url: str
+) -> Callable[[Alert, Transition, str], Notice]:
+    """Return what puts an alert's transition into words, under an idempotency key."""
+
+    def worded(alert: Alert, heard: Transition, key: str) -> Notice:
         area, _, site = alert.site.partition("/")
         return Notice(
-            idempotency_key=item.idempotency_key,
-            episode=item.episode,
-            transition=Transition(item.transition),
+            idempotency_key=key,
+            episode=alert.episode,
+            transition=heard,
             rule=alert.key.rule,
             severity=alert.severity,
             area=area,
@@ -81,10 +93,36 @@ def composer(registry: Registry, say: Texts, console_url: str) -> Callable[[Due]
             channel=alert.key.channel,
             at=alert.since,
             began_at=alert.began_at,
-            title=alert_title(alert, registry, say),
+            language=say.lang,
+            title=title_heard(alert, heard, registry, say),
             text=alert_text(alert, registry, say),
             evidence=msgspec.to_builtins(alert.evidence),
             console_url=console_url,
+            drill=alert.drill,
         )
 
-    return compose
+    return worded
+
+
+def firing_notices(
+    engine: Engine, registry: Registry, say: Texts, console_url: str
+) -> Callable[[], Sequence[Notice]]:
+    """Return what words all that fires now and was told, for who has to hear it repeatedly."""
+    worded = wording(registry, say, console_url)
+
+    def firing() -> Sequence[Notice]:
+        return [
+            worded(alert, Transition.FIRING, alert.episode)
+            for alert in engine.open_alerts()
+            if alert.state is State.FIRING and alert.told is not None
+        ]
+
+    return firing
+
+
+def title_heard(alert: Alert, heard: Transition, registry: Registry, say: Texts) -> str:
+    """Return the alert's title; that it became worse, or nobody answered, goes before it."""
+    title = alert_title(alert, registry, say)
+    if heard in {Transition.RAISED, Transition.ESCALATED}:
+        return say(f"heard.{heard}", title=title)
+    return title

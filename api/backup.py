@@ -10,19 +10,31 @@ import os
 import sqlite3
 import tempfile
 import zipfile
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from api.credentials.folder import ACCESS, PASSWORDS, opened
+from api.credentials.folder import LOGINS as BOOK
+from api.credentials.server_certificate import AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY
+from api.credentials.setting_up import SECRET_OF
 from api.settings import Settings
 from ingest.errors import ChargewatchError
 
 MANIFEST, LEDGER, TOKENS = "manifest.json", "ledger.sqlite", "tokens"
 SITES, POLICY = "sites.toml", "policy.toml"
-KNOWN = (LEDGER, TOKENS, SITES, POLICY)
+BROKER, BROKER_AUTHORITY, SECRETS = "broker", "broker-ca", "secrets"
+LOGINS = (
+    *(f"{BROKER}/{name}" for name in (PASSWORDS, ACCESS, BOOK)),
+    *(f"{BROKER}/{name}" for name in (AUTHORITY, CERTIFICATE, KEY)),
+    f"{BROKER_AUTHORITY}/{AUTHORITY_KEY}",
+    *(f"{SECRETS}/{name}" for name in SECRET_OF.values()),
+)
+"""The devices' logins, and what proves to them that the broker is theirs."""
+KNOWN = (LEDGER, TOKENS, SITES, POLICY, *LOGINS)
 """What a backup may hold; nothing else is ever unpacked."""
 FORMAT = 1
 MANIFEST_BYTES_MAX = 64 * 1024
@@ -53,7 +65,10 @@ def backup(settings: Settings, target: Path, now: datetime) -> Manifest:
     if target.exists():
         raise BackupFailed(f"{target} exists already; a backup overwrites nothing")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as folder_name:
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as folder_name,
+            _logins_at_rest(settings.data_dir / BROKER),
+        ):
             folder = Path(folder_name)
             copied = folder / LEDGER
             _copy_ledger(ledger, copied)
@@ -94,16 +109,23 @@ def restore(source: Path, data_dir: Path) -> Manifest:
             manifest = _manifest(archive, source)
             folder = Path(folder_name)
             for name, digest in manifest.sha256.items():
+                (folder / name).parent.mkdir(mode=0o700, exist_ok=True)
                 with archive.open(name) as packed, _private(folder / name) as file:
                     while part := packed.read(1 << 20):
                         file.write(part)
                 if _digest(folder / name) != digest:
                     raise BackupFailed(f"{source}: {name} is damaged")
             for name in manifest.sha256:
+                (data_dir / name).parent.mkdir(mode=0o700, exist_ok=True)
                 (folder / name).replace(data_dir / name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise BackupFailed(f"{source}: {error}") from error
     return manifest
+
+
+def _logins_at_rest(folder: Path) -> AbstractContextManager[object]:
+    """Let nobody change the logins for as long as the block lasts, if there are any."""
+    return opened(folder) if folder.exists() else nullcontext()
 
 
 def _copy_ledger(source: Path, target: Path) -> None:
@@ -122,6 +144,7 @@ def _others(settings: Settings) -> dict[str, Path]:
         TOKENS: settings.data_dir / TOKENS,
         SITES: settings.sites_file,
         POLICY: settings.policy_file,
+        **{name: settings.data_dir / name for name in LOGINS},
     }
     return {name: path for name, path in wanted.items() if path is not None and path.exists()}
 

@@ -7,14 +7,19 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
 
 from api.cli_backup import backup, restore
+from api.cli_deploy import deploy
+from api.cli_devices import devices
+from api.cli_doctor import doctor, drill
 from api.cli_errors import run_or_explain
+from api.cli_health import health
+from api.cli_history import history
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
 
@@ -28,8 +33,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(rules)
+app.add_typer(deploy)
+app.add_typer(devices)
+app.add_typer(history)
 app.command()(backup)
 app.command()(restore)
+app.command()(health)
+app.command()(doctor)
+app.command()(drill)
 app.command("check-policy")(check_policy)
 
 
@@ -122,17 +133,31 @@ def decode(
         sys.stdout.flush()
 
 
-@app.command(
-    context_settings={
+_FORWARDED: dict[str, Any] = {
+    "context_settings": {
         "allow_extra_args": True,
         "ignore_unknown_options": True,
         "help_option_names": [],
     },
-    add_help_option=False,
-)
+    "add_help_option": False,
+}
+"""Of a command that is a program of its own, whose options are its own affair."""
+
+
+@app.command(**_FORWARDED)
 def simulate(context: typer.Context) -> None:
     """Play devices that do not exist to a broker, or into a file (`simulate --help`)."""
-    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])  # noqa: S606
+    _become("simulator", context.args)
+
+
+@app.command(**_FORWARDED)
+def dashboards(context: typer.Context) -> None:
+    """Build Grafana's dashboards, or push them to a Grafana (`dashboards --help`)."""
+    _become("dashboards", context.args)
+
+
+def _become(module: str, arguments: list[str]) -> NoReturn:
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
 @app.command()
@@ -223,6 +248,7 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
 
         from api.backtest.printing import show
         from api.backtest.running import Asked, on_history, on_recording, progress
+        from api.histories import influx_address
         from api.settings import read_settings
 
         if (recording is None) is not history or (bool(since and until)) is not history:
@@ -239,7 +265,10 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
                 result = on_recording(asked, recording, tell)
             else:
                 times = (_instant(since, "--from"), _instant(until, "--to"))
-                result = asyncio.run(on_history(asked, settings.data_dir, *times, tell))
+                influx = influx_address(settings)
+                result = asyncio.run(
+                    on_history(asked, settings.data_dir, *times, tell, influx=influx)
+                )
         if json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:

@@ -13,7 +13,7 @@ from ingest.clock import utc_now
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to; must not exist yet.")],
 ) -> None:
-    """Put ledger, tokens, sites and policy into one file, while the service goes on.
+    """Put ledger, tokens, sites, policy and logins in one file, while the service goes on.
 
     Whoever reads it can log in: keep it as safe as a key. The history is not in it.
     """

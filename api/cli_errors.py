@@ -17,11 +17,11 @@ def run_or_explain(run: Callable[[], object]) -> None:
         run()
     except* (ChargewatchError, ValueError) as errors:
         for error in _leaves(errors):
-            typer.echo(f"chargewatch: {_in_words(error)}", err=True)
+            typer.echo(f"chargewatch: {in_words(error)}", err=True)
         raise typer.Exit(2) from None
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
     """Say which setting is wrong and why; everything else says so itself."""
     if not isinstance(error, ValidationError):
         return str(error)

@@ -95,7 +95,9 @@ async def summed_up(
 
 async def all_alerts(service: Running) -> list[AlertRow]:
     return await service.ledger.read(
-        lambda connection: queries.find_alerts(connection, AlertFilter(), queries.LIMIT_MAX)
+        lambda connection: queries.find_alerts(
+            connection, AlertFilter(drill=False), queries.LIMIT_MAX
+        )
     )
 
 

@@ -5,29 +5,33 @@ what reads it once. Everything is opened in order and closed in reverse.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import structlog
 from fastapi import FastAPI
 
-from api.announce import composer, router
+from api.addresses import broker_address
+from api.announce import composer, firing_notices, router
 from api.channels import Channel
+from api.channels.alertmanager import Alertmanager
+from api.channels.chosen import chosen
 from api.channels.console_log import ConsoleLog
-from api.channels.smtp import mail_channels
-from api.channels.webhook import Webhook
 from api.commands import Commands
 from api.delivery import Delivery
+from api.drills import DrillRunner
 from api.health import Health
+from api.histories import influx_address, open_history
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.metrics import Metrics
+from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
-from api.settings import BrokerSettings, Settings
+from api.settings import Settings
 from api.sites import read_sites
 from api.sites_schedule import calendars_ending
 from api.text import Texts
@@ -37,11 +41,13 @@ from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
 from ingest.desk import Desk
-from ingest.duckdb_history import open_duckdb
+from ingest.drills import ended
 from ingest.history_writer import feed
+from ingest.influx_writing import Losses
 from ingest.intake import Intake
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import last_change
+from ingest.ledger.queries import drills_left_open
 from ingest.ledger.store import Ledger, LedgerUnavailable, opened
 from ingest.mqtt import Link
 from ingest.mqtt_connection import BrokerAddress
@@ -70,19 +76,14 @@ class Running(msgspec.Struct, frozen=True):
 async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIterator[Running]:
     """Run the service for as long as the block lasts. `speed` is how fast `now` runs."""
     codecs = all_codecs()
+    losses = Losses()
     async with (
         opened(settings.data_dir / "ledger.sqlite") as ledger,
-        open_duckdb(settings.data_dir / "history.duckdb") as history,
+        open_history(settings, losses) as history,
         asyncio.TaskGroup() as tasks,
     ):
         registry = await asyncio.to_thread(ledger.registry)
-        if settings.sites_file is not None:
-            declared = read_sites(
-                settings.sites_file, [codec.name for codec in codecs], now().year
-            )
-            for words in calendars_ending(declared.calendars, now().date()):
-                log.warning("calendar.ends", reason=words)
-            registry.declare(declared.areas, declared.sites, declared.devices, now())
+        _declare(settings.sites_file, registry, codecs, now)
         first = policy_at_start(settings.policy_file, await ledger.read(last_change))
         registry.apply(first.text.policies)
         engine = Engine(*rules_in_force(), registry)
@@ -95,9 +96,19 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         wake = asyncio.Event()
         desk = Desk(wake.set)
         switching = Switching(engine, registry)
-        intake = Intake(codecs, registry, engine, seen, router(channels), switching=switching)
+        broker = broker_address(settings.broker)
+        drill_runner = DrillRunner(desk, broker, settings.broker.client_id, now, speed)
+        await _end_drills(ledger, desk)
+        intake = Intake(
+            codecs,
+            registry,
+            engine,
+            seen,
+            router(channels),
+            switching=switching,
+            drills=drill_runner.drills,
+        )
 
-        broker = _address(settings.broker)
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
         drops_id = f"{settings.broker.client_id}-drops"
         drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
@@ -118,11 +129,13 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
 
         def committed(batch: Commit) -> None:
             metrics.committed(batch)
+            drill_runner.committed(batch)
             journal_grew.set()
             if batch.to_tell:
                 delivery.post()
             if batch.commands:
                 commands.post()
+            points.committed(batch)
             _tell_pages(changes, registry, batch)
 
         pipeline = Pipeline(
@@ -138,8 +151,15 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             own_health=lambda: health.facts(drops.recent()),
         )
         policy = PolicyKeeper(first, registry, engine, desk, now)
-        health = Health(links, pipeline.health, delivery.health, policy.part, commands.health)
-        metrics.watch(links, delivery.health)
+        health = Health(
+            links,
+            pipeline.health,
+            delivery.health,
+            policy.part,
+            commands.health,
+            losses=losses,
+        )
+        metrics.watch(links, delivery.health, losses)
         watch = Watch(
             ledger=ledger,
             history=history,
@@ -152,10 +172,26 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             switching=switching,
             metrics=metrics.exposition,
             policy=policy,
+            drills=drill_runner,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(
             feed, ledger, history, journal_grew, now=now, keep=keep, tell=health.history_is
+        )
+        points = Points(
+            influx_address(settings),
+            losses=losses,
+            ledger=ledger,
+            registry=registry,
+            engine=engine,
+            metrics=metrics,
+            health=health,
+            keep=keep,
+            now=now,
+            speed=speed,
+        )
+        firing = firing_notices(
+            engine, registry, Texts.of(settings.language), settings.http.url
         )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
@@ -164,7 +200,14 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
             tasks.create_task(commands.run(), name="commands"),
+            tasks.create_task(drill_runner.run(), name="drills"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
+            tasks.create_task(points.run(), name="points"),
+            *(
+                tasks.create_task(channel.keep_saying(firing), name=channel.name)
+                for channel in channels
+                if isinstance(channel, Alertmanager)
+            ),
         ]
         yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
         for task in reversed(work):
@@ -179,6 +222,24 @@ async def _through_ledger_trouble(work: Callable[[], Awaitable[None]]) -> None:
         except LedgerUnavailable as error:
             log.warning("history.ledger_unavailable", reason=str(error))
             await asyncio.sleep(LEDGER_RETRY_S)
+
+
+def _declare(
+    sites_file: Path | None, registry: Registry, codecs: Sequence[Codec], now: Now
+) -> None:
+    """Tell the registry what the sites file says, if there is one."""
+    if sites_file is None:
+        return
+    declared = read_sites(sites_file, [codec.name for codec in codecs], now().year)
+    for words in calendars_ending(declared.calendars, now().date()):
+        log.warning("calendar.ends", reason=words)
+    registry.declare(declared.areas, declared.sites, declared.devices, now())
+
+
+async def _end_drills(ledger: Ledger, desk: Desk) -> None:
+    """End, with the first batch, drills that the end of the last process cut short."""
+    if left_open := await ledger.read(drills_left_open):
+        desk.hand_in(lambda batch: batch.changes.extend(ended(left_open, batch.now)))
 
 
 async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now) -> Seen:
@@ -209,26 +270,8 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
 
 def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel, ...]:
     """Return the ways of telling people that are set up; the log is always one."""
-    channels: list[Channel] = [
-        ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
-    ]
-    webhook = settings.webhook
-    if webhook.url is not None and webhook.secret is not None:
-        secret = webhook.secret.get_secret_value().encode()
-        channels.append(Webhook(url=webhook.url, secret=secret, now=utc_now))
-    channels += mail_channels(settings.smtp, utc_now)
-    return tuple(channels)
-
-
-def _address(settings: BrokerSettings) -> BrokerAddress:
-    password = None if settings.password is None else settings.password.get_secret_value()
-    return BrokerAddress(
-        host=settings.host,
-        port=settings.port,
-        tls=ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None,
-        username=settings.username,
-        password=None if password is None else password.encode(),
-    )
+    log_line = ConsoleLog(told=lambda notice: metrics.told(notice.episode, now()))
+    return (log_line, *chosen(settings, broker_address(settings.broker), utc_now))
 
 
 def _links(

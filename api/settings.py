@@ -1,15 +1,15 @@
 """What can be set: read once from the environment, checked whole, frozen, given out in parts.
 
 Every field is `CHARGEWATCH_<PART>__<NAME>` in the environment, a line in a `.env` file, or a
-file of that name, in small letters, in the folder of secrets; the first of these wins.
+file of that name, in small letters, in a folder of secrets; the first of these wins.
 The table in the README is made from these descriptions, and a test holds the two equal.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -18,35 +18,36 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from api.settings_base import PLACEHOLDERS, OwnPort, Part, Port, real_secret
+from api.settings_channels import (
+    AlertmanagerSettings,
+    AppriseSettings,
+    DingTalkSettings,
+    FeishuSettings,
+    GatewaySettings,
+    NtfySettings,
+    OutgoingSettings,
+    PublishSettings,
+    SmtpSettings,
+    WebhookSettings,
+    WeComSettings,
+)
 from ingest.errors import ChargewatchError
 
-PLACEHOLDERS = frozenset(
-    {"change-me", "changeme", "change_me", "password", "secret", "admin", "test", "xxx", "todo"}
-)
-SECRET_CHARS_MIN = 12
-
-Port = Annotated[int, Field(ge=1, le=65_535)]
-OwnPort = Annotated[int, Field(ge=0, le=65_535)]
-"""A port to listen on; 0: any that is free."""
-
-
-def real_secret(value: SecretStr | None) -> SecretStr | None:
-    """Refuse what was left from an example, and what can be guessed."""
-    if value is not None:
-        text = value.get_secret_value()
-        if text.lower() in PLACEHOLDERS or len(text) < SECRET_CHARS_MIN:
-            raise ValueError(
-                f"a placeholder, or shorter than {SECRET_CHARS_MIN} characters: make a real"
-                " one, for example with `openssl rand -hex 24`"
-            )
-    return value
+__all__ = [
+    "PLACEHOLDERS",
+    "SecretsUnreadable",
+    "SettingUnknown",
+    "Settings",
+    "SmtpSettings",
+    "WebhookSettings",
+    "read_settings",
+    "real_secret",
+    "table",
+]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class BrokerSettings(_Part):
+class BrokerSettings(Part):
     host: str = Field(default="127.0.0.1", description="the MQTT broker")
     port: Port = Field(default=1883, description="its port; 8883 is usual with TLS")
     tls: bool = Field(default=False, description="speak TLS and check the broker's certificate")
@@ -62,7 +63,7 @@ class BrokerSettings(_Part):
     )
 
 
-class HttpSettings(_Part):
+class HttpSettings(Part):
     host: str = Field(default="127.0.0.1", description="address of the console and the API")
     port: OwnPort = Field(default=8000, description="port of the console and the API")
     url: str = Field(
@@ -71,7 +72,7 @@ class HttpSettings(_Part):
     )
 
 
-class HistorySettings(_Part):
+class HistorySettings(Part):
     kind: Literal["duckdb", "influxdb"] = Field(
         default="duckdb", description="where readings are kept: duckdb (a file) or influxdb"
     )
@@ -80,7 +81,7 @@ class HistorySettings(_Part):
     )
 
 
-class InfluxSettings(_Part):
+class InfluxSettings(Part):
     url: str = Field(
         default="http://127.0.0.1:8086",
         description="the InfluxDB, if readings are kept there",
@@ -103,7 +104,7 @@ class InfluxSettings(_Part):
     _real = field_validator("token")(real_secret)
 
 
-class GrafanaSettings(_Part):
+class GrafanaSettings(Part):
     url: str | None = Field(
         default=None,
         description="the Grafana that shows the dashboards, if there is one",
@@ -114,35 +115,6 @@ class GrafanaSettings(_Part):
     )
 
     _real = field_validator("token")(real_secret)
-
-
-class WebhookSettings(_Part):
-    url: str | None = Field(
-        default=None, description="where alerts are posted, signed", pattern=r"^https?://.+"
-    )
-    secret: SecretStr | None = Field(
-        default=None, description="key of the signature; needed if there is a URL"
-    )
-
-    _real = field_validator("secret")(real_secret)
-
-    @model_validator(mode="after")
-    def _signed(self) -> Self:
-        if self.url is not None and self.secret is None:
-            raise ValueError("a webhook is always signed: set CHARGEWATCH_WEBHOOK__SECRET too")
-        return self
-
-
-class SmtpSettings(_Part):
-    host: str | None = Field(default=None, description="mail server; none, no mail")
-    port: Port = Field(default=587, description="its port")
-    security: Literal["starttls", "tls", "none"] = Field(
-        default="starttls", description="how the connection is protected: starttls, tls or none"
-    )
-    username: str | None = Field(default=None, description="login at the mail server")
-    password: SecretStr | None = Field(default=None, description="password at the mail server")
-    sender: str = Field(default="chargewatch@localhost", description="the From address")
-    recipients: tuple[str, ...] = Field(default=(), description="JSON list of addresses")
 
 
 class SettingUnknown(ChargewatchError):
@@ -169,6 +141,11 @@ class Settings(BaseSettings):
         description="folder of files that hold one setting each, as container secrets do:"
         " `chargewatch_broker__password`",
     )
+    tokens_dir: Path | None = Field(
+        default=None,
+        description="a second folder of that kind, for what programs made; it wins over the"
+        " first",
+    )
     data_dir: Path = Field(default=Path("var"), description="where ledger and history are kept")
     sites_file: Path | None = Field(
         default=None, description="TOML file of areas, sites and devices (docs/sites.md)"
@@ -189,6 +166,16 @@ class Settings(BaseSettings):
     grafana: GrafanaSettings = GrafanaSettings()
     webhook: WebhookSettings = WebhookSettings()
     smtp: SmtpSettings = SmtpSettings()
+    dingtalk: DingTalkSettings = DingTalkSettings()
+    wecom: WeComSettings = WeComSettings()
+    feishu: FeishuSettings = FeishuSettings()
+    ntfy: NtfySettings = NtfySettings()
+    sms: GatewaySettings = GatewaySettings()
+    voice: GatewaySettings = GatewaySettings()
+    publish: PublishSettings = PublishSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    apprise: AppriseSettings = AppriseSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -217,10 +204,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if name.startswith("CHARGEWATCH_") and not others and name not in known:
             raise SettingUnknown(f"there is no setting {name}; the README lists all of them")
     try:
-        folder = environment.get("CHARGEWATCH_SECRETS_DIR")
-        return Settings(_secrets_dir=folder)  # type: ignore[call-arg]  # BaseSettings takes it
+        given = (environment.get(f"CHARGEWATCH_{name}_DIR") for name in ("SECRETS", "TOKENS"))
+        folders = [folder for folder in given if folder]
+        return Settings(_secrets_dir=folders)  # type: ignore[call-arg]  # BaseSettings takes it
     except (SettingsError, OSError, UnicodeError) as error:
-        raise SecretsUnreadable(f"CHARGEWATCH_SECRETS_DIR: {error}") from error
+        raise SecretsUnreadable(f"a folder of secrets: {error}") from error
 
 
 def table() -> list[tuple[str, str, str]]:
@@ -231,7 +219,7 @@ def table() -> list[tuple[str, str, str]]:
 def _rows(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
     for name, field in part.model_fields.items():
         default = field.default
-        if isinstance(default, _Part):
+        if isinstance(default, Part):
             yield from _rows(type(default), f"{prefix}{name.upper()}__")
             continue
         shown = "" if default is None else "[]" if default == () else str(default)

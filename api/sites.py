@@ -17,6 +17,7 @@ from api.sites_schedule import ScheduleWrong, SiteCalendar, schedule_of, site_ca
 from ingest.errors import ChargewatchError
 from ingest.registry import Area, Device, Site
 from ingest.wire import bad_name
+from rules.places import DRILL_AREA
 from rules.readings import DeviceId
 from rules.schedule import Schedule
 
@@ -61,6 +62,8 @@ def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
             raise SitesFileWrong(f'sites."{site}": a site is called "area/site"')
         if area not in file.areas:
             raise SitesFileWrong(f'sites."{site}": there is no area {area!r}')
+    if DRILL_AREA in file.areas:
+        raise SitesFileWrong(f"areas.{DRILL_AREA}: this name is reserved for drills")
     areas = tuple(Area(id=key, name=part.name) for key, part in file.areas.items())
     sites = tuple(
         Site(
@@ -69,6 +72,7 @@ def parsed(text: bytes, dialects: frozenset[str], year: int) -> Declared:
             name=part.name,
             schedule=_schedule(key, part, year),
             carrier=part.carrier,
+            location=part.location,
         )
         for key, part in file.sites.items()
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from ingest.registry import Name
+from ingest.registry import Location, Name
 from rules.readings import Kind
 
 Minutes = Annotated[float, msgspec.Meta(gt=0, le=14 * 24 * 60)]
@@ -45,6 +45,7 @@ class SitePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     extra_workdays: tuple[date, ...] = ()
     exceptions: tuple[ExceptionPart, ...] = ()
     carrier: str = ""
+    location: Location | None = None
 
 
 class DevicePart(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

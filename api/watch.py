@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from api.drills import DrillRunner
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
@@ -106,3 +107,4 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere
+    drills: DrillRunner

@@ -1,4 +1,6 @@
-"""Grafana as code: built, checked, pushed. Nothing is in here yet; issue C brings it.
+"""Grafana as code: six dashboards, built from the names of the data, checked, and pushed.
 
-The folder keeps its place in the fixed layout, so that nothing moves when it fills.
+It stands alone: of ours it knows only `ingest.measurements`, what is in the database (and
+the base of our errors).
+`python -m dashboards build` makes built/, which is never edited by hand.
 """

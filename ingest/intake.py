@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest.desk import HandedIn
+from ingest.drills import TOPICS as DRILL_TOPICS
+from ingest.drills import Drills
 from ingest.journal import packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell, identity_in_all
 from ingest.registry import Device, Registry
@@ -57,6 +59,10 @@ class Route(msgspec.Struct):
     profile: Profile
 
 
+class OfADrill(NamedTuple):
+    """A message on the reserved topics: of a drill that we ordered, or of nobody."""
+
+
 class Understood(NamedTuple):
     """A message of a device that is known by now."""
 
@@ -76,16 +82,22 @@ class Intake:
         announce: Announce,
         *,
         switching: Switching | None = None,
+        drills: Drills | None = None,
     ) -> None:
         self._codecs, self._registry, self._engine = codecs, registry, engine
         self._seen, self._announce = seen, announce
         self._retrospect = Retrospect()
         self._routes: dict[str, Route | Rejected | Ignored] = {}
         self._switching = switching or Switching(engine, registry)
+        self._drills = drills or Drills()
 
     def next_deadline(self) -> datetime | None:
         """Return the first moment at which something happens without a new message."""
-        deadlines = (self._engine.next_deadline(), self._switching.next_deadline())
+        deadlines = (
+            self._engine.next_deadline(),
+            self._switching.next_deadline(),
+            self._drills.next_deadline(),
+        )
         return min((each for each in deadlines if each is not None), default=None)
 
     def digest(
@@ -115,6 +127,7 @@ class Intake:
 
     def _judge(self, messages: Sequence[Message], batch: Commit) -> None:
         _changed(batch, self._engine.advance(batch.now), batch.now)
+        self._drills.advance(batch)
         for message in messages:
             match self._understood(message, batch.now):
                 case Understood() as understood:
@@ -123,13 +136,19 @@ class Intake:
                     self._refuse(message, rejected, batch)
                 case Ignored():
                     batch.ignored += 1
+                case OfADrill():
+                    refused = self._drills.take(message, batch)
+                    if refused is not None:
+                        self._refuse(message, refused, batch)
 
     def _switch(self, batch: Commit) -> None:
         """Cut what is a danger by now, and follow up what was ordered before."""
         touched = frozenset(self._engine.touched)
         _changed(batch, self._switching.settle(touched, batch), batch.now)
 
-    def _understood(self, message: Message, now: datetime) -> Understood | Rejected | Ignored:
+    def _understood(
+        self, message: Message, now: datetime
+    ) -> Understood | Rejected | Ignored | OfADrill:
         route = self._routes.get(message.topic) or self._find_route(message.topic)
         if not isinstance(route, Route):
             return route
@@ -255,7 +274,9 @@ class Intake:
             engine.state_of(subject), engine.alerts_of(subject), engine.firings_of(subject)
         )
 
-    def _find_route(self, topic: str) -> Route | Rejected | Ignored:
+    def _find_route(self, topic: str) -> Route | Rejected | Ignored | OfADrill:
+        if topic.startswith(DRILL_TOPICS):
+            return OfADrill()
         if len(self._routes) >= ROUTES_MAX:
             self._routes.clear()
         for codec in self._codecs:

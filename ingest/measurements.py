@@ -60,6 +60,9 @@ def _measurement(
 # kind      charger, smoke, unknown
 # dialect   native, tasmota, zigbee2mqtt …
 
+CHOICE_ENDS_NAME = "\N{SYMBOL FOR UNIT SEPARATOR}"
+"""Between a name and an id in the fields `…choice_…`."""
+
 _QUANTITIES: dict[str, tuple[type, str]] = {
     name: (kind, "as in docs/messages.md") for name, kind in QUANTITY_TYPES.items()
 }
@@ -113,6 +116,8 @@ ALERT = _measurement(
         "episode": (str, "its id, as in the console's address /alerts/{episode}"),
         "title_zh": (str, "the rule's name"),
         "title_en": (str, "the rule's name"),
+        "site_zh": (str, "name of the site; empty for an alert of none"),
+        "site_en": (str, "name of the site; empty for an alert of none"),
         "severity": (int, "1 warning, 2 critical, 3 emergency"),
         "open": (int, "1 while it fires, then 0"),
         "withheld": (int, "1 if people have not been told, on purpose"),
@@ -228,6 +233,10 @@ SITE_NOW = _measurement(
     {
         "name_zh": (str, "of the site"),
         "name_en": (str, "of the site"),
+        "choice_zh": (str, "name and id of the site, ␟ between them: a choice in Grafana"),
+        "choice_en": (str, "name and id of the site, ␟ between them: a choice in Grafana"),
+        "area_choice_zh": (str, "name and id of its area, ␟ between them"),
+        "area_choice_en": (str, "name and id of its area, ␟ between them"),
         "latitude": (float, "degrees north, if the sites file says so"),
         "longitude": (float, "degrees east, if the sites file says so"),
         "worst": (int, "of its open alerts: 0 none, 1 warning, 2 critical, 3 emergency"),
@@ -259,6 +268,10 @@ DEVICE_NOW = _measurement(
         "clock_off_s": (float, "how far its clock is ahead; not there if it gives no time"),
         "clock_wrong": (int, "1 if its clock is not believed"),
         "firmware": (str, "latest value"),
+        "overload_warn_w": (float, "a charger's limit in force: a socket's power, warning"),
+        "overload_act_w": (float, "a charger's limit in force: a socket's power, critical"),
+        "heat_warn_c": (float, "a charger's limit in force: its temperature, warning"),
+        "heat_act_c": (float, "a charger's limit in force: its temperature, critical"),
     },
 )
 SERVICE_NOW = _measurement(

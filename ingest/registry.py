@@ -6,7 +6,7 @@ watched like any other: a fire does not ask whether the paperwork is done.
 
 from collections.abc import Container, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,6 +28,13 @@ class Name(msgspec.Struct, frozen=True):
     en: str
 
 
+class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place on the map: degrees north and east (WGS 84)."""
+
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+
+
 class Area(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: Name
@@ -44,6 +51,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule = Schedule.nightly()
     carrier: str = ""
     """Whose network its devices speak through; empty: nobody said."""
+    location: Location | None = None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,11 +147,14 @@ class Registry:
         return None if device is None else self.devices[device]
 
     def enter(self, dialect: str, name: str, now: datetime) -> Device | None:
-        """Enter a stranger; None if there are too many of them already."""
+        """Enter a stranger; None if there are too many of them already.
+
+        Who speaks natively as a device that speaks otherwise is one, and never takes its place.
+        """
         if self._strangers >= DEVICES_MAX:
             return None
         self._strangers += 1
-        if dialect == "native":
+        if dialect == "native" and name not in self.devices:
             area, site, _ = name.split("/")
             device_id = DeviceId(name)
         else:

@@ -123,6 +123,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     acknowledged_at: datetime | None = None
     raised_at: datetime | None = None
     """When it last became worse while it fired."""
+    drill: bool = False
+    """It was ordered by us, to see whether people are told; nothing is wrong."""
 
     @property
     def site(self) -> str:

@@ -6,6 +6,11 @@ from rules.alerts import Group
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId
 
+DRILL_AREA = "_drill"
+"""Reserved: nothing real is there, and no message from there is believed unless we sent it."""
+DRILL_SITE = f"{DRILL_AREA}/drill"
+DRILL_DEVICE = DeviceId(f"{DRILL_SITE}/detector")
+
 
 class Places(Protocol):
     """Asked at each judgement, so that a change of the registry or the policy is in force

@@ -83,6 +83,9 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only
     session_energy_kwh: Measured | None = None
     session_duration_s: Measured | None = None
     stop_reason: Text | None = None
+    signal_pct: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    """How well the device is received: 0 not at all, 100 as well as can be."""
+    firmware: Text | None = None
 
 
 QUANTITIES = tuple(name for name in Reading.__struct_fields__ if name != "channel")

@@ -106,6 +106,17 @@ class Schedule(msgspec.Struct, frozen=True):
             since = ends
         return Span(closed=False, since=since, until=horizon[1], turns=False)
 
+    def closed_between(
+        self, since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the times within [since, until) in which it is closed, in order."""
+        at = since
+        while at < until:
+            span = self.span(at)
+            if span.closed:
+                yield at, min(span.until, until)
+            at = span.until
+
     def _merged(self, now: datetime) -> Iterator[tuple[datetime, datetime]]:
         today = now.astimezone(self.zone).date()
         ahead = LOOK_DAYS + FORESEEN.days

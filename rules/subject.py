@@ -64,6 +64,8 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     session_energy_kwh: float | None = None
     session_duration_s: float | None = None
     stop_reason: str | None = None
+    signal_pct: float | None = None
+    firmware: str | None = None
     self_test_at: datetime | None = None
     """When the device last said that it tests itself."""
     power_at: datetime | None = None
@@ -162,6 +164,10 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
             self.session_duration_s = reading.session_duration_s
         if reading.stop_reason is not None:
             self.stop_reason = reading.stop_reason
+        if reading.signal_pct is not None:
+            self.signal_pct = reading.signal_pct
+        if reading.firmware is not None:
+            self.firmware = reading.firmware
 
     def rests(self, floor_w: float) -> bool:
         """Say whether no rule of sockets can have anything to say: most sockets, mostly.
@@ -177,6 +183,11 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         if self.power_at is None or now - self.power_at >= within:
             return None
         return self.power_w
+
+    def charges(self, now: datetime, within: timedelta, min_w: float) -> bool | None:
+        """Say whether it charges; None if its power is not known, or too old."""
+        power_w = self.fresh_power_w(now, within)
+        return None if power_w is None else power_w >= min_w
 
     def seen(self) -> Seen:
         """Return the facts by which a command is judged."""
@@ -246,7 +257,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         return found
 
     def take(self, report: Report) -> None:
-        """Keep what a live message says; of a retained one only whether it is online.
+        """Keep what a live message says; of a retained one whether it is online, and firmware.
 
         A last will is the broker's word, not the device's: it is no sign of life.
         """
@@ -262,6 +273,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
             elif online:
                 self.offline_since = None
             self.whole.online = self.whole.online if online is None else online
+            said = (r.firmware for r in report.readings if r.firmware is not None)
+            self.whole.firmware = next(said, self.whole.firmware)
             return
         self.heard_at = self.waiting_since = report.received_at
         self.live_claim, self.clock = report.claimed_at, report.clock
@@ -280,6 +293,11 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
             if reading.self_test:
                 part = self.values(reading.channel)
                 part.self_test_at = max(part.self_test_at or report.at, report.at)
+
+    def every_socket(self, known: frozenset[int]) -> list[Values]:
+        """Return its sockets, those too that are only `known`; the whole if it has none."""
+        numbers = sorted(known | self.sockets.keys())
+        return [self.sockets.get(n) or Values(n) for n in numbers] or [self.whole]
 
     @property
     def parts(self) -> Sequence[Values]:

@@ -55,6 +55,16 @@ Url = Annotated[
 ]
 Username = Annotated[str | None, typer.Option(envvar="CHARGEWATCH_MQTT_USERNAME")]
 Password = Annotated[str | None, typer.Option(envvar="CHARGEWATCH_MQTT_PASSWORD")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(help="A file that holds the password, as container secrets do.")
+]
+Live = Annotated[
+    bool,
+    typer.Option(
+        "--live",
+        help="Play in real time from this moment on; what would have been said before is not.",
+    ),
+]
 CaFile = Annotated[Path | None, typer.Option(help="Certificates to trust, with mqtts://.")]
 Speed = Annotated[
     float, typer.Option(min=0.01, max=100_000, help="Virtual seconds per real second.")
@@ -114,7 +124,9 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     broker: Url = "mqtt://127.0.0.1:1883",
     username: Username = None,
     password: Password = None,
+    password_file: PasswordFile = None,
     ca_file: CaFile = None,
+    live: Live = False,
     speed: Speed = 1.0,
     seed: Seed = 7,
     date: Day = None,
@@ -139,8 +151,12 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
         Console().print(*map(timetable, listed))
         return
     village = chosen(scenario)(seed, day, Size(days, sites))
-    player, lasts = Player(village.devices()), timedelta(minutes=duration or 0)
-    until = village.ends if duration is None else village.starts + lasts
+    player, begins = Player(village.devices()), village.starts
+    if live:
+        started = shows = begins = utc_now()
+        for _ in player.play(begins):
+            """Nobody hears what is past."""
+    until = village.ends if duration is None else begins + timedelta(minutes=duration)
     if truth:
         lines = truth.suffix == ".jsonl"
         truth.write_bytes(incidents(village) if lines else ledger(village))
@@ -151,6 +167,8 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     if out:
         write(player.play(until), out)
         return
+    if password_file:
+        password = password_file.read_text(encoding="utf-8").strip()
     where = address(broker, username, password, ca_file)
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))

@@ -13,6 +13,10 @@ from simulator.commands import understood
 
 BOOTS_WITHIN = timedelta(seconds=20)
 """A village does not switch on at once; every device connects a moment of its own later."""
+SIGNAL_PCT = 42.0, 94.0
+"""How well devices are received, the worst and the best of them ..."""
+SIGNAL_MOVES_PCT = 2.0
+"""... and how far that moves from one report to the next."""
 DONE_MAX = 32
 """Commands that a device remembers."""
 JITTER_S = 0.4
@@ -78,6 +82,8 @@ class Device:
         self._last: Emission | None = None
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._planned = 0
+        self._radio = stream(seed, name, "radio")
+        self._signal_pct = self._radio.uniform(*SIGNAL_PCT)
         self._done: dict[str, Reply] = {}
         """The last commands and what was answered: a repeated one is carried out once."""
         self._plan(starts + BOOTS_WITHIN * self.chance.random(), self._connect)
@@ -156,6 +162,10 @@ class Device:
         if set_at is not None and now >= set_at:
             return now
         return now - self._faults.clock_behind
+
+    def _received_pct(self) -> float:
+        """Return how well the device is received just now."""
+        return round(self._signal_pct + self._radio.uniform(-1, 1) * SIGNAL_MOVES_PCT)
 
     def _too_late(self, command: Command, now: datetime) -> str:
         clock = self._clock(now)

@@ -251,7 +251,9 @@ class Pile(Device):
         voltage_v = MAINS_V - SAG_OHM * load_a + self.chance.gauss(0, 0.5)
         inside_c = outdoors_c(self._mean_c, now) + sum(each.cabinet_k for each in sockets)
         shown_v = round(voltage_v, 1)
-        cabinet = Reading(device_temperature_c=round(inside_c, 1))
+        cabinet = Reading(
+            device_temperature_c=round(inside_c, 1), signal_pct=self._received_pct()
+        )
         parts = (
             self._read(
                 channel,

@@ -24,6 +24,9 @@ ZONE = "Asia/Shanghai"
 SOCKETS = 10
 SITES_PER_AREA = 10
 
+CORNER, APART_DEG = (29.8, 121.5), 0.015
+"""Where they are on the map: in rows and columns, some 1.5 km apart."""
+
 BEATS = {
     timedelta(minutes=3): 80,
     timedelta(minutes=1): 15,
@@ -72,9 +75,16 @@ def _site(seed: int, number: int) -> Site:
     slug = f"site-{number:03}"
     made = stream(seed, slug, "made")
     piles = 2 if made.random() < TWO_PILES else 1
-    area = f"quiet-{1 + (number - 1) // SITES_PER_AREA}"
+    row, column = divmod(number - 1, SITES_PER_AREA)
     return Site(
-        area, slug, f"{number} 号站", f"Site {number}", piles, sensors=made.randint(1, 2)
+        area=f"quiet-{1 + row}",
+        slug=slug,
+        zh=f"{number} 号站",
+        en=f"Site {number}",
+        piles=piles,
+        sensors=made.randint(1, 2),
+        latitude=round(CORNER[0] + row * APART_DEG, 3),
+        longitude=round(CORNER[1] + column * APART_DEG, 3),
     )
 
 

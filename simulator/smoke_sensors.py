@@ -29,6 +29,10 @@ class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
     faults: Faults = Faults()
     own_connection: bool = False
     """It has a connection, and so a last will, of its own."""
+    battery_pct: float | None = None
+    """At the start; None: nearly full."""
+    battery_falls_pct: float = 0.0
+    """In a day."""
     beat: timedelta = timedelta(minutes=5)
     """The time between two reports: 5 min for one on the mains."""
 
@@ -46,7 +50,9 @@ class SmokeSensor(Device):
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
         self.beat = plan.beat
         made = stream(seed, plan.id, "made")
-        self._battery_pct = made.uniform(71, 99)
+        full_pct = made.uniform(71, 99)
+        self._battery_pct = full_pct if plan.battery_pct is None else plan.battery_pct
+        self._battery_falls_pct, self._starts = plan.battery_falls_pct, starts
         self._ambient_c = made.uniform(16, 21)
         self._smoke: Smoke | None = None
         self._testing = False
@@ -81,15 +87,20 @@ class SmokeSensor(Device):
         warmer_c = self._smoke.warmer_c if self._smoke else 0.0
         return round(self._ambient_c + warmer_c + self.chance.gauss(0, 0.2), 1)
 
+    def _left_pct(self, now: datetime) -> float:
+        days = (now - self._starts) / timedelta(days=1)
+        return max(0.0, self._battery_pct - days * self._battery_falls_pct)
+
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
         return Status(online=True, model="CW-S2", firmware="2.0.1")
 
-    def _measure(self, now: datetime) -> Telemetry:  # noqa: ARG002
+    def _measure(self, now: datetime) -> Telemetry:
         reading = Reading(
             smoke_alarm=self._smoke is not None or self._testing,
             self_test=self._testing,
-            battery_pct=round(self._battery_pct, 1),
+            battery_pct=round(self._left_pct(now), 1),
             ambient_temperature_c=self._temperature_c(),
+            signal_pct=self._received_pct(),
         )
         return Telemetry(readings=(reading,))
 

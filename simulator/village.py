@@ -32,6 +32,8 @@ class Site(msgspec.Struct, frozen=True):
     en: str
     piles: int
     sensors: int
+    latitude: float
+    longitude: float
 
     @property
     def id(self) -> str:
@@ -165,6 +167,7 @@ def sites_toml(village: Village) -> str:
     sites = [
         f'[sites."{site.id}"]\nname = {{zh = "{site.zh}", en = "{site.en}"}}\n'
         f'zone = "{village.zone}"\nclosed = [{closed}]\n'
+        f"location = {{latitude = {site.latitude}, longitude = {site.longitude}}}\n"
         for site in village.sites
     ]
     chargers = [

@@ -37,18 +37,18 @@ AREAS = (
     Area("jiangbei", "江北", "Jiangbei"),
 )
 SITES = (
-    Site("beilun", "east-gate", "东门充电站", "East Gate", 2, 2),
-    Site("beilun", "lotus-court", "荷花苑充电站", "Lotus Court", 1, 2),
-    Site("beilun", "harbour-road", "港口路充电站", "Harbour Road", 2, 1),
-    Site("yinzhou", "market-street", "集市街充电站", "Market Street", 2, 2),
-    Site("yinzhou", "south-lake", "南湖充电站", "South Lake", 2, 1),
-    Site("yinzhou", "mill-lane", "磨坊弄充电站", "Mill Lane", 1, 1),
-    Site("haishu", "old-theatre", "老戏院充电站", "Old Theatre", 1, 1),
-    Site("haishu", "bell-tower", "钟楼充电站", "Bell Tower", 1, 2),
-    Site("haishu", "school-road", "学校路充电站", "School Road", 1, 1),
-    Site("jiangbei", "riverside", "江滨充电站", "Riverside", 2, 1),
-    Site("jiangbei", "rail-yard", "机务段充电站", "Rail Yard", 1, 1),
-    Site("jiangbei", "stone-bridge", "石桥充电站", "Stone Bridge", 2, 1),
+    Site("beilun", "east-gate", "东门充电站", "East Gate", 2, 2, 29.8995, 121.8402),
+    Site("beilun", "lotus-court", "荷花苑充电站", "Lotus Court", 1, 2, 29.9086, 121.8267),
+    Site("beilun", "harbour-road", "港口路充电站", "Harbour Road", 2, 1, 29.9342, 121.8563),
+    Site("yinzhou", "market-street", "集市街充电站", "Market Street", 2, 2, 29.8171, 121.5463),
+    Site("yinzhou", "south-lake", "南湖充电站", "South Lake", 2, 1, 29.8034, 121.5628),
+    Site("yinzhou", "mill-lane", "磨坊弄充电站", "Mill Lane", 1, 1, 29.8312, 121.5817),
+    Site("haishu", "old-theatre", "老戏院充电站", "Old Theatre", 1, 1, 29.8711, 121.5476),
+    Site("haishu", "bell-tower", "钟楼充电站", "Bell Tower", 1, 2, 29.8746, 121.5423),
+    Site("haishu", "school-road", "学校路充电站", "School Road", 1, 1, 29.8583, 121.5241),
+    Site("jiangbei", "riverside", "江滨充电站", "Riverside", 2, 1, 29.8897, 121.5588),
+    Site("jiangbei", "rail-yard", "机务段充电站", "Rail Yard", 1, 1, 29.9032, 121.5405),
+    Site("jiangbei", "stone-bridge", "石桥充电站", "Stone Bridge", 2, 1, 29.9154, 121.5672),
 )
 
 OVERLOADED = ("beilun/east-gate/pile-01", 4)

@@ -20,7 +20,6 @@ STOPS_WITHIN_S = 10.0
 
 CONFIG = """\
 listener {port} {host}
-user {user}
 allow_anonymous true
 persistence true
 persistence_location {folder}/
@@ -39,17 +38,13 @@ log_type notice
 class Mosquitto:
     """One broker. It keeps its port and its stored sessions over `stop` and `start`."""
 
-    def __init__(self, binary: str, folder: Path, port: int, extra: str) -> None:
+    def __init__(self, folder: Path, port: int, config: str) -> None:
         self.host, self.port = HOST, port
         self.log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
         # Started as root it would become `mosquitto`, who may not write to `folder`.
-        self._config.write_text(
-            CONFIG.format(
-                port=port, host=HOST, user=getpass.getuser(), folder=folder, extra=extra
-            )
-        )
-        self._binary = binary
+        self._config.write_text(f"user {getpass.getuser()}\n{config}")
+        self._binary = mosquitto_program()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -90,22 +85,26 @@ class Mosquitto:
 def mosquitto(
     tmp_path: Path, *, port: int | None = None, extra: str = ""
 ) -> Iterator[Mosquitto]:
-    """Yield a running broker; `extra` is added to its configuration.
-
-    Without the program the test is skipped, and fails where CI is set: there it must run.
-    """
-    binary = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if binary is None:
-        tell = pytest.fail if os.environ.get("CI") else pytest.skip
-        tell("no mosquitto on this machine; install it with: apt-get install mosquitto")
+    """Yield a running broker; `extra` is added to its configuration."""
     folder = tmp_path / "mosquitto"
     folder.mkdir(exist_ok=True)
-    broker = Mosquitto(binary, folder, port or free_port(), extra)
+    port = port or free_port()
+    config = CONFIG.format(port=port, host=HOST, folder=folder, extra=extra)
+    broker = Mosquitto(folder, port, config)
     broker.start()
     try:
         yield broker
     finally:
         broker.stop()
+
+
+def mosquitto_program() -> str:
+    """Return its path; without it the test is skipped, and fails where CI is set."""
+    binary = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if binary is None:
+        tell = pytest.fail if os.environ.get("CI") else pytest.skip
+        tell("no mosquitto on this machine; install it with: apt-get install mosquitto")
+    return binary
 
 
 def _answers(port: int) -> bool:

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
+from api.drills import DrillRunner
 from api.http.access import Access, TokenGrant
 from api.http.app import create_app
 from api.policy_keeper import PolicyKeeper, policy_at_start
@@ -20,6 +21,7 @@ from ingest.desk import Desk
 from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
+from ingest.mqtt_connection import BrokerAddress
 from ingest.registry import Area, Device, Name, Registry, Site
 from ingest.switching import Switching
 from rules.alerts import Alert
@@ -105,6 +107,8 @@ class World:
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
         self.policy_file = path / "policy.toml"
         self.policy_file.touch()
+        nowhere = BrokerAddress(host="127.0.0.1", port=1)
+        self.drills = DrillRunner(self.desk, nowhere, "test", lambda: self.at, 1)
         start = policy_at_start(self.policy_file, None)
         self.watch = Watch(
             ledger=self.ledger,
@@ -118,6 +122,7 @@ class World:
             switching=self.switching,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
+            drills=self.drills,
         )
         self.app = self.app_for(TOKENS)
 

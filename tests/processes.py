@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +25,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from api.channels import webhook
+from api.channels import posting, webhook
 from api.ports import free_port
 from api.tokens import read_tokens
 from ingest.clock import utc_now
@@ -126,7 +126,7 @@ class WebhookReceiver:
         accepted = not self.failing
         self.requests.append(
             Told(
-                key=headers.get(webhook.KEY_HEADER, ""),
+                key=headers.get(posting.KEY_HEADER, ""),
                 signed=webhook.verify(self.secret.encode(), headers, body, utc_now()),
                 accepted=accepted,
                 notice=json.loads(body),
@@ -163,7 +163,7 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
 class ServiceProcess:
     """`./chargewatch serve`. It keeps its port and its data over `kill` and `start`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (as many things may be set)
         self,
         folder: Path,
         broker: Mosquitto,
@@ -171,7 +171,9 @@ class ServiceProcess:
         sites: Path | None = None,
         policy: Path | None = None,
         receiver: WebhookReceiver | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`settings` are further ones, by their names after CHARGEWATCH_."""
         self.data = folder / "data"
         self.port = free_port()
         self.log: list[str] = []
@@ -192,11 +194,17 @@ class ServiceProcess:
         if receiver is not None:
             self._settings["WEBHOOK__URL"] = receiver.url
             self._settings["WEBHOOK__SECRET"] = receiver.secret
+        self._settings |= settings or {}
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._http = httpx.Client(  # without TLS, so no authorities need be loaded
             base_url=f"http://{HOST}:{self.port}", timeout=10, trust_env=False, verify=False
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return its settings, for the other commands."""
+        return {f"CHARGEWATCH_{name}": value for name, value in self._settings.items()}
 
     @property
     def pid(self) -> int:
@@ -213,11 +221,10 @@ class ServiceProcess:
             for name, value in os.environ.items()
             if not name.startswith("CHARGEWATCH_")
         }
-        settings = {f"CHARGEWATCH_{name}": value for name, value in self._settings.items()}
         self._process = subprocess.Popen(
             [str(ROOT / "chargewatch"), "serve"],
             cwd=self._folder,
-            env=inherited | settings,
+            env=inherited | self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,  # a pipe: a test may forbid its writing to files
             stderr=subprocess.STDOUT,
@@ -337,16 +344,19 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(
+def service(  # noqa: PLR0913  (as many things may be set)
     folder: Path,
     broker: Mosquitto,
     *,
     sites: Path | None = None,
     policy: Path | None = None,
     receiver: WebhookReceiver | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[ServiceProcess]:
     """Yield a service that is not started yet; whatever happens, no process is left."""
-    running = ServiceProcess(folder, broker, sites=sites, policy=policy, receiver=receiver)
+    running = ServiceProcess(
+        folder, broker, sites=sites, policy=policy, receiver=receiver, settings=settings
+    )
     try:
         yield running
     finally:

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from api.backup import KNOWN, LEDGER, MANIFEST, BackupFailed, backup, restore
+from api.backup import KNOWN, LEDGER, LOGINS, MANIFEST, BackupFailed, backup, restore
 from api.cli import app
+from api.credentials.folder import FolderUnusable, opened
 from api.settings import Settings
 from api.tokens import add_token, read_tokens
 from ingest.ledger.commit import Commit
@@ -29,6 +30,9 @@ def village(folder: Path) -> Settings:
     ledger.close()
     add_token(data_dir, "admin", "write")
     sites, policy = folder / "my-sites.toml", folder / "my-policy.toml"
+    for name in LOGINS:
+        (data_dir / name).parent.mkdir(exist_ok=True)
+        (data_dir / name).write_text(f"# {name}\n")
     sites.write_text("# sites\n")
     policy.write_text("# policy\n")
     return Settings(data_dir=data_dir, sites_file=sites, policy_file=policy)
@@ -51,13 +55,16 @@ def test_what_is_restored_is_what_was_backed_up(tmp_path: Path) -> None:
     assert read_tokens(new) == read_tokens(settings.data_dir)
     assert (new / "sites.toml").read_text() == "# sites\n"
     assert (new / "policy.toml").read_text() == "# policy\n"
+    assert all((new / name).read_text() == f"# {name}\n" for name in LOGINS)
 
 
 def test_nobody_else_may_read_what_is_written(tmp_path: Path) -> None:
     backup(village(tmp_path), tmp_path / "b.zip", NOON)
     restore(tmp_path / "b.zip", tmp_path / "new")
-    for path in (tmp_path / "b.zip", tmp_path / "new" / LEDGER, tmp_path / "new" / "tokens"):
-        assert path.stat().st_mode & 0o077 == 0, path
+    new = tmp_path / "new"
+    secret = [new / name for name in (LEDGER, "tokens", *LOGINS)]
+    for path in (tmp_path / "b.zip", *secret, *(path.parent for path in secret)):
+        assert path == new or path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_backup_holds_whole_commits_of_a_ledger_that_is_being_written(tmp_path: Path) -> None:
@@ -86,6 +93,17 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         backup(settings, tmp_path / "b.zip", NOON)
     with pytest.raises(BackupFailed, match="exists already"):
         restore(tmp_path / "b.zip", settings.data_dir)
+
+
+def test_no_backup_is_made_while_somebody_changes_the_logins(tmp_path: Path) -> None:
+    settings = village(tmp_path)
+    with (
+        opened(settings.data_dir / "broker"),
+        pytest.raises(FolderUnusable, match="another command"),
+    ):
+        backup(settings, tmp_path / "b.zip", NOON)
+    assert not (tmp_path / "b.zip").exists()
+    backup(settings, tmp_path / "b.zip", NOON)
 
 
 def test_there_must_be_something_to_back_up(tmp_path: Path) -> None:
@@ -152,9 +170,9 @@ def test_the_commands_say_what_they_did_and_what_is_wrong(
 ) -> None:
     settings, run = village(tmp_path), CliRunner()
     monkeypatch.setenv("CHARGEWATCH_DATA_DIR", str(settings.data_dir))
-    file = tmp_path / "b.zip"
+    file, logins = tmp_path / "b.zip", ", ".join(LOGINS)
     done = run.invoke(app, ["backup", str(file)])
-    assert (done.exit_code, done.output) == (0, f"{file}: ledger.sqlite, tokens\n")
+    assert (done.exit_code, done.output) == (0, f"{file}: ledger.sqlite, tokens, {logins}\n")
     refused = run.invoke(app, ["restore", str(file)])
     assert refused.exit_code == 2
     assert "exists already" in refused.output

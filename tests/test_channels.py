@@ -1,5 +1,4 @@
 import asyncio
-import http.server
 import json
 import socket
 import ssl
@@ -8,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
 from typing import Any, Protocol
 
+import paho.mqtt.client as paho
 import pytest
 import structlog
 from aiosmtpd.controller import Controller
@@ -22,68 +22,48 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from paho.mqtt.enums import CallbackAPIVersion
 
-from api.channels import RETRY_AFTER_MAX, Channel, DeliveryFailed, Notice
+from api.channels import RETRY_AFTER_MAX, Channel, Notice
+from api.channels.alertmanager import Alertmanager
 from api.channels.console_log import ConsoleLog
+from api.channels.dingtalk import DingTalk
+from api.channels.feishu import Feishu
+from api.channels.gateway import Confirmation, Sms, VoiceCall
+from api.channels.mqtt import MqttTopic
+from api.channels.ntfy import Ntfy
+from api.channels.posting import retry_after
 from api.channels.smtp import Security, Smtp, SmtpServer, mail_channels
+from api.channels.template import Template
 from api.channels.webhook import (
     BODY_BYTES_MAX,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     Webhook,
     encoded,
-    retry_after,
     signature,
     verify,
 )
-from api.settings import SmtpSettings
+from api.channels.wecom import WeCom
+from api.settings_channels import SmtpSettings
+from ingest.mqtt_connection import BrokerAddress
 from rules.alerts import Transition
-from rules.verdict import Severity
-
-HOST = "127.0.0.1"
-NOW = datetime(2026, 1, 5, 8, 0, 1, tzinfo=UTC)
-SECRET = b"correct horse battery staple"
-SLOW_S = 1.0
-
-NOTICE = Notice(
-    idempotency_key="overload@桩1:2@1767600000000000:firing:webhook",
-    episode="overload@桩1:2@1767600000000000",
-    transition=Transition.FIRING,
-    rule="overload",
-    severity=Severity.CRITICAL,
-    area="a1",
-    site="s1",
-    device="桩1",
-    channel=2,
-    at=NOW,
-    began_at=NOW - timedelta(seconds=30),
-    title="桩1 插座2 过载",
-    text="1,234 W，上限 1,000 W。",
-    evidence={"measured": 1234.0, "limit": 1000.0, "unit": "W"},
-    console_url="https://watch.example/alerts/1",
-)
-HOSTILE = replace(
+from tests.brokers import Mosquitto, mosquitto
+from tests.processes import eventually
+from tests.receivers import (
+    HOST,
+    HOSTILE,
     NOTICE,
-    title="fire\r\nBcc: everybody@example.org\r\n\r\nhello\x00\x1b[2J" + "x" * 5000,
-    text="</script>\r\n.\r\nMAIL FROM:<mallory@example.org>\r\n",
+    NOW,
+    SECRET,
+    SLOW_S,
+    Receiver,
+    failure,
+    now,
+    post_to,
+    receiving,
+    sent,
 )
-
-
-def now() -> datetime:
-    return NOW
-
-
-def sent(channel: Channel, notice: Notice = NOTICE) -> str:
-    return asyncio.run(channel.send(notice))
-
-
-def failure(channel: Channel, notice: Notice = NOTICE) -> DeliveryFailed:
-    with pytest.raises(DeliveryFailed) as raised:
-        sent(channel, notice)
-    assert raised.value.reason
-    assert raised.value.reason.isprintable()
-    return raised.value
-
 
 # --- counterparts: a real server for each channel ------------------------------------------
 
@@ -102,73 +82,59 @@ class Counterpart(Protocol):
         ...
 
 
-class Receiver(http.server.ThreadingHTTPServer):
-    """An HTTP server that keeps what it is sent, and misbehaves in a given way."""
+class HttpEnd:
+    """A receiver that confirms as a provider does, and the provider's channel."""
 
-    def __init__(self) -> None:
-        super().__init__((HOST, 0), _Handler)
-        self.behaviour = "200"
-        self.read_to_the_end = False
-        self.answer_headers: dict[str, str] = {}
-        self.posts: list[tuple[dict[str, str], bytes]] = []
-        self.url = f"http://{HOST}:{self.server_port}/hook"
-        self.channel: Channel = Webhook(url=self.url, secret=SECRET, now=now)
+    def __init__(self, kind: str, receiver: Receiver) -> None:
+        self.kind, self.receiver = kind, receiver
+        receiver.confirmation = CONFIRMATIONS.get(kind, receiver.confirmation)
+        self.channel = made(kind, receiver)
 
     def heard(self) -> list[tuple[str, str]]:
         return [
-            (headers["idempotency-key"], json.loads(body)["title"])
-            for headers, body in self.posts
+            (post.headers["idempotency-key"], json.dumps(post.json, ensure_ascii=False))
+            for post in self.receiver.posts
         ]
 
     def fail(self, *, permanent: bool) -> None:
-        self.behaviour = "404" if permanent else "500"
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: broken connections are what is tested."""
+        self.receiver.behaviour = "404" if permanent else "500"
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Receiver
+CONFIRMATIONS = {
+    "dingtalk": b'{"errcode":0,"errmsg":"ok"}',
+    "wecom": b'{"errcode":0,"errmsg":"ok"}',
+    "wecom text": b'{"errcode":0,"errmsg":"ok"}',
+    "feishu": b'{"code":0,"msg":"success","data":{}}',
+    "sms": b'{"result":[{"code":"OK"}]}',
+    "voice": b'{"result":[{"code":"OK"}]}',
+}
+HTTP_CHANNELS = ["webhook", "ntfy", "alertmanager", *CONFIRMATIONS]
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.posts.append((headers, body))
-        match self.server.behaviour:
-            case "cut":
-                self.connection.shutdown(socket.SHUT_RDWR)
-            case "slow":
-                time.sleep(SLOW_S)
-            case "drip":
-                self._drip()
-            case "flood":
-                self._answer(500, b"x" * 50_000_000)
-                self.server.read_to_the_end = True
-            case status:
-                self._answer(int(status), b"what\r\nthe \x1b[31mreceiver\xff said")
 
-    def do_GET(self) -> None:
-        self.server.posts.append(({"idempotency-key": "followed"}, b'{"title": ""}'))
-        self._answer(200, b"")
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        for name, value in self.server.answer_headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _drip(self) -> None:
-        """Answer a byte at a time, so that no single read is ever slow."""
-        self.send_response(500)
-        self.end_headers()
-        for _ in range(20):
-            self.wfile.write(b".")
-            time.sleep(SLOW_S / 20)
-
-    def log_message(self, *_: object) -> None:
-        pass
+def made(kind: str, receiver: Receiver, within_s: float = 10.0) -> Channel:
+    """Return a channel of a kind that tells `receiver`."""
+    post = post_to(receiver.url, within_s)
+    template = Template.of('{"to": "{number}", "what": "{text}"}', form=False)
+    confirmation = Confirmation(pointer="/result/0/code", value="OK")
+    phone: dict[str, Any] = {
+        "post": post,
+        "number": "13800000000",
+        "template": template,
+        "confirmation": confirmation,
+        "now": now,
+    }
+    channels: dict[str, Callable[[], Channel]] = {
+        "webhook": lambda: Webhook(post=post, secret=SECRET, now=now),
+        "dingtalk": lambda: DingTalk(post=post, secret="SEC0123456789", now=now),
+        "wecom": lambda: WeCom(post=post, now=now),
+        "wecom text": lambda: WeCom(post=post, mobiles=("13800000000",), now=now),
+        "feishu": lambda: Feishu(post=post, secret="0123456789abcdef", now=now),
+        "ntfy": lambda: Ntfy(post=post, topic="alarms", now=now),
+        "sms": lambda: Sms(**phone),
+        "voice": lambda: VoiceCall(**phone),
+        "alertmanager": lambda: Alertmanager(post=post, now=now),
+    }
+    return channels[kind]()
 
 
 class Mailbox:
@@ -225,6 +191,58 @@ class LogReader:
     def heard(self) -> list[tuple[str, str]]:
         return [(notice.idempotency_key, notice.title) for notice in self.notices]
 
+    def fail(self, *, permanent: bool) -> None:
+        raise NotImplementedError(permanent)
+
+
+class Siren:
+    """Somebody who listens to a real broker, and the channel that publishes there."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self.broker, self.said = broker, list[dict[str, str]]()
+        self.channel: Channel = siren_channel(broker)
+        self._arrived = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+        subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = self._hear
+        self._client.connect(broker.host, broker.port)
+        self._client.subscribe("alerts/#", 1)
+        self._client.loop_start()
+        assert subscribed.wait(10)
+
+    def _hear(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        assert not message.retain
+        self.said.append({**json.loads(message.payload), "topic": message.topic})
+
+    def heard(self) -> list[tuple[str, str]]:
+        eventually("the siren hears", lambda: self.said)
+        notices = [json.loads(said["notice"]) for said in self.said]
+        return [(notice["idempotency_key"], notice["title"]) for notice in notices]
+
+    def fail(self, *, permanent: bool) -> None:
+        self.close()
+        if permanent:
+            self.broker.stop()
+            self.broker.start()
+            self.channel = siren_channel(self.broker, topic="forbidden/alerts")
+        else:
+            self.broker.stop()
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def siren_channel(broker: Mosquitto, topic: str = "alerts/{area}/{site}") -> MqttTopic:
+    return MqttTopic(
+        broker=BrokerAddress(host=broker.host, port=broker.port),
+        client_id="watch",
+        topic=topic,
+        secret=SECRET,
+        now=now,
+    )
+
 
 @contextmanager
 def serving(mailbox: Mailbox) -> Iterator[Mailbox]:
@@ -237,12 +255,8 @@ def serving(mailbox: Mailbox) -> Iterator[Mailbox]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with receiving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -251,59 +265,153 @@ def mailbox() -> Iterator[Mailbox]:
         yield mailbox
 
 
-@pytest.fixture(params=["receiver", "mailbox"])
+@pytest.fixture
+def log() -> LogReader:
+    return LogReader()
+
+
+@pytest.fixture
+def siren(tmp_path: Path) -> Iterator[Siren]:
+    allowed = tmp_path / "acl"
+    allowed.write_text("topic readwrite alerts/#\n")
+    with mosquitto(tmp_path, extra=f"acl_file {allowed}") as broker:
+        siren = Siren(broker)
+        yield siren
+        siren.close()
+
+
+@pytest.fixture(params=[*HTTP_CHANNELS, "mailbox", "siren"])
 def remote(request: pytest.FixtureRequest) -> Counterpart:
+    if request.param in HTTP_CHANNELS:
+        return HttpEnd(request.param, request.getfixturevalue("receiver"))
     made: Counterpart = request.getfixturevalue(request.param)
     return made
 
 
-@pytest.fixture(params=["receiver", "mailbox", "log"])
-def heard_and_channel(
-    request: pytest.FixtureRequest,
-) -> tuple[Callable[[], list[tuple[str, str]]], Channel]:
-    if request.param == "log":
-        reader = LogReader()
-        return reader.heard, reader.channel
+@pytest.fixture(params=[*HTTP_CHANNELS, "mailbox", "siren", "log"])
+def end(request: pytest.FixtureRequest) -> Counterpart:
+    if request.param in HTTP_CHANNELS:
+        return HttpEnd(request.param, request.getfixturevalue("receiver"))
     made: Counterpart = request.getfixturevalue(request.param)
-    return made.heard, made.channel
+    return made
+
+
+@pytest.fixture(params=HTTP_CHANNELS)
+def web(request: pytest.FixtureRequest, receiver: Receiver) -> HttpEnd:
+    return HttpEnd(request.param, receiver)
 
 
 # --- what all channels promise -------------------------------------------------------------
 
-Ends = tuple[Callable[[], list[tuple[str, str]]], Channel]
 
-
-def test_what_is_sent_arrives_once_with_its_title(heard_and_channel: Ends) -> None:
-    heard, channel = heard_and_channel
-    assert channel.name
-    receipt = sent(channel)
+def test_what_is_sent_arrives_once_with_its_title(end: Counterpart) -> None:
+    assert end.channel.name
+    receipt = sent(end.channel)
     assert receipt
     assert receipt.isprintable()
-    [(_, title)] = heard()
-    assert title == NOTICE.title
+    [(_, title)] = end.heard()
+    assert NOTICE.title in title
 
 
-def test_a_repetition_carries_the_same_key_and_another_notice_another(
-    heard_and_channel: Ends,
-) -> None:
-    heard, channel = heard_and_channel
-    sent(channel)
-    sent(channel)
-    sent(channel, replace(NOTICE, idempotency_key="another"))
-    [first, again, other] = [key for key, _ in heard()]
+def test_a_repetition_carries_the_same_key_and_another_notice_another(end: Counterpart) -> None:
+    sent(end.channel)
+    sent(end.channel)
+    sent(end.channel, replace(NOTICE, idempotency_key="another"))
+    eventually("all three", lambda: len(end.heard()) == 3)
+    [first, again, other] = [key for key, _ in end.heard()]
     assert first == again != other
 
 
-def test_hostile_words_arrive_as_words(heard_and_channel: Ends) -> None:
-    heard, channel = heard_and_channel
-    sent(channel, HOSTILE)
-    assert len(heard()) == 1
+def test_hostile_words_arrive_as_words(end: Counterpart) -> None:
+    sent(end.channel, HOSTILE)
+    assert len(end.heard()) == 1
 
 
 @pytest.mark.parametrize("permanent", [True, False])
 def test_a_refusal_says_whether_it_is_for_good(remote: Counterpart, *, permanent: bool) -> None:
     remote.fail(permanent=permanent)
     assert failure(remote.channel).permanent is permanent
+
+
+def test_limits_are_those_of_the_provider_or_none(end: Counterpart) -> None:
+    limits = end.channel.limits
+    assert limits.bytes_max is None or limits.bytes_max >= 1_500
+    assert limits.per_minute is None or limits.per_minute >= 12
+
+
+# --- what all HTTP channels promise --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "permanent"),
+    [
+        ("404", True),
+        ("500", False),
+        ("cut", False),
+        ("flood", False),
+    ],
+)
+def test_each_kind_of_answer_is_worth_another_attempt_or_not(
+    web: HttpEnd, behaviour: str, *, permanent: bool
+) -> None:
+    web.receiver.behaviour = behaviour
+    failed = failure(web.channel)
+    assert failed.permanent is permanent
+    assert failed.retry_after is None
+    assert len(failed.reason) < 400
+    assert len(web.receiver.posts) == 1
+    assert not web.receiver.read_to_the_end
+
+
+@pytest.mark.parametrize("status", ["302", "308"])
+def test_a_redirect_is_not_followed_and_is_for_good(web: HttpEnd, status: str) -> None:
+    web.receiver.behaviour = status
+    web.receiver.answer_headers["Location"] = web.receiver.url
+    assert failure(web.channel).permanent
+    assert len(web.receiver.posts) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["slow", "drip"])
+def test_a_slow_receiver_is_given_up_in_time(web: HttpEnd, behaviour: str) -> None:
+    web.receiver.behaviour = behaviour
+    failed = failure(made(web.kind, web.receiver, within_s=0.2))
+    assert not failed.permanent
+    assert failed.reason == "no answer within 0.2 s"
+
+
+def test_a_pause_that_is_asked_for_is_passed_on(web: HttpEnd) -> None:
+    web.receiver.behaviour = "429"
+    web.receiver.answer_headers["Retry-After"] = "120"
+    assert failure(web.channel).retry_after == timedelta(minutes=2)
+
+
+def test_a_token_in_the_address_is_not_shown(web: HttpEnd) -> None:
+    web.receiver.behaviour = "404"
+    web.receiver.confirmation = b"no such page: /hook/0123456789abcdef?token=fedcba9876543210"
+    web.receiver.url += "/0123456789abcdef?token=fedcba9876543210"
+    channel = made(web.kind, web.receiver)
+    for shown in (failure(channel).reason, repr(channel)):
+        assert "0123456789" not in shown
+        assert "fedcba9876" not in shown
+
+
+def test_nothing_is_written_to_the_log_of_the_http_client(
+    web: HttpEnd, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    sent(web.channel)
+    assert "127.0.0.1" not in caplog.text
+
+
+@pytest.mark.parametrize("said", [b"", b"<html>log in</html>", b"[]", b"{}"])
+def test_who_does_not_speak_the_providers_json_has_not_confirmed(
+    web: HttpEnd, said: bytes
+) -> None:
+    web.receiver.confirmation = said
+    if web.kind in {"webhook", "alertmanager", "ntfy"}:
+        sent(web.channel)
+    else:
+        assert not failure(web.channel).permanent
 
 
 # --- log -----------------------------------------------------------------------------------
@@ -323,8 +431,8 @@ def test_the_log_has_a_line_that_names_rule_and_device() -> None:
 def test_a_post_is_the_notice_as_json_signed_for_the_moment_of_sending(
     receiver: Receiver,
 ) -> None:
-    sent(receiver.channel)
-    [(headers, body)] = receiver.posts
+    sent(made("webhook", receiver))
+    [(_, headers, body)] = receiver.posts
     assert json.loads(body)["evidence"] == NOTICE.evidence
     assert headers["content-type"] == "application/json"
     assert headers["idempotency-key"].startswith("overload@%E6%A1%A91:2@")
@@ -332,64 +440,11 @@ def test_a_post_is_the_notice_as_json_signed_for_the_moment_of_sending(
     assert verify(SECRET, headers, body, NOW)
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "permanent"),
-    [
-        ("400", True),
-        ("401", True),
-        ("404", True),
-        ("410", True),
-        ("408", False),
-        ("425", False),
-        ("429", False),
-        ("500", False),
-        ("503", False),
-        ("cut", False),
-    ],
-)
-def test_each_kind_of_answer_is_worth_another_attempt_or_not(
-    receiver: Receiver, behaviour: str, *, permanent: bool
-) -> None:
-    receiver.behaviour = behaviour
-    failed = failure(receiver.channel)
-    assert failed.permanent is permanent
-    assert failed.retry_after is None
-    assert len(failed.reason) < 300
-    assert len(receiver.posts) == 1
-
-
-def test_only_the_beginning_of_a_long_answer_is_read(receiver: Receiver) -> None:
-    receiver.behaviour = "flood"
-    failed = failure(receiver.channel)
-    assert failed.reason.startswith("HTTP 500: xxx")
-    assert not receiver.read_to_the_end
-
-
-@pytest.mark.parametrize("behaviour", ["slow", "drip"])
-def test_a_slow_receiver_is_given_up_in_time(receiver: Receiver, behaviour: str) -> None:
-    receiver.behaviour = behaviour
-    channel = Webhook(
-        url=receiver.url, secret=SECRET, now=now, answer_within=timedelta(seconds=0.2)
-    )
-    started_s = time.perf_counter()
-    failed = failure(channel)
-    assert time.perf_counter() - started_s < SLOW_S
-    assert not failed.permanent
-
-
 def test_nobody_listening_is_worth_another_attempt() -> None:
     with socket.socket() as unheard:
         unheard.bind((HOST, 0))
         url = f"http://{HOST}:{unheard.getsockname()[1]}/"
-        assert not failure(Webhook(url=url, secret=SECRET, now=now)).permanent
-
-
-@pytest.mark.parametrize("status", ["301", "302", "307", "308"])
-def test_a_redirect_is_not_followed_and_is_for_good(receiver: Receiver, status: str) -> None:
-    receiver.behaviour = status
-    receiver.answer_headers["Location"] = receiver.url
-    assert failure(receiver.channel).permanent
-    assert len(receiver.posts) == 1
+        assert not failure(Webhook(post=post_to(url), secret=SECRET, now=now)).permanent
 
 
 @pytest.mark.parametrize(
@@ -410,7 +465,7 @@ def test_the_pause_that_a_receiver_asks_for_is_passed_on_within_an_hour(
 ) -> None:
     receiver.behaviour = "429"
     receiver.answer_headers["Retry-After"] = header
-    failed = failure(receiver.channel)
+    failed = failure(made("webhook", receiver))
     assert (failed.permanent, failed.retry_after) == (False, pause)
 
 
@@ -420,27 +475,54 @@ def test_any_retry_after_is_a_pause_of_at_most_an_hour_or_none(header: str) -> N
     assert pause is None or timedelta(0) <= pause <= RETRY_AFTER_MAX
 
 
+@pytest.mark.parametrize(
+    ("status", "permanent"),
+    [
+        ("400", True),
+        ("401", True),
+        ("410", True),
+        ("408", False),
+        ("425", False),
+        ("429", False),
+        ("503", False),
+    ],
+)
+def test_each_status_is_worth_another_attempt_or_not(
+    receiver: Receiver, status: str, *, permanent: bool
+) -> None:
+    receiver.behaviour = status
+    assert failure(made("webhook", receiver)).permanent is permanent
+
+
+@pytest.mark.parametrize("kind", ["webhook", "ntfy", "alertmanager"])
+def test_who_confirms_by_the_status_alone_is_not_listened_to_any_longer(
+    receiver: Receiver, kind: str
+) -> None:
+    receiver.behaviour = "never ends"
+    assert sent(made(kind, receiver)) == "HTTP 200"
+
+
 def test_a_notice_that_is_too_large_loses_its_evidence_but_is_sent(receiver: Receiver) -> None:
     large = replace(
         NOTICE, text="火" * BODY_BYTES_MAX, evidence={"detail": "x" * BODY_BYTES_MAX}
     )
     assert len(encoded(large)) <= BODY_BYTES_MAX
-    sent(receiver.channel, large)
-    [(_, body)] = receiver.posts
+    sent(made("webhook", receiver), large)
+    [(_, _, body)] = receiver.posts
     assert json.loads(body)["evidence"] == {}
     assert json.loads(body)["text"].startswith("火火")
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "host/x", "http://", "http://a\x00b/", ""])
 def test_an_address_that_is_no_web_address_is_refused_at_the_start(url: str) -> None:
-    with pytest.raises(ValueError, match="webhook"):
-        Webhook(url=url, secret=SECRET, now=now)
+    with pytest.raises(ValueError, match=r".+"):
+        Webhook(post=post_to(url), secret=SECRET, now=now)
 
 
 def test_a_webhook_without_a_secret_is_refused_and_shows_neither_secret_nor_address() -> None:
     with pytest.raises(ValueError, match="secret"):
-        Webhook(url="https://host/x", secret=b"", now=now)
-    shown = repr(Webhook(url="https://host/token-123", secret=SECRET, now=now))
+        Webhook(post=post_to("https://host/x"), secret=b"", now=now)
+    shown = repr(Webhook(post=post_to("https://host/token-123"), secret=SECRET, now=now))
     assert "token-123" not in shown
     assert "horse" not in shown
 

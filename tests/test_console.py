@@ -89,6 +89,17 @@ def test_pages_are_chinese_unless_somebody_chooses_and_then_remember(client: Cli
     assert "当前警报" in client.get("/?lang=tlh", headers=PAGE).text
 
 
+def test_a_station_says_how_well_a_device_is_received_and_its_firmware_if_it_told(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    log_in(client)
+    assert "Firmware" not in client.get(f"{STATION}?lang=en", headers=PAGE).text
+    runner.run(here.hear(SMOKE, Reading(signal_pct=44.0, firmware="2.0.1")))
+    page = client.get(f"{STATION}?lang=en", headers=PAGE).text
+    assert "Signal 44" in page
+    assert "Firmware 2.0.1" in page
+
+
 def test_what_devices_and_people_wrote_is_escaped_on_every_page(
     here: World, client: Client, runner: asyncio.Runner
 ) -> None:
@@ -97,7 +108,8 @@ def test_what_devices_and_people_wrote_is_escaped_on_every_page(
     )
     assert device is not None
     here.registry.learn(device, [Reading(smoke_alarm=True)])
-    runner.run(here.hear(device.id, Reading(smoke_alarm=True, fault=WICKED)))
+    said = Reading(smoke_alarm=True, fault=WICKED, firmware=WICKED + "\u202e")
+    runner.run(here.hear(device.id, said))
     runner.run(here.refuse(WICKED, WICKED.encode(), "not_json", WICKED))
     log_in(client)
     csrf = csrf_on(client, "/")

@@ -13,7 +13,7 @@ import pytest
 
 from api import delivery as delivery_module
 from api.announce import composer, router, urgency
-from api.channels import Channel, DeliveryFailed, Notice
+from api.channels import UNLIMITED, Channel, DeliveryFailed, Limits, Notice
 from api.delivery import Delivery
 from api.text import Texts
 from ingest.ledger import queries
@@ -53,6 +53,10 @@ class Listener:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def limits(self) -> Limits:
+        return UNLIMITED
 
     async def send(self, notice: Notice) -> str:
         self.heard.append(notice)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 from rules.policies import BUILT_IN, as_written
 from rules.policy import Policy
+from tests import history_page
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh-CN.md")
@@ -269,15 +271,57 @@ def test_every_reason_of_a_notification_is_explained() -> None:
     assert all(f"| `{reason}` |" in page for reason in Reason)
 
 
-def test_the_brokers_configuration_fits_the_service() -> None:
-    lines = text_of("docs/mosquitto.conf").splitlines()
-    said = dict(line.split(maxsplit=1) for line in lines if line and line[0] != "#")
+BROKERS = ("docs/mosquitto.conf", "deploy/mosquitto.conf")
+
+
+def said_in(configuration: str) -> list[tuple[str, str]]:
+    lines = text_of(configuration).splitlines()
+    return [(w, v) for w, _, v in (x.partition(" ") for x in lines if x and x[0] != "#")]
+
+
+@pytest.mark.parametrize("name", BROKERS)
+def test_the_brokers_configuration_fits_the_service(name: str) -> None:
+    said = dict(said_in(name))
     assert int(said["max_inflight_messages"]) >= RECEIVE_MAX
     assert int(said["max_packet_size"]) <= PAYLOAD_BYTES_MAX
     assert int(said["max_queued_messages"]) >= 1_000_000
     assert said["persistence"] == "true"
     if said["allow_anonymous"] == "true":
         assert said["listener"].endswith(" 127.0.0.1")
+
+
+def test_the_trial_has_the_limits_of_the_real_broker() -> None:
+    trial, real = (
+        {each for each in said_in(name) if each[0].startswith(("max_", "autosave"))}
+        for name in BROKERS
+    )
+    assert {
+        each for each in real if each[0] not in {"max_connections", "max_keepalive"}
+    } == trial
+
+
+def test_what_debian_makes_of_the_brokers_configuration_keeps_us_on_the_loopback() -> None:
+    page, file = text_of("docs/broker.md"), text_of("deploy/mosquitto.conf")
+    [shown] = [block for block in blocks("docs/broker.md", "sh") if "sed -e" in block]
+    edits = re.findall(r"-e (?:'([^']+)'|\"([^\"]+)\")", shown)
+    assert len(edits) == 3
+    commented = re.findall(r"-e (?:'([^']+)'|\"([^\"]+)\")", file)
+    assert commented == edits, "the page and the file say the same"
+    script = [word for one, two in edits for word in ("-e", one or two)]
+    made = subprocess.run(
+        ["sed", *script, str(ROOT / "deploy/mosquitto.conf")],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = [line for line in made.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if line.startswith("listener")] == [
+        "listener 1883 127.0.0.1",
+        "listener 8883",
+    ]
+    assert not [line for line in lines if "/mosquitto/" in line]
+    assert not [line for line in lines if line.startswith(("persistence", "log_dest"))]
+    assert "per_listener_settings" in page
 
 
 def test_decisions_are_numbered_and_have_their_parts() -> None:
@@ -336,3 +380,11 @@ def test_versions_are_pinned_with_hashes_and_without_an_index(name: str) -> None
     hashes = re.findall(r"--hash=(\w+):([0-9a-f]+)", pinned)
     assert len(hashes) >= len(requirements)
     assert all(len(digest) == hashlib.new(kind).digest_size * 2 for kind, digest in hashes)
+
+
+# --- the history --------------------------------------------------------------------------
+
+
+def test_the_page_of_the_history_lists_every_measurement_as_it_is() -> None:
+    """If it does not: `.venv/bin/python -m tests.history_page` writes them."""
+    assert history_page.shown().strip() == history_page.section().strip()

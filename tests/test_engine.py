@@ -142,6 +142,24 @@ def test_a_retained_birth_takes_back_the_last_will_but_is_no_sign_of_life() -> N
     assert (state.heard_at, state.offline_since) == (NOON, None)
 
 
+def test_a_retained_birth_tells_firmware_and_no_signal() -> None:
+    world = World()
+    birth = Reading(online=True, firmware="1.4.2", signal_pct=50)
+    world.hear(PILE, NOON, birth, standing=Standing.RETAINED)
+    state = world.engine.device(PILE)
+    assert state is not None
+    assert (state.whole.firmware, state.whole.signal_pct) == ("1.4.2", None)
+
+
+def test_a_last_will_leaves_the_firmware_as_it_was() -> None:
+    world = World()
+    world.hear(PILE, NOON, Reading(online=True, firmware="1.4.2"))
+    world.hear(PILE, NOON + MINUTE, Reading(online=False))
+    state = world.engine.device(PILE)
+    assert state is not None
+    assert state.whole.firmware == "1.4.2"
+
+
 def test_a_value_that_a_message_does_not_mention_keeps_its_old_one() -> None:
     world = World()
     world.hear(PILE, NOON, Reading(channel=1, power_w=100, voltage_v=230), power(50, 2))

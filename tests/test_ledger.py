@@ -22,7 +22,7 @@ from ingest.ledger.commit import Acknowledged, Commit, Refused, Stored, ToTell, 
 from ingest.ledger.outbox import OutboxState, Reason
 from ingest.ledger.queries import AlertFilter
 from ingest.ledger.store import Ledger, LedgerDamaged, LedgerUnavailable, open_ledger
-from ingest.registry import Area, Device, Gone, Name, Site
+from ingest.registry import Area, Device, Gone, Location, Name, Site
 from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
@@ -269,6 +269,29 @@ def test_a_file_that_is_no_ledger_is_said_to_be_none(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"This is a diary")
 
 
+def test_a_ledger_of_versions_before_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = open_ledger(path)
+    run(ledger.commit(commit_of(registered=list(WHO), changes=happened(firing()))))
+    ledger.close()
+    with sqlite3.connect(path) as older:
+        for table, column in (
+            ("sites", "latitude"),
+            ("sites", "longitude"),
+            ("alerts", "drill"),
+        ):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        older.execute("UPDATE alembic_version SET version_num = '0006'")
+    older.close()
+    again = open_ledger(path)
+    try:
+        assert again.registry().sites["town/north"].location is None
+        [alert] = run(again.read(lambda c: queries.find_alerts(c, AlertFilter())))
+        assert not alert.drill
+    finally:
+        again.close()
+
+
 def test_a_ledger_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     open_ledger(path).close()
@@ -412,6 +435,7 @@ WHO = (
         name=Name("北", "North"),
         schedule=NIGHTS,
         carrier="mobile",
+        location=Location(latitude=52.5, longitude=-13.25),
     ),
     Device(
         id=PILE,

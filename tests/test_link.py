@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import mqtt5
+import msgspec
 import pytest
 import uvloop
 
@@ -316,6 +317,10 @@ def test_only_a_broker_with_a_certificate_of_our_authority_is_spoken_to(
             await send(broker, numbered(0, SMALL))
             taken = await take(link, SMALL)
             assert payloads(taken) == numbered(0, SMALL)
+        other_name = msgspec.structs.replace(trusting(ca), host="localhost")
+        async with linked(other_name) as link:
+            await until("refused", lambda: link.state is LinkState.REFUSED)
+            assert "not valid for 'localhost'" in link.reason
 
     with mosquitto(tmp_path, extra=extra) as broker:
         in_time(test(broker))

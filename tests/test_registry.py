@@ -83,6 +83,15 @@ def test_a_stranger_of_another_dialect_is_entered_among_the_undeclared() -> None
     assert known.policy_of(stranger.id) == Policy()
 
 
+def test_who_speaks_natively_as_a_device_of_another_dialect_does_not_take_its_place() -> None:
+    known = declared(PLUG)
+    stranger = known.enter("native", str(PLUG.id), LATER)
+    assert stranger is not None
+    assert (stranger.id, stranger.site) == (f"undeclared/native/{PLUG.id}", "undeclared/native")
+    assert known.find("tasmota", "plug") == replace(PLUG, added_at=NOON)
+    assert known.find("native", str(PLUG.id)) == stranger
+
+
 def test_strangers_are_limited_and_the_declared_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -257,6 +257,7 @@ def test_the_register_and_the_truth_can_be_read_back() -> None:
         "name": {"zh": "东门充电站", "en": "East Gate"},
         "zone": "Asia/Shanghai",
         "closed": ["22:00-05:00"],
+        "location": {"latitude": 29.8995, "longitude": 121.8402},
     }
     kinds = {device["id"]: device["kind"] for device in register["devices"]}
     assert kinds == {device.id: device.kind for device in village.devices()}
@@ -451,3 +452,15 @@ def test_the_command_line_writes_a_recording_the_truth_and_the_register(tmp_path
 def test_the_command_line_lists_its_scenarios_and_refuses_others() -> None:
     assert "village-evening" in CliRunner().invoke(app, ["--list"]).output
     assert CliRunner().invoke(app, ["no-such-thing"]).exit_code == 2
+
+
+def test_a_live_village_says_nothing_of_what_is_past(tmp_path: Path) -> None:
+    out, began = tmp_path / "live.jsonl", utc_now()
+    words = ["quiet-month", "--sites=2", "--live", "--duration=10", f"--out={out}"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    said = [msgspec.json.decode(line) for line in out.read_bytes().splitlines()]
+    moments = [datetime.fromisoformat(each["at"]) for each in said]
+    assert moments
+    assert min(moments) >= began
+    assert max(moments) <= utc_now() + timedelta(minutes=10)

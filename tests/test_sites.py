@@ -8,6 +8,7 @@ import pytest
 from api.sites import SitesFileWrong, parsed, read_sites
 from api.sites_moved import MOVED
 from ingest.codecs import all_codecs
+from ingest.registry import Location
 from rules.policy import Policy
 from rules.readings import Kind
 from rules.schedule import EVERY_DAY, DatedDay, Schedule, Window
@@ -110,6 +111,19 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...]]] = {
             'overload.hold = "5 s"; pile_overload.hold = "5 s"',
         ),
     ),
+    "a place beyond the pole": (
+        SITE + "location = {latitude = 90.5, longitude = 120}\n",
+        ("<= 90", "location.latitude"),
+    ),
+    "a place beyond the date line": (
+        SITE + "location = {latitude = 30, longitude = -180.5}\n",
+        (">= -180", "location.longitude"),
+    ),
+    "a place that is no number": (
+        SITE + "location = {latitude = nan, longitude = 120}\n",
+        ("location.latitude",),
+    ),
+    "half a place": (SITE + "location = {latitude = 30}\n", ("location", "longitude")),
     "a carrier that is none": (SITE + "carrier = 3\n", ("carrier", "str")),
     "a device without a place": (
         SITE + '[[devices]]\nid = "pile-1"\nkind = "charger"\n',
@@ -188,6 +202,7 @@ def test_an_empty_file_declares_nothing() -> None:
 def test_what_is_not_said_is_the_default_of_the_rules() -> None:
     [site] = parsed(SITE.encode(), DIALECTS, YEAR).sites
     assert (site.schedule, site.carrier) == (Schedule.nightly(), "")
+    assert site.location is None
     assert (site.id, site.area, site.name.zh, site.declared) == (
         "town/north",
         "town",
@@ -203,6 +218,7 @@ extra_holidays = [2026-12-24]
 extra_workdays = [2026-12-27]
 exceptions = [{from = 2026-12-31, to = 2027-01-01, closed = ["02:00-06:00"]}]
 carrier = "mobile"
+location = {latitude = -33, longitude = 151.25}
 """
 
 
@@ -210,6 +226,7 @@ def test_every_key_of_a_site_is_used() -> None:
     text = f"{SITE}{EVERY_KEY}"
     [site] = parsed(text.encode(), DIALECTS, YEAR).sites
     assert site.carrier == "mobile"
+    assert site.location == Location(latitude=-33.0, longitude=151.25)
     assert site.schedule == Schedule(
         "Europe/Berlin",
         (

@@ -24,10 +24,13 @@ from api.backtest.playing import Playing
 from api.backtest.recording import Recording
 from api.backtest.result import Lines, Result, result_of
 from api.backtest.truth import Incident, read_truth
+from api.histories import duckdb_file
 from api.policy_file import read_policies
 from ingest.duckdb_history import open_duckdb
 from ingest.errors import ChargewatchError
 from ingest.history import HistoryUnavailable, Row
+from ingest.influx_history import open_influx
+from ingest.influx_http import InfluxAddress
 from ingest.ledger.store import opened
 from ingest.registry import Registry
 
@@ -82,16 +85,32 @@ def on_recording(asked: Asked, path: Path, tell: Tell) -> Result:
     return result_of(playing, truth, lines, seconds)
 
 
-async def on_history(
-    asked: Asked, data_dir: Path, since: datetime, until: datetime, tell: Tell
+async def on_history(  # noqa: PLR0913  (one of them is seldom given)
+    asked: Asked,
+    data_dir: Path,
+    since: datetime,
+    until: datetime,
+    tell: Tell,
+    *,
+    influx: InfluxAddress | None = None,
 ) -> Result:
-    """Play what arrived in [since, until), as far as the service's history keeps it."""
+    """Play what arrived in [since, until), as far as the service's history keeps it.
+
+    `influx` is where that is; None: in a file in `data_dir`.
+    """
     truth = asked.incidents()
+    if influx is None and not duckdb_file(data_dir).exists():
+        raise NoHistory(f"{data_dir}: there is no history (CHARGEWATCH_DATA_DIR names it)")
     registry = await _registry(asked, data_dir, since)
+    kept = (
+        _of_file(duckdb_file(data_dir), since, until)
+        if influx is None
+        else _of_influx(influx, since, until)
+    )
     playing: Playing | None = None
     started_s = time.perf_counter()
     with _sparing_the_collector():
-        async for rows in _replayed(data_dir / "history.duckdb", since, until):
+        async for rows in kept:
             playing = playing or asked.playing(registry, rows[0].received_at)
             for message in messages_of(rows):
                 _observe(playing, message)
@@ -101,7 +120,15 @@ async def on_history(
     return result_of(playing, truth, Lines(), time.perf_counter() - started_s)
 
 
-async def _replayed(
+async def _of_influx(
+    address: InfluxAddress, since: datetime, until: datetime
+) -> AsyncIterator[Sequence[Row]]:
+    async with open_influx(address) as history:
+        async for rows in history.replay(since, until):
+            yield rows
+
+
+async def _of_file(
     file: Path, since: datetime, until: datetime
 ) -> AsyncIterator[Sequence[Row]]:
     try:
@@ -125,8 +152,6 @@ def _observe(playing: Playing, message: list[Row]) -> None:
 
 async def _registry(asked: Asked, data_dir: Path, at: datetime) -> Registry:
     """Return what the service knows of its devices, sites file included."""
-    if not (data_dir / "history.duckdb").exists():
-        raise NoHistory(f"{data_dir}: there is no history (CHARGEWATCH_DATA_DIR names it)")
     if not (data_dir / "ledger.sqlite").exists():
         return registry_of(asked.sites, asked.in_force, at)
     async with opened(data_dir / "ledger.sqlite") as ledger:

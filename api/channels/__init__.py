@@ -43,10 +43,14 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     """When the alert made this transition (UTC)."""
     began_at: datetime
+    language: str
+    """Of the texts: a key of `api.text.LANGUAGES`."""
     title: str
     text: str
     evidence: dict[str, Any]
     console_url: str
+    drill: bool = False
+    """Nothing is wrong: it was ordered, to see whether people are told."""
 
 
 class DeliveryFailed(ChargewatchError):
@@ -64,11 +68,26 @@ class DeliveryFailed(ChargewatchError):
         self.retry_after = retry_after
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider takes; None: it says nothing of that."""
+
+    bytes_max: int | None = None
+    """The largest message. The channel itself cuts to it."""
+    per_minute: int | None = None
+    """Messages. Whoever hands them to the channel is to keep to it."""
+
+
+UNLIMITED = Limits()
+
+
 class Channel(Protocol):
     """One way to one address. `name` is what people and the outbox call it."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def limits(self) -> Limits: ...
 
     async def send(self, notice: Notice) -> str:
         """Tell it, and return the receiver's confirmation in a few words.

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import structlog
 
-from api.channels import Notice
+from api.channels import UNLIMITED, Limits, Notice
 
 log = structlog.get_logger()
 
@@ -19,6 +20,7 @@ class ConsoleLog:
     """Cannot fail. `told` also hands the notice to somebody inside the process."""
 
     name: str = "log"
+    limits: ClassVar[Limits] = UNLIMITED
     told: Callable[[Notice], None] = _nobody
 
     async def send(self, notice: Notice) -> str:
@@ -33,6 +35,7 @@ class ConsoleLog:
             at=notice.at.isoformat(),
             title=notice.title,
             episode=notice.episode,
+            drill=notice.drill,
         )
         self.told(notice)
         return "logged"

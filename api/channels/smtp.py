@@ -11,11 +11,19 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from enum import StrEnum
+from typing import ClassVar
 
 import aiosmtplib
 
-from api.channels import ANSWER_WITHIN, DeliveryFailed, Notice, one_line
-from api.settings import SmtpSettings
+from api.channels import (
+    ANSWER_WITHIN,
+    UNLIMITED,
+    DeliveryFailed,
+    Limits,
+    Notice,
+    one_line,
+)
+from api.settings_channels import SmtpSettings
 from ingest.clock import Now
 
 PERMANENT_FROM = 500
@@ -56,6 +64,7 @@ class Smtp:
     server: SmtpServer
     recipient: str
     now: Now = field(repr=False)
+    limits: ClassVar[Limits] = UNLIMITED
     answer_within: timedelta = ANSWER_WITHIN
 
     def __post_init__(self) -> None:
@@ -120,7 +129,8 @@ def mail_channels(settings: SmtpSettings, now: Now) -> list[Smtp]:
         sender=settings.sender,
     )
     return [
-        Smtp(server=server, recipient=recipient, now=now) for recipient in settings.recipients
+        Smtp(server=server, recipient=recipient, now=now)
+        for recipient in dict.fromkeys(settings.recipients)
     ]
 
 

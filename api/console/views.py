@@ -82,7 +82,7 @@ async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
         return found, sum(n for (_, state), n in counts if state == State.FIRING)
 
     rows, count = await watch.ledger.read(ask)
-    more = count - len(rows)
+    more = count - sum(not row.drill for row in rows)
     shown = [
         row for row in rows if area is None or not row.site or row.site.startswith(f"{area}/")
     ]

@@ -15,6 +15,7 @@ from api.http.hardening import Hardened
 from api.http.openapi import describe_with_problems
 from api.http.problems import explain_problems
 from api.http.routes.alerts import alerts
+from api.http.routes.drills import drills
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
 from api.http.routes.places import places
@@ -65,6 +66,7 @@ def create_app(
         silences,
         policy,
         switching,
+        drills,
         ledger,
     ):
         app.include_router(routes, prefix=API)

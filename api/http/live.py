@@ -151,20 +151,15 @@ def _smoke(state: DeviceState, firing: tuple[Alert, ...]) -> SmokeWatch:
 
 
 def _sockets(entry: Entry, state: DeviceState, moment: Present) -> list[Socket]:
-    numbers = sorted(entry.sockets | state.sockets.keys())
-    parts = [state.sockets.get(number) or Values(number) for number in numbers]
-    return [_socket(part, moment) for part in parts or [state.whole]]
+    return [_socket(part, moment) for part in state.every_socket(entry.sockets)]
 
 
 def _socket(part: Values, moment: Present) -> Socket:
-    power_w = part.fresh_power_w(moment.now, moment.fresh_for)
-    use = Use.UNKNOWN
-    if power_w is not None:
-        use = Use.CHARGING if power_w >= moment.charging_w_min else Use.FREE
+    charges = part.charges(moment.now, moment.fresh_for, moment.charging_w_min)
     return Socket(
         channel=part.channel,
-        use=use,
-        power_w=power_w,
+        use=Use.UNKNOWN if charges is None else Use.CHARGING if charges else Use.FREE,
+        power_w=part.fresh_power_w(moment.now, moment.fresh_for),
         relay_on=part.relay_on,
         device_temperature_c=part.device_temperature_c,
         as_of=part.power_at,

@@ -14,6 +14,7 @@ from ingest.ledger.hazards import HazardRow
 from ingest.ledger.queries import AlertRow
 from ingest.registry import Name, Registry
 from rules.alerts import EVERYTHING, Alert, Group, GroupKind, State
+from rules.places import DRILL_SITE
 from rules.schedule import Schedule
 from rules.verdict import Evidence
 
@@ -107,16 +108,18 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
     rule_name = say(f"rule.{rule}.name", rule=facts.rule)
     where = _where(facts, registry, say)
     severity = say.word("severity", facts.severity)
+    title = say(f"title.{facts.state}", severity=severity, rule=rule_name, where=where)
+    text = say(
+        f"rule.{rule}.text",
+        measured=measured,
+        limit=limit,
+        since=_moment(evidence.since, zone, say),
+        until=_moment(evidence.until, zone, say),
+        detail=_detail(rule, evidence.detail, say) or say("value.none"),
+    )
     return Explanation(
-        title=say(f"title.{facts.state}", severity=severity, rule=rule_name, where=where),
-        text=say(
-            f"rule.{rule}.text",
-            measured=measured,
-            limit=limit,
-            since=_moment(evidence.since, zone, say),
-            until=_moment(evidence.until, zone, say),
-            detail=_detail(rule, evidence.detail, say) or say("value.none"),
-        ),
+        title=say("drill.title", title=title) if alert.drill else title,
+        text=say("drill.text", text=text) if alert.drill else text,
         rule=rule_name,
         severity=severity,
         state=say.word("state", facts.state),
@@ -128,7 +131,7 @@ def explained(alert: AlertLike, registry: Registry, say: Texts) -> Explanation:
         began=say.zoned(facts.began_at, zone),
         ended=say.zoned(facts.ended_at, zone) if facts.ended_at else "",
         basis=say(f"rule.{rule}.basis"),
-        advice=say(f"rule.{rule}.advice"),
+        advice=say("drill.advice") if alert.drill else say(f"rule.{rule}.advice"),
         zone=say.zone(zone, facts.began_at),
         remarks=tuple(_remarks(alert, say)),
     )
@@ -140,6 +143,8 @@ def device_label(device: str) -> str:
 
 
 def site_name(registry: Registry, site: str, say: Texts) -> str:
+    if site == DRILL_SITE:
+        return say("drill.place")
     known = registry.sites.get(site)
     return say.name(known.name if known else Name(site, site))
 
@@ -147,6 +152,8 @@ def site_name(registry: Registry, site: str, say: Texts) -> str:
 def area_name(registry: Registry, site: str, say: Texts) -> str:
     if not site:
         return say("where.all")
+    if site == DRILL_SITE:
+        return say("drill.place")
     area = site.split("/", 1)[0]
     known = registry.areas.get(area)
     return say.name(known.name if known else Name(area, area))

@@ -82,6 +82,18 @@ def percentage(value: object) -> float | None:
     return result if result is not None and 0 <= result <= 100 else None  # noqa: PLR2004
 
 
+def signal_of_dbm(value: object) -> float | None:
+    """Return how well a Wi-Fi device is received, in percent, from dBm.
+
+    -100 dBm and below are 0 %, -50 and above are 100 %, and between them it is a line: as
+    Windows and Tasmota have it (docs/sources.md). What is no dBm, 0 or above, is no value.
+    """
+    dbm = number(value)
+    if dbm is None or dbm >= 0:
+        return None
+    return min(100.0, max(0.0, 2 * (dbm + 100)))
+
+
 def word(value: object) -> str | None:
     """Return a text in lower case and without blanks around it, unless it means: nothing."""
     if not isinstance(value, str):

@@ -19,6 +19,7 @@ from rules.readings import Channel, Measured, Reading, Text
 ROOT = ("chargewatch", "v1")
 LEVELS = 6
 
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 SocketCount = Annotated[int, msgspec.Meta(ge=0, le=256)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Readings = Annotated[tuple[Reading, ...], msgspec.Meta(max_length=257)]
@@ -64,6 +65,7 @@ class Status(_Body, frozen=True, kw_only=True):
     model: Text = ""
     firmware: Text = ""
     sockets: SocketCount | None = None
+    signal_pct: Percent | None = None
 
 
 Order = Literal["switch_off", "switch_on", "self_test", "report_now"]
@@ -150,7 +152,7 @@ class Native(msgspec.Struct, frozen=True):
                     return Said((), reply=wire.Reply(reply.id, reply.ok, reply.detail))
                 case _:
                     status = _status.decode(message.payload)
-                    return _said(status, name, (Reading(online=status.online),), presence=True)
+                    return _said(status, name, (present(status),), presence=True)
         except msgspec.ValidationError as error:
             return Rejected(Refusal.WRONG_TYPE, str(error))
         except msgspec.DecodeError as error:
@@ -187,6 +189,15 @@ def numbered(body: _Body) -> str | None:
     if body.seq is None or not (body.boot or body.at):
         return None
     return f"{body.boot}/{body.seq}/{body.at.timestamp() if body.at else ''}"
+
+
+def present(status: Status) -> Reading:
+    """Return the reading that a birth or a last will amounts to."""
+    return Reading(
+        online=status.online,
+        firmware=status.firmware or None,
+        signal_pct=status.signal_pct,
+    )
 
 
 def happened(event: Event) -> Reading:

@@ -12,7 +12,16 @@ from typing import cast
 
 import msgspec
 
-from ingest.codecs.loose import Gathered, moment, number, parsed_object, percentage, word
+from ingest.codecs.loose import (
+    Gathered,
+    moment,
+    number,
+    parsed_object,
+    percentage,
+    signal_of_dbm,
+    word,
+    words,
+)
 from ingest.wire import Ignored, Message, Profile, Refusal, Rejected, Said, Switch, bad_name
 from rules.readings import Reading
 
@@ -42,6 +51,7 @@ AMBIENT_SENSORS = frozenset(
 
 READ = frozenset(
     {"LWT", "SENSOR", "STATE", "RESULT", "WARNING", "ENERGY", "STATUS8", "STATUS10", "STATUS11"}
+    | {"INFO1", "STATUS2"}
 )
 DISCOVERY = "tasmota/discovery/"
 
@@ -122,6 +132,9 @@ class Tasmota(msgspec.Struct, frozen=True):
                 _note_meter(block, gathered)
             case "WARNING":
                 _note_warning(block, gathered)
+            case "INFO1" | "STATUS2":
+                about = _block(body, "Info1") or _block(body, "StatusFWR") or body
+                gathered.note(None, "firmware", words(about.get("Version")))
             case _:
                 self._note_state(block, gathered)
         return Said(gathered.readings(), moment(block.get("Time"), profile.zone))
@@ -155,6 +168,9 @@ class Tasmota(msgspec.Struct, frozen=True):
                 relay_on = _which(value.encode(errors="replace"), self.state_words)
                 gathered.note(_number_in(relay), "relay_on", relay_on)
         gathered.note(None, "battery_pct", percentage(block.get("BatteryPercentage")))
+        wifi = _block(block, "Wifi")
+        gathered.note(None, "signal_pct", percentage(wifi.get("RSSI")))  # it means percent
+        gathered.note(None, "signal_pct", signal_of_dbm(wifi.get("Signal")))
 
 
 def _note_sensors(block: dict[str, object], gathered: Gathered) -> None:

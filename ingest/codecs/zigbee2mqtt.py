@@ -50,6 +50,10 @@ MAINS_V_MAX = 1000.0
 BATTERY_NEVER_V = 50.0
 """No battery that can still send shows this much in volts, or this little in millivolts."""
 
+LINK_QUALITY_MAX = 255
+FILE_VERSION_MAX = 2**32 - 1
+"""Of a firmware in Zigbee's own count; the bridge says -1 or null for one it does not know."""
+
 SMOKE_STATES = {"alarm": True, "normal": False}
 BATTERY_STATES = {"low": True, "middle": False, "medium": False, "high": False}
 FAULTS = ("fault", "fault_alarm", "trouble")
@@ -61,12 +65,12 @@ FINE = frozenset({"normal", "clear", "ok", "no_fault", "no_alarm", "no fault", "
 READ = frozenset(
     {*METERED, *AT_ENDPOINT, *SENSOR_SIGNS, *FAULTS, *BREAKER_FAULTS}
     | {"consumption", "device_temperature", "temperature", "battery_level", "tamper"}
-    | {"test", "self_test", "selftest"}
+    | {"test", "self_test", "selftest", "linkquality"}
 )
 KEYS = READ | frozenset(
     "ac_connected ac_status action auto_off buzzer child_lock contact countdown "  # noqa: SIM905
     "enrolled heartbeat_indicator humidity illuminance indicator_mode last_seen "
-    "linkage_alarm linkage_alarm_state linkquality occupancy overload_protection "
+    "linkage_alarm linkage_alarm_state occupancy overload_protection "
     "power_apparent power_factor power_on_behavior power_outage_count power_outage_memory "
     "power_reactive power_type pressure produced_energy reliability restore_reports silence "
     "smoke_concentration smoke_density smoke_density_dbm state_usb supervision_reports "
@@ -178,6 +182,8 @@ def _readings(body: dict[str, object], *, mains: bool) -> tuple[Reading, ...]:
     where = "device_temperature_c" if mains else "ambient_temperature_c"
     gathered.note(None, where, number(body.get("temperature")))
     gathered.note(None, "fault", _fault(body, mains=mains))
+    gathered.note(None, "signal_pct", _signal_pct(body.get("linkquality")))
+    gathered.note(None, "firmware", _firmware(body.get("update")))
     return gathered.readings()
 
 
@@ -244,6 +250,22 @@ def _fault(body: dict[str, object], *, mains: bool) -> str | None:
         elif text is not None:
             said.append("" if text.casefold() in FINE else text)
     return "; ".join(filter(None, said))[: loose.TEXT_CHARS_MAX] if said else None
+
+
+def _signal_pct(value: object) -> float | None:
+    """Return the link quality, which is 0 to 255, in percent."""
+    quality = number(value)
+    if quality is None or not 0 <= quality <= LINK_QUALITY_MAX:
+        return None
+    return round(100 * quality / LINK_QUALITY_MAX, 1)
+
+
+def _firmware(update: object) -> str | None:
+    """Return the file version that the bridge knows to be installed, a whole number."""
+    version = update.get("installed_version") if isinstance(update, dict) else None
+    if isinstance(version, int) and not isinstance(version, bool):
+        return str(version) if 0 <= version <= FILE_VERSION_MAX else None
+    return loose.words(version) if isinstance(version, str) else None
 
 
 def _last_seen(value: object, zone: ZoneInfo) -> datetime | None:

@@ -6,9 +6,9 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from rules.alerts import Group, GroupKind, Subject
+from rules.alerts import Alert, AlertKey, Group, GroupKind, State, Subject
 from rules.readings import DeviceId
-from rules.verdict import Evidence
+from rules.verdict import Evidence, Severity
 
 LIMIT_MAX = 1_000
 
@@ -40,6 +40,8 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     """It comes and goes, and ends only after a longer quiet."""
     tier: int = 1
     """How far it has escalated."""
+    drill: bool = False
+    """It was ordered, and nothing is wrong."""
 
     @property
     def subject(self) -> Subject:
@@ -95,6 +97,7 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None
     severity: str | None = None
     acknowledged: bool | None = None
+    drill: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     before_id: int | None = None
@@ -108,7 +111,7 @@ def find_alerts(
     alert = tables.alerts.c
     conditions: list[sa.ColumnElement[bool]] = [
         tables.alerts.c[name] == value
-        for name in ("state", "rule", "site", "device", "severity")
+        for name in ("state", "rule", "site", "device", "severity", "drill")
         if (value := getattr(wanted, name)) is not None
     ]
     if wanted.acknowledged is not None:
@@ -121,14 +124,33 @@ def find_alerts(
     if wanted.before_id is not None:
         conditions.append(alert.id < wanted.before_id)
     question = sa.select(tables.alerts).where(*conditions).order_by(alert.id.desc())
-    return [_alert(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
+    return [alert_row(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
+
+
+def drills_left_open(connection: sa.Connection) -> list[Alert]:
+    """Return the drills that a restart cut short, as the engine would have them."""
+    rows = find_alerts(connection, AlertFilter(state=State.FIRING, drill=True))
+    return [
+        Alert(
+            key=AlertKey(row.rule, DeviceId(row.device), row.channel),
+            severity=Severity(row.severity),
+            within=(Group(GroupKind.SITE, row.site),),
+            state=State.FIRING,
+            began_at=row.began_at,
+            since=row.fired_at,
+            evidence=row.evidence,
+            told=Severity(row.severity),
+            drill=True,
+        )
+        for row in rows
+    ]
 
 
 def get_alert(connection: sa.Connection, number: int) -> AlertRow | None:
     row = connection.execute(
         sa.select(tables.alerts).where(tables.alerts.c.id == number)
     ).one_or_none()
-    return None if row is None else _alert(row)
+    return None if row is None else alert_row(row)
 
 
 def events_of(connection: sa.Connection, episode: str) -> list[EventRow]:
@@ -173,14 +195,16 @@ def tallies(connection: sa.Connection) -> dict[str, int]:
 
 
 def count_alerts(connection: sa.Connection) -> dict[tuple[str, str], int]:
-    """Return how many alerts there are by (rule, state)."""
+    """Return how many alerts there are by (rule, state); drills are none."""
     alert = tables.alerts.c
-    question = sa.select(alert.rule, alert.state, sa.func.count().label("n"))
+    counted = sa.select(alert.rule, alert.state, sa.func.count().label("n"))
+    question = counted.where(~alert.drill)
     rows = connection.execute(question.group_by(alert.rule, alert.state))
     return {(row.rule, row.state): row.n for row in rows}
 
 
-def _alert(row: sa.Row[tuple[object, ...]]) -> AlertRow:
+def alert_row(row: sa.Row[tuple[object, ...]]) -> AlertRow:
+    """Return a row of the table of alerts as people see it."""
     values = dict(row._mapping)  # noqa: SLF001
     values["evidence"] = msgspec.json.decode(values["evidence"], type=Evidence)
     return AlertRow(**values)

@@ -10,7 +10,7 @@ from ingest.ledger import tables
 from ingest.ledger.commit import Stored, identity_in_all
 from ingest.ledger.silences import not_over
 from ingest.ledger.writing import REPLAY_MESSAGES
-from ingest.registry import Area, Device, Name, Registry, Site
+from ingest.registry import Area, Device, Location, Name, Registry, Site
 from rules.readings import DeviceId, Kind
 from rules.schedule import Schedule
 from rules.silences import Silence
@@ -89,6 +89,7 @@ def read_registry(connection: sa.Connection) -> Registry:
             declared=row.declared,
             schedule=msgspec.json.decode(row.schedule, type=Schedule),
             carrier=row.carrier,
+            location=None if row.latitude is None else Location(row.latitude, row.longitude),
         )
         for row in connection.execute(sa.select(tables.sites))
     ]

@@ -69,12 +69,13 @@ def find_sessions(
 
 
 def write_sessions(connection: sa.Connection, ended: Iterable[EndedSession]) -> None:
-    """Insert sessions; of one that is there already, the end is explained better now."""
+    """Insert sessions; one that is there already, better explained now, takes its place.
+
+    It takes a new number too: whoever carries sessions elsewhere in their order sees it again.
+    """
     connection.exec_driver_sql(
-        f"INSERT INTO sessions ({', '.join(COLUMNS)})"  # noqa: S608  (names of ours)
-        f" VALUES ({', '.join('?' * len(COLUMNS))})"
-        " ON CONFLICT (device, ifnull(channel, 0), began_at) DO UPDATE SET"
-        " ending = excluded.ending, stop_reason = excluded.stop_reason",
+        f"INSERT OR REPLACE INTO sessions ({', '.join(COLUMNS)})"  # noqa: S608  (names of ours)
+        f" VALUES ({', '.join('?' * len(COLUMNS))})",
         [_row(each) for each in ended],
     )
     connection.exec_driver_sql(

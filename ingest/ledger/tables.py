@@ -34,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0006"
+VERSION = "0008"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -78,6 +78,7 @@ alerts = sa.Table(
     sa.Column("withheld", sa.Text, nullable=False, server_default=""),
     sa.Column("flaps", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("tier", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("drill", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
 # The migration also makes `one_open_alert`, a unique index on (rule, device, channel, scope) of
@@ -269,6 +270,8 @@ sites = sa.Table(
     sa.Column("declared", sa.Boolean, nullable=False),
     sa.Column("schedule", sa.Text, nullable=False),
     sa.Column("carrier", sa.Text, nullable=False, server_default=""),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
 )
 
 devices = sa.Table(

@@ -109,6 +109,7 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
             "evidence": evidence,
             "withheld": alert.withheld,
             "flaps": alert.flaps,
+            "drill": alert.drill,
         }
         connection.execute(sa.insert(tables.alerts).values(row))
     else:
@@ -228,6 +229,8 @@ def write_registered(connection: sa.Connection, entry: Entry, now: datetime) -> 
                 "declared": entry.declared,
                 "schedule": msgspec.json.encode(entry.schedule).decode(),
                 "carrier": entry.carrier,
+                "latitude": entry.location and entry.location.latitude,
+                "longitude": entry.location and entry.location.longitude,
             }
             _upsert(connection, tables.sites, row, "id")
         case Device():

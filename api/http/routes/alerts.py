@@ -40,6 +40,7 @@ async def wanted_alerts(  # noqa: PLR0913, PLR0917  (each is a filter)
     device: Id | None = None,
     severity: Severity | None = None,
     acknowledged: bool | None = None,
+    drill: bool | None = None,
     since: Moment | None = None,
     until: Moment | None = None,
     before_id: BeforeId | None = None,
@@ -52,6 +53,7 @@ async def wanted_alerts(  # noqa: PLR0913, PLR0917  (each is a filter)
         device=device,
         severity=severity,
         acknowledged=acknowledged,
+        drill=drill,
         since=since,
         until=until,
         before_id=before_id,
@@ -149,6 +151,7 @@ def _pending(watch: Watch, wanted: AlertFilter) -> list[Alert]:
         alert
         for alert in watch.engine.open_alerts()
         if alert.state is State.PENDING
+        and not wanted.drill  # a drill is never pending
         and (wanted.rule is None or alert.key.rule == wanted.rule)
         and (wanted.site is None or alert.site == wanted.site)
         and (wanted.device is None or alert.key.device == wanted.device)

@@ -25,6 +25,7 @@ Quantity = Literal[
     "device_temperature_c",
     "ambient_temperature_c",
     "battery_pct",
+    "signal_pct",
     "session_energy_kwh",
     "session_duration_s",
 ]

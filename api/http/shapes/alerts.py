@@ -59,6 +59,7 @@ ALERT: dict[str, JsonValue] = {
     "withheld": "",
     "flaps": False,
     "tier": 1,
+    "drill": False,
 }
 
 
@@ -90,6 +91,8 @@ class Alert(Shape):
     """It comes and goes, and ends only when it has been quiet for long."""
     tier: int
     """How far it has escalated while nobody acknowledged it; 1: not at all."""
+    drill: bool
+    """It was ordered, to see whether people are told; nothing is wrong."""
 
     model_config = shown(ALERT)
 
@@ -120,6 +123,7 @@ class Alert(Shape):
             withheld=alert.withheld,
             flaps=alert.flaps,
             tier=alert.tier,
+            drill=alert.drill,
         )
 
 

@@ -1,0 +1,1 @@
+"""The first start of a village's containers: secrets, files, and the managers' login."""

@@ -1,0 +1,68 @@
+"""Whether the logs that are only ever added to are as they were written.
+
+Each line carries the digest of all before it (ingest/ledger/log.py, policy_log.py). A line that
+was changed, put in or taken out shows in the next one; a missing end shows in the counter that
+SQLite keeps of the numbers it has given.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.ledger import tables
+from ingest.ledger.tables import to_us
+
+ROWS_AT_A_TIME = 1_000
+
+
+class Verified(NamedTuple):
+    """What was looked at. `broken_at` is the number of the first line that does not fit."""
+
+    log: str
+    lines: int
+    broken_at: int | None
+
+
+def verify_events(connection: sa.Connection, last: int | None = None) -> Verified:
+    """Check the log of alerts and commands, or only its `last` lines."""
+    return _verify(connection, tables.alert_events, _event_line, last)
+
+
+def verify_policy_changes(connection: sa.Connection, last: int | None = None) -> Verified:
+    """Check the log of what was changed about the policy."""
+    return _verify(connection, tables.policy_changes, _policy_line, last)
+
+
+def _event_line(row: Any) -> bytes:
+    return msgspec.json.encode([row.episode, to_us(row.at), row.what, row.who, row.detail])
+
+
+def _policy_line(row: Any) -> bytes:
+    return msgspec.json.encode(
+        [to_us(row.at), row.who, row.how, row.file, row.digest, row.changes, row.settings]
+    )
+
+
+def _verify(
+    connection: sa.Connection, log: sa.Table, line_of: Callable[[Any], bytes], last: int | None
+) -> Verified:
+    given = connection.scalar(
+        sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": log.name}
+    )
+    newest = int(given or 0)
+    first = 1 if last is None else max(1, newest - last + 1)
+    before = connection.scalar(sa.select(log.c.chain).where(log.c.id == first - 1)) or b""
+    wanted = sa.select(log).where(log.c.id >= first).order_by(log.c.id)
+    rows = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(wanted)
+    expected = first
+    for row in rows:
+        if row.id != expected:
+            return Verified(log.name, expected - first, expected)
+        if hashlib.sha256(before + line_of(row)).digest() != row.chain:
+            return Verified(log.name, expected - first, row.id)
+        before, expected = row.chain, expected + 1
+    broken_at = expected if expected <= newest else None
+    return Verified(log.name, expected - first, broken_at)
