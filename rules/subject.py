@@ -68,6 +68,8 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     firmware: str | None = None
     self_test_at: datetime | None = None
     """When the device last said that it tests itself."""
+    smoke_left_at: datetime | None = None
+    """When the test was over from which its smoke is left; None: it is no test's."""
     power_at: datetime | None = None
     """When `power_w` arrived here: freshness and holds are measured on our own clock."""
     temperature_at: datetime | None = None
@@ -135,7 +137,7 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         if reading.ambient_temperature_c is not None:
             self.ambient_temperature_c = reading.ambient_temperature_c
         if reading.smoke_alarm is not None:
-            self.smoke_alarm = reading.smoke_alarm
+            self.smoke_alarm, self.smoke_left_at = reading.smoke_alarm, None
         if reading.battery_pct is not None:
             self.battery_pct = reading.battery_pct
         if reading.battery_low is not None:
@@ -143,9 +145,11 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
         if reading.tamper is not None:
             self.tamper = reading.tamper
         if reading.self_test is not None:
-            self.self_test = reading.self_test
             if reading.self_test:
                 self.self_test_at = now
+            elif self.self_test and self.smoke_alarm and reading.smoke_alarm is None:
+                self.smoke_left_at = now
+            self.self_test = reading.self_test
         if reading.muted is not None:
             self.muted = reading.muted
         if reading.online is not None:

@@ -23,6 +23,9 @@ from rules.verdict import (
 NEVER = datetime.min.replace(tzinfo=UTC)
 SELF_TEST_MAX = timedelta(minutes=5)
 """A test lasts seconds. One whose end got lost must not hide a fire for ever."""
+CLEARS_WITHIN = timedelta(seconds=30)
+"""Smoke of a test may outlast the word that the test is over: the chamber has to clear, and an
+event overtakes the reading before it (docs/decisions/005). Smoke that is said anew is told."""
 
 
 class Smoke(msgspec.Struct, frozen=True):
@@ -41,15 +44,23 @@ class Smoke(msgspec.Struct, frozen=True):
         tests_end: list[datetime] = []
         for part in parts:
             if part.smoke_alarm:
-                ends = max(_test_ends(part), _test_ends(device.whole))
+                ends = _excused_until(part, device.whole)
                 if ends <= moment.now:
                     return Breach(Evidence(since=device.heard_at))
                 tests_end.append(ends)
         return Clear(recheck_at=min(tests_end)) if tests_end else CLEAR
 
 
+def _excused_until(part: Values, whole: Values) -> datetime:
+    """Return until when a self-test excuses a part's smoke; long ago if none does."""
+    ends = max(_test_ends(part), _test_ends(whole))
+    if part.smoke_left_at is not None:
+        ends = max(ends, part.smoke_left_at + CLEARS_WITHIN)
+    return ends
+
+
 def _test_ends(part: Values) -> datetime:
-    """Return until when a self-test excuses smoke; long ago if there is none."""
+    """Return until when the test that goes on excuses smoke; long ago if there is none."""
     if not part.self_test or part.self_test_at is None:
         return NEVER
     return part.self_test_at + SELF_TEST_MAX
