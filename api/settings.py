@@ -7,9 +7,10 @@ The table in the README is made from these descriptions, and a test holds the tw
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -43,6 +44,7 @@ __all__ = [
     "WebhookSettings",
     "read_settings",
     "real_secret",
+    "secret_names",
     "table",
 ]
 
@@ -213,14 +215,32 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def table() -> list[tuple[str, str, str]]:
     """Return every setting as (environment variable, default, what it is)."""
-    return list(_rows(Settings, "CHARGEWATCH_"))
+    return [
+        (name, _shown(field.default), field.description or "")
+        for name, field in _fields(Settings, "CHARGEWATCH_")
+    ]
 
 
-def _rows(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+def secret_names() -> frozenset[str]:
+    """Return the environment variables of those settings that nobody may read."""
+    return frozenset(
+        name
+        for name, field in _fields(Settings, "CHARGEWATCH_")
+        if _holds_secret(field.annotation)
+    )
+
+
+def _fields(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in part.model_fields.items():
-        default = field.default
-        if isinstance(default, Part):
-            yield from _rows(type(default), f"{prefix}{name.upper()}__")
-            continue
-        shown = "" if default is None else "[]" if default == () else str(default)
-        yield f"{prefix}{name.upper()}", shown, field.description or ""
+        if isinstance(field.default, Part):
+            yield from _fields(type(field.default), f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}", field
+
+
+def _shown(default: object) -> str:
+    return "" if default is None else "[]" if default == () else str(default)
+
+
+def _holds_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))

@@ -20,6 +20,7 @@ from api.deploy.secrets import (
     made_secrets,
     read_secret,
 )
+from api.settings import secret_names
 from ingest.errors import ChargewatchError
 from simulator.quiet_month import quiet_month
 from simulator.village import POLICY_TOML, sites_toml
@@ -31,8 +32,6 @@ PROBE = "mosquitto_sub"
 """Options of the broker's health check, where mosquitto_sub looks for them."""
 BROKER_IN_COMPOSE = "mosquitto"
 DEMO_SITES, DEMO_SEED = 5, 7
-SECRET_ENDINGS = ("__PASSWORD", "__SECRET", "__TOKEN")
-"""What all settings end with that are secrets."""
 
 SITES_TOML = """\
 # Which areas, sites and devices there are (docs/sites.md). The service reads it at its start.
@@ -129,9 +128,10 @@ def _configuration(folder: Path, now: datetime, *, demo: bool) -> list[str]:
 
 def _refuse_secrets_in(path: Path) -> None:
     """A container's environment is shown by `docker inspect`; a file is not."""
+    secret = secret_names()
     for line in path.read_text(encoding="utf-8").splitlines():
         name = line.partition("=")[0].strip()
-        if not name.startswith("#") and name.endswith(SECRET_ENDINGS):
+        if name in secret:
             raise SecretsWrong(
                 f"{path}: {name} is a secret: put it into {SECRETS}/{SERVICE}/{name.lower()}"
             )
