@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ import mqtt5
 
 IN_FLIGHT_MAX = 20_000
 SITES, PILES_PER_SITE = 20, 25
+BURNS_S = 5.0
+"""How long an alarm's smoke lasts: an hour of alarms that nobody ends is no day in life."""
 
 
 class Publisher(asyncio.Protocol):
@@ -118,6 +121,7 @@ async def open_loop(
     publisher, messages = await connect(port), telemetry(f"loop-{time.monotonic_ns()}")
     begun, sent, alarms = time.monotonic(), 0, 0
     left: dict[str, float] = {}
+    burning: deque[tuple[float, str]] = deque()
     while (passed := time.monotonic() - begun) < seconds:
         while sent < passed * rate:
             await publisher.send(*next(messages))
@@ -127,7 +131,12 @@ async def open_loop(
             topic = f"chargewatch/v1/bench/s{alarms % SITES:02}/{name}/event"
             left[name] = time.monotonic()
             await publisher.send(topic, b'{"boot":"1","seq":1,"event":"smoke"}')
+            burning.append((passed + BURNS_S, topic))
             alarms += 1
+        while burning and burning[0][0] <= passed:
+            _, topic = burning.popleft()
+            clear = b'{"boot":"1","seq":2,"event":"smoke","active":false}'
+            await publisher.send(topic, clear)
         await asyncio.sleep(0.001)
     await publisher.settled()
     return {"sent": sent, "seconds": time.monotonic() - begun, "left": left}

@@ -47,6 +47,8 @@ class Ledger:
         self.engine = engine
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._writer = engine.connect()
+        self._needed_from = 0
+        """The first journal entry that must stay, as far as was looked; never too high."""
 
     # --- the batch -------------------------------------------------------------------
 
@@ -94,7 +96,10 @@ class Ledger:
 
     async def prune(self, up_to: int) -> None:
         """Drop entries up to number `up_to`, except those that tell repeated messages."""
-        await self.write(lambda connection: writing.prune(connection, up_to))
+        if up_to >= self._needed_from:  # beside the writing: alarms do not wait for the look
+            self._needed_from = await self.read(writing.needed_from)
+        before = min(up_to + 1, self._needed_from)
+        await self.write(lambda connection: writing.prune(connection, before))
 
     # --- start and end -----------------------------------------------------------------
 

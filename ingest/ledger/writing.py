@@ -283,14 +283,19 @@ def _upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=row))
 
 
-def prune(connection: sa.Connection, up_to: int) -> None:
+def needed_from(connection: sa.Connection) -> int:
+    """Return the number of the first journal entry that tells repeated messages, 0 for none."""
     newest_first = sa.select(tables.journal.c.id, tables.journal.c.messages).order_by(
         tables.journal.c.id.desc()
     )
-    kept, keep_from = 0, 0
+    kept, first = 0, 0
     for number, messages in connection.execute(newest_first):
-        kept, keep_from = kept + messages, number
+        kept, first = kept + messages, number
         if kept >= REPLAY_MESSAGES:
             break
-    before = min(up_to + 1, keep_from)
+    return first
+
+
+def prune(connection: sa.Connection, before: int) -> None:
+    """Drop the journal's entries before number `before`."""
     connection.execute(sa.delete(tables.journal).where(tables.journal.c.id < before))
