@@ -312,7 +312,10 @@ def test_a_crash_between_two_files_never_leaves_a_right_too_many(
     assert b"user plug@tasmota" in (place.dir / "acl").read_bytes()
 
 
-@pytest.mark.parametrize("content", ["", "x", "1", "-5", str(os.getpid()), "99999999"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "x", "1", "-5", pytest.param(str(os.getpid()), id="our own"), "99999999"],
+)
 def test_only_a_mosquitto_is_sent_a_signal(tmp_path: Path, content: str) -> None:
     file = tmp_path / "pid"
     file.write_text(content)
