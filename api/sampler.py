@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from api.sampling import Counts, Scene, Shape, service_line
 from ingest.clock import Now
 from ingest.history import HistoryUnavailable
-from ingest.influx_lines import microseconds
 from ingest.measurements import Kept
+from ingest.moments import to_us
 from ingest.point_store import PointStore
 
 SERVICE_EVERY = timedelta(seconds=15)
@@ -94,7 +94,7 @@ def _next(now: datetime) -> datetime:
 
 
 def _since_epoch(moment: datetime) -> timedelta:
-    return timedelta(microseconds=microseconds(moment))
+    return timedelta(microseconds=to_us(moment))
 
 
 async def _gathered(lines: Iterable[bytes]) -> list[bytes]:

@@ -11,8 +11,9 @@ from datetime import datetime
 
 import msgspec
 
-from ingest.influx_lines import NS_IN_US, Value, line, microseconds, place_of
+from ingest.influx_lines import NS_IN_US, Value, line, place_of
 from ingest.measurements import CHOICE_ENDS_NAME, DEVICE_NOW, SERVICE_NOW, SITE_NOW
+from ingest.moments import to_us
 from ingest.registry import Device, Name, Registry, Site
 from rules.alerts import Alert, State
 from rules.engine import Engine
@@ -42,7 +43,7 @@ class Scene:
     ) -> None:
         self.registry, self.engine, self.now = registry, engine, now
         self._calendar = calendar
-        self._time_ns = microseconds(now) * NS_IN_US
+        self._time_ns = to_us(now) * NS_IN_US
 
     def sites(self) -> Iterator[bytes]:
         """Yield a point for each site that has devices."""
@@ -232,7 +233,7 @@ def service_line(before: Counts, counts: Counts, shape: Shape) -> bytes:
         "open_alerts": shape.open_alerts,
         "memory_mib": shape.memory_mib,
     }
-    return line(SERVICE_NOW, {}, fields, microseconds(counts.at) * NS_IN_US)
+    return line(SERVICE_NOW, {}, fields, to_us(counts.at) * NS_IN_US)
 
 
 def quantiles(values: Iterable[float], wanted: Mapping[str, float]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from ingest.duckdb_history import open_duckdb
 from ingest.history import History
 from ingest.influx_client import InfluxAddress, InfluxClient, open_client
 from ingest.influx_history import open_influx
-from ingest.influx_lines import Value, line, microseconds, reading_lines
+from ingest.influx_lines import Value, line, reading_lines
 from ingest.journal import Entry
 from ingest.measurements import (
     ALERT,
@@ -44,6 +44,7 @@ from ingest.measurements import (
     Kept,
     Measurement,
 )
+from ingest.moments import to_us
 from rules.readings import DeviceId, Reading, Report
 from tests.influx import Influx, influxdb
 
@@ -264,7 +265,7 @@ def point(measurement: Measurement, tags: Tags, at: datetime, chance: random.Ran
             fields[name] = False
         else:
             fields[name] = chance.randrange(2) if field.kind is int else "text"
-    return line(measurement, tags, fields, microseconds(at) * 1000)
+    return line(measurement, tags, fields, to_us(at) * 1000)
 
 
 USUAL = frozenset(

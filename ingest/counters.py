@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ingest.influx_lines import moment
+from ingest.moments import from_us
 from ingest.windows import HOURS, QUARTER, floor
 from rules.plausible import SOCKET_MAX_W
 
@@ -28,7 +28,7 @@ def counted(before: Counted | None, readings: Iterable[Counted]) -> dict[datetim
     found: dict[datetime, float] = {}
     last = before
     for reading in readings:
-        at = floor(moment(reading.at_us))
+        at = floor(from_us(reading.at_us))
         found.setdefault(at, 0.0)
         if last is not None:
             found[at] += _rise_kwh(last, reading)

@@ -20,6 +20,7 @@ import duckdb
 from ingest import duckdb_table as table
 from ingest.history import Aggregate, Bin, HistoryUnavailable, Row, check_aggregate
 from ingest.journal import Entry
+from ingest.moments import MICROSECOND, to_us
 from rules.readings import DeviceId, Reading
 
 T = TypeVar("T")
@@ -126,7 +127,7 @@ class DuckDbHistory:
             FROM readings WHERE {OF_SOCKET} AND "{quantity}" IS NOT NULL
             GROUP BY bin ORDER BY bin
         """  # noqa: S608  (`quantity` has just been checked)
-        step_us = step // table.MICROSECOND
+        step_us = step // MICROSECOND
         values = _of_socket(device, channel, since, until) | {"step": step_us}
         return await self._fetch(query, values, _bin)
 
@@ -253,13 +254,13 @@ def _of_socket(
     return {
         "device": device,
         "channel": channel,
-        "since": table.microseconds(since),
-        "until": table.microseconds(until),
+        "since": to_us(since),
+        "until": to_us(until),
     }
 
 
 def _arrived(since: datetime, until: datetime) -> dict[str, Any]:
-    return {"since": table.microseconds(since), "until": table.microseconds(until)}
+    return {"since": to_us(since), "until": to_us(until)}
 
 
 def _row(found: tuple[Any, ...]) -> Row:

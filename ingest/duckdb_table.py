@@ -6,7 +6,7 @@ is bound. Moments are UTC and travel as microseconds since 1970.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import msgspec
 
 from ingest.history import QUANTITY_TYPES
 from ingest.journal import Entry
+from ingest.moments import to_us
 from rules.readings import Reading
 
 Connection = duckdb.DuckDBPyConnection
@@ -34,14 +35,8 @@ SQL_TYPES = {float: "DOUBLE", bool: "BOOLEAN", str: "VARCHAR"}
 QUANTITY_COLUMNS = {name: SQL_TYPES[kind] for name, kind in QUANTITY_TYPES.items()}
 COLUMNS = KEYS | QUANTITY_COLUMNS
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 _OF_READING = Reading.__struct_fields__
-
-
-def microseconds(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND
 
 
 @contextmanager
@@ -91,7 +86,7 @@ def append(connection: Connection, entries: Sequence[Entry], passing: Path) -> N
 
 def forget(connection: Connection, before: datetime) -> int:
     [(gone,)] = connection.execute(
-        'DELETE FROM readings WHERE "at" < make_timestamp($1::BIGINT)', [microseconds(before)]
+        'DELETE FROM readings WHERE "at" < make_timestamp($1::BIGINT)', [to_us(before)]
     ).fetchall()
     return int(gone)
 
@@ -111,7 +106,7 @@ def _lines(entries: Iterable[Entry]) -> Iterator[_Line]:
     for entry in entries:
         position = 0
         for report in entry.reports:
-            at, received_at = microseconds(report.at), microseconds(report.received_at)
+            at, received_at = to_us(report.at), to_us(report.received_at)
             for reading in report.readings:
                 yield _Line(report.device, at, received_at, entry.id, position, reading)
                 position += 1

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ingest.history import HistoryUnavailable
-from ingest.influx_lines import NS_IN_US, Value, line, microseconds, place_of
+from ingest.influx_lines import NS_IN_US, Value, line, place_of
 from ingest.influxql import Series
 from ingest.ledger.facts import Facts, LogLine
 from ingest.ledger.queries import AlertRow
 from ingest.ledger.sessions import SessionRow
 from ingest.measurements import ALERT, ALERT_EVENT, FACTS_CURSOR, LONG, SESSION, Kept
+from ingest.moments import to_us
 from ingest.point_store import PointStore, asked
 from ingest.registry import Name
 from rules.schedule import Schedule
@@ -147,7 +148,7 @@ def alert_line(alert: AlertRow, words: Words) -> bytes:
         "limit": alert.evidence.limit,
         "unit": alert.evidence.unit,
     }
-    time_ns = microseconds(alert.fired_at) * NS_IN_US + alert.id % NS_IN_US
+    time_ns = to_us(alert.fired_at) * NS_IN_US + alert.id % NS_IN_US
     return line(ALERT, _tags_of(alert), fields, time_ns)
 
 
@@ -162,7 +163,7 @@ def event_line(event: LogLine, alert: AlertRow, words: Words) -> bytes:
         "who": event.who,
         "detail": event.detail,
     }
-    time_ns = microseconds(event.at) * NS_IN_US + event.id % NS_IN_US
+    time_ns = to_us(event.at) * NS_IN_US + event.id % NS_IN_US
     return line(ALERT_EVENT, _tags_of(alert) | {"what": event.what}, fields, time_ns)
 
 
@@ -170,7 +171,7 @@ def session_line(session: SessionRow, schedule: Schedule) -> bytes:
     """Return a charge that has ended."""
     closed = any(schedule.closed_between(session.began_at, session.ended_at))
     fields: dict[str, Value | None] = {
-        "ended_at_us": microseconds(session.ended_at),
+        "ended_at_us": to_us(session.ended_at),
         "duration_s": (session.ended_at - session.began_at).total_seconds(),
         "energy_kwh": session.energy_kwh,
         "peak_w": session.peak_w,
@@ -180,7 +181,7 @@ def session_line(session: SessionRow, schedule: Schedule) -> bytes:
         "after_hours": int(closed),
     }
     place = Place(session.device, session.channel, session.site)
-    return line(SESSION, place.tags(), fields, microseconds(session.began_at) * NS_IN_US)
+    return line(SESSION, place.tags(), fields, to_us(session.began_at) * NS_IN_US)
 
 
 def _seconds(since: datetime, until: datetime | None) -> float | None:

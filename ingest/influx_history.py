@@ -15,13 +15,14 @@ import structlog
 from ingest import influx_queries as ask
 from ingest.history import Aggregate, Bin, Row, check_aggregate
 from ingest.influx_client import InfluxAddress, InfluxClient, open_client
-from ingest.influx_lines import MICROSECOND, line, reading_lines
+from ingest.influx_lines import line, reading_lines
 from ingest.influx_queries import Found, Params, in_order, readings
 from ingest.influx_replay import replayed
 from ingest.influx_writing import Losses
 from ingest.influxql import Series, StatementRefused
 from ingest.journal import Entry
 from ingest.measurements import CURSOR, Kept
+from ingest.moments import MICROSECOND
 from rules.readings import DeviceId
 
 log = structlog.get_logger()

@@ -9,7 +9,6 @@ escapes its own few separators. `invisible` is the way back.
 import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import msgspec
@@ -17,12 +16,11 @@ import msgspec
 from ingest.history import QUANTITY_TYPES
 from ingest.journal import Entry
 from ingest.measurements import DEVICE, SOCKET, Measurement
+from ingest.moments import to_us
 from rules.readings import Reading
 
 Value = float | int | bool | str
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 NS_IN_US = 1000
 
 LATE_BEHIND_US, LATE_AHEAD_US = 15 * 60 * 1_000_000, 5 * 60 * 1_000_000
@@ -52,14 +50,6 @@ def visible(text: str) -> str:
 def invisible(text: str) -> str:
     """Undo `visible`; a text that never went through it is left as it is."""
     return _TO_MEAN.sub(lambda found: _MEANT.get(found[0], found[0]), text)
-
-
-def microseconds(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND
-
-
-def moment(microseconds: int) -> datetime:
-    return EPOCH + microseconds * MICROSECOND
 
 
 def line(
@@ -114,7 +104,7 @@ def reading_lines(entry: Entry) -> Iterator[bytes]:
     taken: dict[tuple[str, int | None, int], int] = {}
     for report in entry.reports:
         device = report.device
-        at, received_at = microseconds(report.at), microseconds(report.received_at)
+        at, received_at = to_us(report.at), to_us(report.received_at)
         late = not -LATE_AHEAD_US <= received_at - at <= LATE_BEHIND_US
         time_ns = at * NS_IN_US + below_us
         for reading in report.readings:

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ingest.history import QUANTITY_TYPES, Aggregate, Bin, Row
-from ingest.influx_lines import MICROSECOND, NS_IN_US, microseconds, moment
+from ingest.influx_lines import NS_IN_US
 from ingest.influxql import Param, Series
 from ingest.measurements import CURSOR, DEVICE, LONG, SOCKET
+from ingest.moments import MICROSECOND, from_us, to_us
 from rules.readings import DeviceId, Reading
 
 Params = dict[str, Param]
@@ -79,7 +80,7 @@ def aggregated(place: str, quantity: str, how: Aggregate, step: timedelta) -> st
 
 
 def arrived(since: datetime, until: datetime) -> Params:
-    return {"since_us": microseconds(since), "until_us": microseconds(until)}
+    return {"since_us": to_us(since), "until_us": to_us(until)}
 
 
 # --- Answers ------------------------------------------------------------------------------
@@ -133,8 +134,8 @@ def readings(
                 late is not None and bool(values[late]),
                 Row(
                     device=DeviceId(device if of is None else values[of]),
-                    at=moment(values[time] // NS_IN_US),
-                    received_at=moment(values[received]),
+                    at=from_us(values[time] // NS_IN_US),
+                    received_at=from_us(values[received]),
                     reading=Reading(
                         channel=int(values[socket])
                         if socket is not None and values[socket]
@@ -148,7 +149,7 @@ def readings(
 def moments(answer: Sequence[Series]) -> list[datetime]:
     """Return the microseconds of all rows."""
     return [
-        moment(values[series.columns.index("time")] // NS_IN_US)
+        from_us(values[series.columns.index("time")] // NS_IN_US)
         for series in answer
         for values in series.values
     ]
@@ -156,7 +157,7 @@ def moments(answer: Sequence[Series]) -> list[datetime]:
 
 def bins(answer: Sequence[Series]) -> list[Bin]:
     return [
-        Bin(moment(time_ns // NS_IN_US), float(value))
+        Bin(from_us(time_ns // NS_IN_US), float(value))
         for series in answer
         for time_ns, value in series.values
         if value is not None

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from ingest import influx_queries as ask
 from ingest.history import Row
 from ingest.influx_client import InfluxClient
-from ingest.influx_lines import LATE_AHEAD_US, LATE_BEHIND_US, MICROSECOND
+from ingest.influx_lines import LATE_AHEAD_US, LATE_BEHIND_US
 from ingest.influx_queries import Found, Params, as_arrived, readings
 from ingest.influxql import Series
+from ingest.moments import MICROSECOND
 
 ROWS_MAX = 20_000
 """How many readings of sockets, or of devices, a question may bring; it should bring half."""

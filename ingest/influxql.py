@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ingest.history import HistoryUnavailable
-from ingest.influx_lines import MARK, NS_IN_US, invisible, microseconds, visible
+from ingest.influx_lines import MARK, NS_IN_US, invisible, visible
+from ingest.moments import to_us
 
 Param = str | int | float | datetime
 
@@ -71,7 +72,7 @@ def literal(value: Param) -> str:
         case str():
             return "'" + visible(value).replace("'", "\\'") + "'"
         case datetime():
-            return str(min(max(microseconds(value) * NS_IN_US, TIME_NS_MIN), TIME_NS_MAX))
+            return str(min(max(to_us(value) * NS_IN_US, TIME_NS_MIN), TIME_NS_MAX))
         case _:
             return repr(value)
 

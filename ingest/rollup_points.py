@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from ingest.influx_lines import NS_IN_US, Value, line, microseconds
+from ingest.influx_lines import NS_IN_US, Value, line
 from ingest.measurements import SITE_15M, SITE_DAY, SOCKET_15M, SOCKET_DAY
+from ingest.moments import to_us
 from ingest.rollups import SitePlan, SiteQuarter, Unit
 
 
@@ -23,7 +24,7 @@ OVERLOADS = ("overload", "pile_overload", "site_overload")
 
 def quarter_lines(plan: SitePlan, quarter: SiteQuarter) -> Iterator[bytes]:
     """Yield the points of one window."""
-    time_ns = microseconds(quarter.at) * NS_IN_US
+    time_ns = to_us(quarter.at) * NS_IN_US
     for each in quarter.units:
         fields: dict[str, Value | None] = {
             "energy_kwh": each.energy_kwh,
@@ -72,7 +73,7 @@ class Day:
 
     def lines(self, happened: Happened) -> Iterator[bytes]:
         """Yield the points of the day."""
-        plan, time_ns = self._plan, microseconds(self._begins) * NS_IN_US
+        plan, time_ns = self._plan, to_us(self._begins) * NS_IN_US
         for unit in sorted(self._units.keys() | happened.sessions.keys()):
             energy_kwh, peak_w = self._units.get(unit, (0.0, None))
             yield line(

@@ -7,13 +7,14 @@ sockets of a site times the windows of a day.
 # ruff: noqa: S608  (names of ours; every value is put in by `bind`)
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.counters import RISE_MAX_KWH, Counted, counted, rise_max_kwh
-from ingest.influx_lines import NS_IN_US, moment
+from ingest.influx_lines import NS_IN_US
 from ingest.influxql import Param, Series
 from ingest.measurements import ALERT, DEVICE, LONG, SESSION, SITE_15M, SITE_DAY, SOCKET
+from ingest.moments import from_us, to_us
 from ingest.point_store import PointStore, asked
 from ingest.rollup_points import Happened
 from ingest.rollups import Power, SitePlan, Slice, Unit
@@ -199,7 +200,7 @@ class _Answer:
         if not 0 <= rise <= rise_max_kwh(before, first):
             self._doubtful.add(unit)
             return
-        at = floor(moment(first.at_us))
+        at = floor(from_us(first.at_us))
         by_window[at] = by_window.get(at, 0.0) + rise
 
 
@@ -248,10 +249,9 @@ async def late_windows(
     store: PointStore, site: str, arrived: datetime, until: datetime
 ) -> set[datetime]:
     """Return the windows before `until` that late readings, arrived since, belong to."""
-    arrived_us = (arrived - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     params: dict[str, Param] = {
         "site": site,
-        "arrived": arrived_us,
+        "arrived": to_us(arrived),
         "since": until - LATE_BACK,
         "until": until,
     }
@@ -273,4 +273,4 @@ def _first_moment(answer: list[Series]) -> datetime | None:
 
 
 def _at(ns: int) -> datetime:
-    return moment(ns // NS_IN_US)
+    return from_us(ns // NS_IN_US)

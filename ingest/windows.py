@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from ingest.influx_lines import microseconds
+from ingest.moments import to_us
 from rules.schedule import Schedule
 
 QUARTER = timedelta(minutes=15)
@@ -13,7 +13,7 @@ HOURS = QUARTER / timedelta(hours=1)
 
 def floor(moment: datetime) -> datetime:
     """Return the beginning of the window that holds a moment."""
-    since_epoch = microseconds(moment) % (QUARTER // timedelta(microseconds=1))
+    since_epoch = to_us(moment) % (QUARTER // timedelta(microseconds=1))
     return moment - timedelta(microseconds=since_epoch)
 
 

@@ -10,12 +10,13 @@ from api.fact_words import fact_words
 from ingest.facts import FactsFollower
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import open_client
-from ingest.influx_lines import line, microseconds, visible
+from ingest.influx_lines import line, visible
 from ingest.ledger.commit import Acknowledged
 from ingest.ledger.facts import Facts, facts_after
 from ingest.ledger.silences import create
 from ingest.ledger.store import Ledger
 from ingest.measurements import FACTS_CURSOR, Kept
+from ingest.moments import to_us
 from ingest.point_store import PointStore
 from ingest.registry import Name, Site
 from rules.alerts import AlertKey, Change, Group, GroupKind, Transition
@@ -43,7 +44,7 @@ __all__ = ["ledger"]
 pytest_plugins = ["tests.influx_fixtures"]
 
 AT_ONCE = 30
-NOON_NS = microseconds(NOON) * 1000
+NOON_NS = to_us(NOON) * 1000
 OPEN = Schedule("Asia/Shanghai", ())
 NORTH = Site(id="town/north", area="town", name=Name("北", "North"))
 PLACE = {"area": "town", "site": "town/north", "device": PILE}
@@ -117,7 +118,7 @@ def test_each_thing_that_happens_to_an_alert_is_a_point(
     assert fields["title_en"] == "Socket overload: Acknowledged by 王"
     assert fields["title_zh"] == "插座功率过高:王 已确认"
     assert (fields["who"], fields["detail"]) == ("王", visible('on my "way",\nsoon'))
-    assert time_ns // 1000 == microseconds(NOON + SECOND)
+    assert time_ns // 1000 == to_us(NOON + SECOND)
 
 
 def test_an_alert_is_written_anew_when_it_changes(ledger: Ledger, store: MemoryPoints) -> None:
@@ -193,7 +194,7 @@ def test_a_charge_is_a_point_at_the_moment_it_began(
     [(tags, fields, time_ns)] = store.of("session")
     assert tags == {**PLACE, "socket": "1"}
     assert fields == {
-        "ended_at_us": microseconds(NOON + 120 * MINUTE),
+        "ended_at_us": to_us(NOON + 120 * MINUTE),
         "duration_s": 7200.0,
         "energy_kwh": 0.42,
         "peak_w": 210.5,

@@ -22,6 +22,7 @@ from ingest.ledger.commit import Acknowledged, Commit, Refused, Stored, ToTell, 
 from ingest.ledger.outbox import OutboxState, Reason
 from ingest.ledger.queries import AlertFilter
 from ingest.ledger.store import Ledger, LedgerDamaged, LedgerUnavailable, open_ledger
+from ingest.moments import to_us
 from ingest.registry import Area, Device, Gone, Location, Name, Site
 from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId, Kind, Reading, Report
@@ -326,7 +327,7 @@ def test_each_line_of_the_log_vouches_for_all_before_it(ledger: Ledger) -> None:
         ).all()
     chain = b""
     for row in rows:
-        line = [row.episode, tables.to_us(row.at), row.what, row.who, row.detail]
+        line = [row.episode, to_us(row.at), row.what, row.who, row.detail]
         chain = hashlib.sha256(chain + msgspec.json.encode(line)).digest()
         assert row.chain == chain
     assert [row.what for row in rows] == ["firing", "firing", "acknowledged", "resolved"]

@@ -24,6 +24,7 @@ from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import How, last_change, policy_lines
 from ingest.ledger.queries import AlertFilter
 from ingest.ledger.store import Ledger, opened
+from ingest.moments import to_us
 from ingest.pipeline import Pipeline
 from ingest.registry import Area, Device, Name, Registry, Site
 from ingest.replay import Seen
@@ -374,7 +375,7 @@ def test_the_log_cannot_be_changed_and_each_line_vouches_for_all_before(tmp_path
             )
             chain = b""
             for row in rows:
-                at = tables.to_us(row.at)
+                at = to_us(row.at)
                 line = [at, row.who, row.how, row.file, row.digest, row.changes, row.settings]
                 chain = hashlib.sha256(chain + msgspec.json.encode(line)).digest()
                 assert row.chain == chain

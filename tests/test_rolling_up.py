@@ -12,9 +12,10 @@ import pytest
 from ingest.counters import Counted, counted
 from ingest.history import HistoryUnavailable
 from ingest.influx_client import InfluxClient
-from ingest.influx_lines import line, microseconds, reading_lines
+from ingest.influx_lines import line, reading_lines
 from ingest.journal import Entry
 from ingest.measurements import ALERT, SESSION, Kept
+from ingest.moments import to_us
 from ingest.registry import Name
 from ingest.rolling_up import RollUps
 from ingest.rollups import SitePlan, Watched
@@ -153,7 +154,7 @@ def oracle(heard: Sequence[Heard]) -> dict[datetime, float]:
     return counted(
         None,
         [
-            Counted(microseconds(each.at), each.reading.energy_kwh)
+            Counted(to_us(each.at), each.reading.energy_kwh)
             for each in heard
             if each.reading.energy_kwh is not None
         ],
@@ -237,7 +238,7 @@ def test_a_day_counts_the_charges_and_alerts_that_began_on_it(database: Database
     place = {"area": "town", "site": "town/north", "device": PILE, "socket": "1"}
 
     def began(after: timedelta) -> int:
-        return microseconds(DAY0 + after) * 1000
+        return to_us(DAY0 + after) * 1000
 
     database.write(
         Kept.LONG,
@@ -275,7 +276,7 @@ def test_days_of_23_and_25_hours_are_whole(database: Database) -> None:
 
 
 def ns(moment: datetime) -> int:
-    return microseconds(moment) * 1000
+    return to_us(moment) * 1000
 
 
 # --- Again and again ----------------------------------------------------------------------

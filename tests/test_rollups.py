@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.counters import RISE_MAX_KWH, Counted, counted
-from ingest.influx_lines import microseconds
+from ingest.moments import to_us
 from ingest.registry import Name
 from ingest.rollup_points import Day, Happened, quarter_lines
 from ingest.rollups import Power, SitePlan, Slice, Unit, Watched, quarters
@@ -73,7 +73,7 @@ def said(  # noqa: PLR0913  (what there is to say)
 
 
 def at(minutes: float, kwh: float) -> Counted:
-    return Counted(microseconds(T0 + minutes * MINUTE), kwh)
+    return Counted(to_us(T0 + minutes * MINUTE), kwh)
 
 
 def test_a_counter_counts_from_the_reading_before() -> None:

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from api.sampling import Counts, Scene, Shape, quantiles, service_line
-from ingest.influx_lines import Value, microseconds
+from ingest.influx_lines import Value
+from ingest.moments import to_us
 from ingest.registry import Location
 from rules.readings import ClockState, DeviceId, Kind, Reading, Report, Standing
 from rules.schedule import Calendar, Schedule, Window
@@ -161,7 +162,7 @@ def test_a_device_that_was_never_heard_says_so_and_nothing_else() -> None:
         "device_now",
         {"area": "town", "site": SITE, "device": PILE, "kind": "charger", "dialect": "native"},
         {"name": PILE, "declared": 1, "silent": 1, "clock_wrong": 0, **LIMITS},
-        microseconds(NOON) * 1000,
+        to_us(NOON) * 1000,
     )
 
 

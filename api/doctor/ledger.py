@@ -12,6 +12,7 @@ from ingest.ledger import tables
 from ingest.ledger.chain import verify_events, verify_policy_changes
 from ingest.ledger.outbox import OutboxState
 from ingest.ledger.writing import REPLAY_MESSAGES
+from ingest.moments import from_us
 from rules.readings import Kind
 
 CHECKED_WITHIN_S = 3.0
@@ -135,4 +136,4 @@ def newest_commit(patient: Patient) -> datetime | None:
             moment = connection.scalar(sa.select(mark.value).where(mark.name == "committed_at"))
     except sa.exc.DatabaseError:  # said by the check of the ledger
         return None
-    return None if moment is None else tables.from_us(moment)
+    return None if moment is None else from_us(moment)

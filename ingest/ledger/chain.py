@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.tables import to_us
+from ingest.moments import to_us
 
 ROWS_AT_A_TIME = 1_000
 

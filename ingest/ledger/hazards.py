@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from ingest.ledger import tables
 from ingest.ledger.log import append_event
+from ingest.moments import to_us
 from rules.alerts import worse
 from rules.retrospect import RUN_GAP, Hazard
 from rules.verdict import Evidence
@@ -60,7 +61,7 @@ def write_hazard(connection: sa.Connection, hazard: Hazard, now: datetime) -> No
             "found_at": now,
         }
         connection.execute(sa.insert(tables.hazards).values(row))
-        name = f"hazard@{hazard.rule}@{hazard.device}@{tables.to_us(hazard.began_at)}"
+        name = f"hazard@{hazard.rule}@{hazard.device}@{to_us(hazard.began_at)}"
         append_event(connection, name, now, "hazard_found", "chargewatch", "")
         return
     evidence = worse(msgspec.json.decode(known.evidence, type=Evidence), hazard.evidence)

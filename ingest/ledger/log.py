@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.tables import to_us
+from ingest.moments import to_us
 
 
 def append_event(  # noqa: PLR0913, PLR0917  (a line of the log has this many columns)

@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
+from ingest.moments import to_us
 from rules.policies import Changed, Settings, Written
 
 SHOWN_MAX = 200
@@ -70,7 +71,7 @@ def append_policy_change(connection: sa.Connection, change: PolicyChange) -> Non
             [(*place, value) for place, value in change.settings.items()]
         ),
     }
-    line = msgspec.json.encode([tables.to_us(change.at), *row.values()])
+    line = msgspec.json.encode([to_us(change.at), *row.values()])
     chain = hashlib.sha256(before + line).digest()
     connection.execute(sa.insert(logged).values(at=change.at, **row, chain=chain))
 

@@ -10,6 +10,7 @@ from ingest.ledger import tables
 from ingest.ledger.commit import Stored, identity_in_all
 from ingest.ledger.silences import not_over
 from ingest.ledger.writing import REPLAY_MESSAGES
+from ingest.moments import EPOCH, from_us
 from ingest.registry import Area, Device, Location, Name, Registry, Site
 from rules.readings import DeviceId, Kind
 from rules.schedule import Schedule
@@ -35,12 +36,12 @@ def read_restored(connection: sa.Connection) -> Restored:
     committed_at = connection.scalar(
         sa.select(tables.watermarks.c.value).where(tables.watermarks.c.name == "committed_at")
     )
-    last_commit_at = None if committed_at is None else tables.from_us(committed_at)
+    last_commit_at = None if committed_at is None else from_us(committed_at)
     return Restored(
         tuple(_unpack_stored(blob) for blob in stored),
         last_commit_at,
         _seen(connection),
-        tuple(row.silence for row in not_over(connection, last_commit_at or tables.EPOCH)),
+        tuple(row.silence for row in not_over(connection, last_commit_at or EPOCH)),
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
-from ingest.ledger.tables import to_us
+from ingest.moments import to_us
 from rules.session import EndedSession
 
 SESSIONS_MAX = 2_000_000

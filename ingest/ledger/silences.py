@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from ingest.errors import ChargewatchError
 from ingest.ledger import tables
 from ingest.ledger.log import append_event
+from ingest.moments import MICROSECOND
 from rules.silences import Silence, SilenceKind
 
 OPEN_MAX = 500
@@ -59,7 +60,7 @@ def end(connection: sa.Connection, number: int, *, who: str, now: datetime) -> S
     silence = found.silence
     if silence.ends <= now:
         return silence
-    starts = min(silence.starts, now - tables.MICROSECOND)
+    starts = min(silence.starts, now - MICROSECOND)
     ended = msgspec.structs.replace(silence, starts=starts, ends=now)
     connection.execute(
         sa.update(tables.silences)

@@ -3,22 +3,12 @@
 Each change here needs a migration in migrations/versions/; a test holds the two equal.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-
-
-def to_us(moment: datetime) -> int:
-    """Return whole microseconds since 1970, exactly (a float would lose some)."""
-    return (moment - EPOCH) // MICROSECOND
-
-
-def from_us(moment_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=moment_us)
+from ingest.moments import from_us, to_us
 
 
 class Moment(TypeDecorator[datetime]):

@@ -14,7 +14,7 @@ from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
 from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.sessions import write_sessions
-from ingest.ledger.tables import to_us
+from ingest.moments import to_us
 from ingest.registry import Area, Device, Entry, Gone, Site
 from ingest.wire import Refusal
 from rules.alerts import Change, State, Transition
