@@ -12,7 +12,7 @@ from api.sampling import Counts, Scene, Shape, service_line
 from ingest.clock import Now
 from ingest.history import HistoryUnavailable
 from ingest.measurements import Kept
-from ingest.moments import to_us
+from ingest.moments import EPOCH
 from ingest.point_store import PointStore
 
 SERVICE_EVERY = timedelta(seconds=15)
@@ -56,8 +56,8 @@ class Sampler:
                 due = _next(self._now())
                 wait_s = (due - self._now()).total_seconds() / self._speed
                 await asyncio.sleep(max(wait_s, 0.0))
-                sites = not _since_epoch(due) % SITES_EVERY
-                devices = not _since_epoch(due) % DEVICES_EVERY
+                sites = not (due - EPOCH) % SITES_EVERY
+                devices = not (due - EPOCH) % DEVICES_EVERY
                 self._hand_in(await self._sampled(sites=sites, devices=devices))
 
     async def _sampled(self, *, sites: bool, devices: bool) -> list[bytes]:
@@ -90,11 +90,7 @@ class Sampler:
 
 def _next(now: datetime) -> datetime:
     """Return the next moment at which something is sampled: full quarters of a minute."""
-    return now + SERVICE_EVERY - _since_epoch(now) % SERVICE_EVERY
-
-
-def _since_epoch(moment: datetime) -> timedelta:
-    return timedelta(microseconds=to_us(moment))
+    return now + SERVICE_EVERY - (now - EPOCH) % SERVICE_EVERY
 
 
 async def _gathered(lines: Iterable[bytes]) -> list[bytes]:

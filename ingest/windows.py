@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from ingest.moments import to_us
+from ingest.moments import EPOCH
 from rules.schedule import Schedule
 
 QUARTER = timedelta(minutes=15)
@@ -13,8 +13,7 @@ HOURS = QUARTER / timedelta(hours=1)
 
 def floor(moment: datetime) -> datetime:
     """Return the beginning of the window that holds a moment."""
-    since_epoch = to_us(moment) % (QUARTER // timedelta(microseconds=1))
-    return moment - timedelta(microseconds=since_epoch)
+    return moment - (moment - EPOCH) % QUARTER
 
 
 def windows(since: datetime, until: datetime) -> Iterator[datetime]:
