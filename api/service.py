@@ -26,7 +26,7 @@ from api.delivery import Delivery
 from api.drills import DrillRunner
 from api.health import Health
 from api.histories import influx_address, open_history
-from api.http.access import Access, TokenGrant
+from api.http.access import Access, Caller
 from api.http.app import create_app
 from api.metrics import Metrics
 from api.points import Points
@@ -301,7 +301,7 @@ def _access(settings: Settings) -> Access:
         log.info("access.first_token", file=str(settings.data_dir / "tokens"))
     return Access.of(
         {
-            each.secret: TokenGrant(each.name, each.scope)
+            each.secret: Caller.of_token(each.name, each.scope)
             for each in read_tokens(settings.data_dir)
         }
     )

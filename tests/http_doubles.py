@@ -13,7 +13,7 @@ import msgspec
 from fastapi import FastAPI
 
 from api.drills import DrillRunner
-from api.http.access import Access, TokenGrant
+from api.http.access import Access, Caller
 from api.http.app import create_app
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
@@ -40,7 +40,10 @@ NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 """In Shanghai; at that moment no site of this world is closed."""
 READ_TOKEN = "reads-and-nothing-else"
 WRITE_TOKEN = "reads-and-also-writes"
-TOKENS = {READ_TOKEN: TokenGrant("desk", "read"), WRITE_TOKEN: TokenGrant("patrol", "write")}
+TOKENS = {
+    READ_TOKEN: Caller.of_token("desk", "read"),
+    WRITE_TOKEN: Caller.of_token("patrol", "write"),
+}
 
 PILE = DeviceId("xuhui/renmin-lu/pile-1")
 SMOKE = DeviceId("xuhui/renmin-lu/smoke-1")
@@ -126,7 +129,7 @@ class World:
         )
         self.app = self.app_for(TOKENS)
 
-    def app_for(self, tokens: dict[str, TokenGrant]) -> FastAPI:
+    def app_for(self, tokens: dict[str, Caller]) -> FastAPI:
         return create_app(self.watch, Access.of(tokens), monotonic_s=lambda: self.elapsed_s)
 
     async def hear(self, device: DeviceId, *readings: Reading) -> None:

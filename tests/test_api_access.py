@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.http.access import Access, TokenGrant, TokensUnusable
+from api.http.access import Access, Caller, TokensUnusable
 from ingest.ledger.store import LedgerUnavailable
 from tests.http_doubles import (
     PILE,
@@ -76,12 +76,12 @@ def test_without_any_token_nothing_but_the_pulse_is_served(
 
 def test_a_token_that_could_be_guessed_is_refused_at_the_start() -> None:
     with pytest.raises(TokensUnusable, match="desk"):
-        Access.of({"secret": TokenGrant("desk", "read")})
+        Access.of({"secret": Caller.of_token("desk", "read")})
 
 
 def test_access_keeps_no_token(here: World) -> None:
     access = here.app.state.context.access
-    assert access.grant(READ_TOKEN) == TokenGrant("desk", "read")
+    assert access.grant(READ_TOKEN) == Caller.of_token("desk", "read")
     assert READ_TOKEN not in repr(vars(access))
 
 

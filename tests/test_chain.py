@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from api.doctor.patient import read_only
-from ingest.ledger.chain import Verified, verify_events, verify_policy_changes
+from ingest.ledger.audit import Audited, append_audit, audit_lines
+from ingest.ledger.chain import Verified, verify_audit, verify_events, verify_policy_changes
 from ingest.ledger.log import append_event
 from ingest.ledger.policy_log import How, PolicyChange, append_policy_change
 from ingest.ledger.store import open_ledger
@@ -29,6 +30,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             at = NOON + timedelta(seconds=number)
             append_event(connection, f"smoke@{number}", at, "told", "日志", "")
         for number in range(3):
+            deed = Audited(
+                at=NOON, who="li", via="console", what="login.begun", detail=f"{number}"
+            )
+            append_audit(connection, deed)
             append_policy_change(
                 connection,
                 PolicyChange(
@@ -109,3 +114,22 @@ def test_the_last_lines_alone_show_only_what_was_done_to_them(ledger: Path) -> N
 def test_a_policy_that_was_rewritten_shows(ledger: Path) -> None:
     tamper(ledger, "UPDATE policy_changes SET who = 'somebody else' WHERE id = 2")
     assert policy(ledger).broken_at == 2
+
+
+def test_a_deed_that_was_rewritten_shows(ledger: Path) -> None:
+    with read_only(ledger) as connection:
+        assert verify_audit(connection) == ("audit", 3, None)
+        assert [line.detail for line in audit_lines(connection)] == ["2", "1", "0"]
+        assert [line.id for line in audit_lines(connection, before_id=3, limit=1)] == [2]
+    tamper(ledger, "UPDATE audit SET who = 'somebody else' WHERE id = 2")
+    with read_only(ledger) as connection:
+        assert verify_audit(connection).broken_at == 2
+
+
+def test_no_deed_can_be_changed_or_taken_out_without_breaking_in(ledger: Path) -> None:
+    for statement in ("UPDATE audit SET who = 'nobody'", "DELETE FROM audit"):
+        with (
+            sqlite3.connect(ledger) as connection,
+            pytest.raises(sqlite3.IntegrityError, match="append-only"),
+        ):
+            connection.execute(statement)

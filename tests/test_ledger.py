@@ -270,6 +270,20 @@ def test_a_file_that_is_no_ledger_is_said_to_be_none(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"This is a diary")
 
 
+NEW_IN_0009 = (
+    "people",
+    "posts",
+    "routes",
+    "logins",
+    "api_tokens",
+    "audit",
+    "links",
+    "photos",
+    "digests",
+    "post_checks",
+)
+
+
 def test_a_ledger_of_versions_before_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = open_ledger(path)
@@ -280,8 +294,16 @@ def test_a_ledger_of_versions_before_is_taken_over(tmp_path: Path) -> None:
             ("sites", "latitude"),
             ("sites", "longitude"),
             ("alerts", "drill"),
+            ("alerts", "handler"),
+            ("alerts", "handler_since"),
+            ("outbox", "recipient"),
+            ("outbox", "tier"),
+            ("outbox", "spilled_from"),
+            ("outbox", "digest"),
         ):
             older.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for table in NEW_IN_0009:
+            older.execute(f"DROP TABLE {table}")
         older.execute("UPDATE alembic_version SET version_num = '0006'")
     older.close()
     again = open_ledger(path)

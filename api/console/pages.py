@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from api.console import views
 from api.console.login import NEXT_CHARS_MAX, OwnPost, Visitor, own_path
 from api.console.rendering import language_of, page
+from api.http.access import Right
 from api.http.context import WatchHere
 from api.http.live import devices_by_site, station_of
 from api.http.problems import Trouble
@@ -112,7 +113,7 @@ async def acknowledge(
     back: Annotated[str, Form(max_length=NEXT_CHARS_MAX)] = "/",
 ) -> Response:
     """Note that somebody sees to the alert, and go back to where the button was."""
-    if not session.caller.may_write:
+    if not session.caller.may(Right.ACKNOWLEDGE):
         raise Trouble(403, "This token may only read.", words="problem.read_only")
     await acknowledged(watch, number, who=session.caller.name, note=note)
     return RedirectResponse(own_path(back), 303)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient, read_only
 from ingest.ledger import tables
-from ingest.ledger.chain import verify_events, verify_policy_changes
+from ingest.ledger.chain import verify_audit, verify_events, verify_policy_changes
 from ingest.ledger.outbox import OutboxState
 from ingest.ledger.writing import REPLAY_MESSAGES
 from ingest.moments import from_us
@@ -80,7 +80,7 @@ def _quick_check(connection: sa.Connection, version: str) -> Finding:
 
 def _log(connection: sa.Connection) -> Finding:
     lines = 0
-    for verify in (verify_events, verify_policy_changes):
+    for verify in (verify_events, verify_policy_changes, verify_audit):
         verified = verify(connection, LINES_MAX)
         if verified.broken_at is not None:
             return found("log", "broken", log=verified.log, line=verified.broken_at)

@@ -1,46 +1,112 @@
-"""Who may see and who may act: named tokens, of which only digests are kept."""
+"""Who may see, who may act, and where: one table of roles and rights for all ways in."""
 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
 
 from ingest.errors import ChargewatchError
+from ingest.people import EVERYWHERE, Role
+from rules.alerts import EVERYTHING
 
 TOKEN_CHARS_MIN = 16
 """Tokens are guessed at, not remembered: 16 random characters are beyond guessing."""
 TOKEN_CHARS_MAX = 200
 
 
+class Right(StrEnum):
+    """What a caller may do, in the areas that are theirs."""
+
+    SEE = "see"
+    """Stations, devices, readings, sessions, alerts and what became of them."""
+    ACKNOWLEDGE = "acknowledge"
+    """And leave notes and photos, take over and hand over."""
+    SILENCE = "silence"
+    CUT = "cut"
+    CLEAR_LATCH = "clear_latch"
+    DRILL = "drill"
+    SERVICE = "service"
+    """What belongs to no area: quarantine, tallies, metrics."""
+    POLICY = "policy"
+    """Put a changed policy in force; everybody may read it."""
+    PEOPLE = "people"
+    """People, posts, routes, tokens of others."""
+    AUDIT = "audit"
+
+
+RIGHTS: Mapping[Role, frozenset[Right]] = {
+    Role.POLICE: frozenset((Right.SEE, Right.ACKNOWLEDGE, Right.CUT)),
+    Role.MANAGER: frozenset(
+        (Right.SEE, Right.ACKNOWLEDGE, Right.SILENCE, Right.CUT, Right.CLEAR_LATCH)
+    ),
+    Role.OPERATOR: frozenset(Right) - {Right.PEOPLE, Right.AUDIT},
+    Role.TESTER: frozenset((Right.SEE, Right.DRILL, Right.SERVICE)),
+    Role.ADMIN: frozenset(Right),
+}
+
 Scope = Literal["read", "write"]
+"""Of a token in the tokens file: `read` may see everything, `write` may do everything."""
+
+_SCOPES: Mapping[Scope, frozenset[Right]] = {
+    "read": frozenset((Right.SEE, Right.SERVICE)),
+    "write": frozenset(Right),
+}
 
 
 class TokensUnusable(ChargewatchError):
     """The tokens that were configured are no protection."""
 
 
-class TokenGrant(msgspec.Struct, frozen=True):
-    """What a token lets its holder do. `name` goes into the logs of alerts."""
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks, what they may do, and where."""
 
     name: str
-    scope: Scope
-    """`write` may also read."""
+    """A person's id or a token's name; goes into the logs."""
+    rights: frozenset[Right]
+    areas: frozenset[str] = frozenset((EVERYWHERE,))
+    """EVERYWHERE, or ids of areas."""
+    person: str = ""
+    """The person's id; empty: it is a program with a token of its own."""
+
+    @classmethod
+    def of_token(cls, name: str, scope: Scope) -> "Caller":
+        """Return the holder of a token in the tokens file: it is good everywhere."""
+        return cls(name=name, rights=_SCOPES[scope])
+
+    def may(self, right: Right | str) -> bool:
+        return right in self.rights
 
     @property
-    def may_write(self) -> bool:
-        return self.scope == "write"
+    def is_everywhere(self) -> bool:
+        return EVERYWHERE in self.areas
+
+    def answers_for(self, area: str) -> bool:
+        return self.is_everywhere or area in self.areas
+
+    def sees(self, site: str) -> bool:
+        """Say whether a site ("area/site") or a device ("area/site/device") is theirs."""
+        return self.answers_for(site.partition("/")[0])
+
+    def sees_alert(self, site: str, scope: str) -> bool:
+        """Say whether an alert is theirs. One without a site concerns several.
+
+        What blinds all of us is everybody's business; a carrier's outage names sites of
+        other areas.
+        """
+        return self.sees(site) if site else self.is_everywhere or scope == str(EVERYTHING)
 
 
 class Access:
     """Knows the tokens by their SHA-256 alone."""
 
-    def __init__(self, digests: Mapping[bytes, TokenGrant]) -> None:
+    def __init__(self, digests: Mapping[bytes, Caller]) -> None:
         self._digests = tuple(digests.items())
 
     @classmethod
-    def of(cls, tokens: Mapping[str, TokenGrant]) -> "Access":
+    def of(cls, tokens: Mapping[str, Caller]) -> "Access":
         """Take up tokens, each with what it grants; the tokens themselves are not kept."""
         for token, grant in tokens.items():
             if not TOKEN_CHARS_MIN <= len(token) <= TOKEN_CHARS_MAX:
@@ -53,7 +119,7 @@ class Access:
         """True if nobody at all can log in."""
         return not self._digests
 
-    def grant(self, token: str) -> TokenGrant | None:
+    def grant(self, token: str) -> Caller | None:
         """Return whose token it is, in a time that does not tell how near a guess came."""
         digest, found = _digest(token), None
         for known, grant in self._digests:

@@ -6,7 +6,7 @@ import msgspec
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.http.access import Access, TokenGrant
+from api.http.access import Access, Caller, Right
 from api.http.problems import Trouble
 from api.http.sessions import Sessions, Throttle
 from api.watch import Watch
@@ -33,7 +33,7 @@ _bearer = HTTPBearer(auto_error=False, description="A token with the scope read 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def reader(request: Request, credentials: Credentials) -> TokenGrant:
+async def caller_of(request: Request, credentials: Credentials) -> Caller:
     """Return who asks, or refuse with 401."""
     caller = credentials and context_of(request).access.grant(credentials.credentials)
     if not caller:
@@ -45,13 +45,26 @@ async def reader(request: Request, credentials: Credentials) -> TokenGrant:
     return caller
 
 
-async def writer(caller: Annotated[TokenGrant, Depends(reader)]) -> TokenGrant:
-    """Return who wants to change something, or refuse with 401 or 403."""
-    if not caller.may_write:
-        raise Trouble(403, f"The token {caller.name!r} may only read.")
-    return caller
+class Allowed:
+    """The dependency of every route: who asks, if they have the right; else 401 or 403."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+
+    async def __call__(self, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+        if not caller.may(self.right):
+            raise Trouble(403, f"{caller.name!r} lacks the right {self.right.value!r}.")
+        return caller
 
 
 WatchHere = Annotated[Watch, Depends(watch_of)]
-Reader = Annotated[TokenGrant, Depends(reader)]
-Writer = Annotated[TokenGrant, Depends(writer)]
+MaySee = Annotated[Caller, Depends(Allowed(Right.SEE))]
+MayAcknowledge = Annotated[Caller, Depends(Allowed(Right.ACKNOWLEDGE))]
+MaySilence = Annotated[Caller, Depends(Allowed(Right.SILENCE))]
+MayCut = Annotated[Caller, Depends(Allowed(Right.CUT))]
+MayClearLatch = Annotated[Caller, Depends(Allowed(Right.CLEAR_LATCH))]
+MayDrill = Annotated[Caller, Depends(Allowed(Right.DRILL))]
+MayService = Annotated[Caller, Depends(Allowed(Right.SERVICE))]
+MayPolicy = Annotated[Caller, Depends(Allowed(Right.POLICY))]
+MayPeople = Annotated[Caller, Depends(Allowed(Right.PEOPLE))]
+MayAudit = Annotated[Caller, Depends(Allowed(Right.AUDIT))]

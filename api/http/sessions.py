@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from api.http.access import TokenGrant
+from api.http.access import Caller
 
 Monotonic = Callable[[], float]
 
@@ -27,7 +27,7 @@ ADDRESSES_MAX = 10_000
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     id: str
-    caller: TokenGrant
+    caller: Caller
     csrf: str
     """Must come with every post of this session."""
     ends_s: float
@@ -43,7 +43,7 @@ class Sessions:
         self._clock = monotonic_s
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def begin(self, caller: TokenGrant) -> Session:
+    def begin(self, caller: Caller) -> Session:
         while len(self._sessions) >= SESSIONS_MAX:
             self._sessions.popitem(last=False)
         session = Session(

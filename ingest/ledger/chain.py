@@ -1,6 +1,6 @@
 """Whether the logs that are only ever added to are as they were written.
 
-Each line carries the digest of all before it (ingest/ledger/log.py, policy_log.py). A line that
+Each line carries the digest of all before it (ingest/ledger/chained.py). A line that
 was changed, put in or taken out shows in the next one; a missing end shows in the counter that
 SQLite keeps of the numbers it has given.
 """
@@ -36,6 +36,11 @@ def verify_policy_changes(connection: sa.Connection, last: int | None = None) ->
     return _verify(connection, tables.policy_changes, _policy_line, last)
 
 
+def verify_audit(connection: sa.Connection, last: int | None = None) -> Verified:
+    """Check the log of what people did."""
+    return _verify(connection, tables.audit, _audit_line, last)
+
+
 def _event_line(row: Any) -> bytes:
     return msgspec.json.encode([row.episode, to_us(row.at), row.what, row.who, row.detail])
 
@@ -43,6 +48,12 @@ def _event_line(row: Any) -> bytes:
 def _policy_line(row: Any) -> bytes:
     return msgspec.json.encode(
         [to_us(row.at), row.who, row.how, row.file, row.digest, row.changes, row.settings]
+    )
+
+
+def _audit_line(row: Any) -> bytes:
+    return msgspec.json.encode(
+        [to_us(row.at), row.who, row.via, row.what, row.about, row.area, row.detail]
     )
 
 

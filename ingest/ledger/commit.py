@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from ingest.ledger.audit import Audited
 from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
@@ -29,7 +30,11 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class ToTell(msgspec.Struct, frozen=True):
-    """A notification to send: one per alert transition and channel, written with it."""
+    """A notification to send: one per alert transition and channel, written with it.
+
+    `recipient` is `person:{id}` or `post:{id}`, and `channel` then `{via}:{id}`; empty for a
+    channel of the settings, which tells everybody that it reaches.
+    """
 
     idempotency_key: str
     episode: str
@@ -38,6 +43,7 @@ class ToTell(msgspec.Struct, frozen=True):
     urgency: int
     """0 goes first."""
     alert: Alert
+    recipient: str = ""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -78,6 +84,7 @@ class Commit(msgspec.Struct, kw_only=True):
     commands: list[Command] = []
     """As they are now; whoever sends them finds in the ledger what is waiting."""
     latches: list[Latch] = []
+    audited: list[Audited] = []
     log: list[Logged] = []
     """What happened to commands and latches, for the log that is never changed."""
     sessions: list[EndedSession] = []
@@ -95,6 +102,7 @@ class Commit(msgspec.Struct, kw_only=True):
         return not (
             self.registered
             or self.policy_changes
+            or self.audited
             or self.reports
             or self.states
             or self.acknowledged

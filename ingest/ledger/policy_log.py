@@ -5,7 +5,6 @@ keeps the whole policy, as it was written: what was in force on any day can be t
 service that starts with a broken file can take up the last one.
 """
 
-import hashlib
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
+from ingest.ledger.chained import append
 from ingest.moments import to_us
 from rules.policies import Changed, Settings, Written
 
@@ -58,10 +58,7 @@ class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
 
 def append_policy_change(connection: sa.Connection, change: PolicyChange) -> None:
     """Append a line with the digest of all before it."""
-    logged = tables.policy_changes
-    newest = sa.select(logged.c.chain).order_by(logged.c.id.desc()).limit(1)
-    before = connection.scalar(newest) or b""
-    row = {
+    row: dict[str, object] = {
         "who": change.who,
         "how": change.how,
         "file": change.file,
@@ -71,9 +68,8 @@ def append_policy_change(connection: sa.Connection, change: PolicyChange) -> Non
             [(*place, value) for place, value in change.settings.items()]
         ),
     }
-    line = msgspec.json.encode([to_us(change.at), *row.values()])
-    chain = hashlib.sha256(before + line).digest()
-    connection.execute(sa.insert(logged).values(at=change.at, **row, chain=chain))
+    line = [to_us(change.at), *row.values()]
+    append(connection, tables.policy_changes, line, {"at": change.at, **row})
 
 
 def last_change(connection: sa.Connection) -> PolicyChange | None:

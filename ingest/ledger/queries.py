@@ -42,6 +42,9 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     """How far it has escalated."""
     drill: bool = False
     """It was ordered, and nothing is wrong."""
+    handler: str = ""
+    """Who has taken it over, and follows it until the hazard is gone; empty: nobody."""
+    handler_since: datetime | None = None
 
     @property
     def subject(self) -> Subject:

@@ -24,7 +24,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else from_us(value)
 
 
-VERSION = "0008"
+VERSION = "0009"
 """The newest migration; a test holds it."""
 
 metadata = sa.MetaData()
@@ -69,10 +69,12 @@ alerts = sa.Table(
     sa.Column("flaps", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("tier", sa.Integer, nullable=False, server_default="1"),
     sa.Column("drill", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("handler", sa.Text, nullable=False, server_default=""),
+    sa.Column("handler_since", Moment),
 )
 sa.Index("alerts_by_site", alerts.c.site, alerts.c.fired_at)
 # The migration also makes `one_open_alert`, a unique index on (rule, device, channel, scope) of
-# what is firing, and the triggers that keep alert_events and policy_changes append-only:
+# what is firing, and the triggers that keep alert_events, policy_changes and audit append-only:
 # SQLite's own SQL, all of it.
 
 alert_events = sa.Table(
@@ -140,6 +142,10 @@ outbox = sa.Table(
     sa.Column("next_at", Moment, nullable=False),
     sa.Column("told_at", Moment),
     sa.Column("receipt", sa.Text, nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False, server_default=""),
+    sa.Column("tier", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("spilled_from", sa.Integer),
+    sa.Column("digest", sa.Integer),
 )
 sa.Index("outbox_due", outbox.c.channel, outbox.c.state, outbox.c.urgency)
 
@@ -292,3 +298,121 @@ watermarks = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Integer, nullable=False),
 )
+
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("person", sa.LargeBinary, nullable=False),
+    sa.Column("password", sa.Text, nullable=False, server_default=""),
+    sa.Column("password_at", Moment),
+    sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+posts = sa.Table(
+    "posts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("post", sa.LargeBinary, nullable=False),
+)
+
+routes = sa.Table(
+    "routes",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("route", sa.LargeBinary, nullable=False),
+)
+
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("who", sa.Text, nullable=False, index=True),
+    sa.Column("csrf", sa.Text, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("ends_at", Moment, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+)
+
+api_tokens = sa.Table(
+    "api_tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False, index=True),
+    sa.Column("rights", sa.Text, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("ends_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("area", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("chain", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("used_at", Moment, nullable=False),
+    sa.Column("used_by", sa.Text, nullable=False),
+)
+
+photos = sa.Table(
+    "photos",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("episode", sa.Text, nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("jpeg", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+digests = sa.Table(
+    "digests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, nullable=False, unique=True),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", Moment, nullable=False),
+    sa.Column("told_at", Moment),
+    sa.Column("receipt", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("digests_due", digests.c.channel, digests.c.state)
+
+post_checks = sa.Table(
+    "post_checks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("post", sa.Text, nullable=False),
+    sa.Column("area", sa.Text, nullable=False),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("answered_at", Moment),
+    sa.Column("answered_by", sa.Text, nullable=False),
+    sa.Column("told", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+sa.Index("post_checks_by_post", post_checks.c.post, post_checks.c.asked_at)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
+from ingest.ledger.audit import append_audit
 from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
@@ -43,6 +44,8 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         write_registered(connection, entry, batch.now)
     for changed in batch.policy_changes:
         append_policy_change(connection, changed)
+    for deed in batch.audited:
+        append_audit(connection, deed)
     _write_said(connection, batch)
     _write_states(connection, batch)
     for seen in batch.acknowledged:
@@ -156,6 +159,8 @@ def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> No
         "attempts": 0,
         "next_at": now,
         "receipt": "",
+        "recipient": told.recipient,
+        "tier": told.alert.tier,
     }
     connection.execute(insert(tables.outbox).values(row).on_conflict_do_nothing())
 

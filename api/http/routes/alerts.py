@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from api.http.context import WatchHere, Writer, reader
+from api.http.access import Right
+from api.http.context import Allowed, MayAcknowledge, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId, Id, Limit, Moment, NumberInPath, Word, in_order
 from api.http.shapes.alerts import Alert, AlertInFull, Alerts, Delivery, LogLine, Words
@@ -20,7 +21,7 @@ from rules.verdict import Severity
 
 NOTE_CHARS_MAX = 500
 
-alerts = APIRouter(tags=["alerts"], dependencies=[Depends(reader)])
+alerts = APIRouter(tags=["alerts"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 class Acknowledgement(BaseModel):
@@ -96,7 +97,7 @@ async def one(watch: WatchHere, number: NumberInPath) -> AlertInFull:
 
 @alerts.post("/alerts/{number}/acknowledge")
 async def acknowledge(
-    watch: WatchHere, caller: Writer, number: NumberInPath, said: Acknowledgement
+    watch: WatchHere, caller: MayAcknowledge, number: NumberInPath, said: Acknowledgement
 ) -> Alert:
     """Note that somebody sees to it; the first to say so stays. It does not end the alert."""
     return Alert.of(await acknowledged(watch, number, who=caller.name, note=said.note))

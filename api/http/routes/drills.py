@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.drills import DrillTooSoon, Progress
-from api.http.context import WatchHere, Writer, reader
+from api.http.access import Right
+from api.http.context import Allowed, MayDrill, WatchHere
 from api.http.problems import Trouble
 from api.http.shapes.drills import Drill
 from api.http.shapes.shape import NAME_CHARS_MAX
@@ -14,7 +15,7 @@ from api.watch import Watch
 from ingest.ledger import queries
 from rules.places import DRILL_SITE
 
-drills = APIRouter(tags=["drills"], dependencies=[Depends(reader)])
+drills = APIRouter(tags=["drills"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 class NewDrill(BaseModel):
@@ -28,7 +29,7 @@ class NewDrill(BaseModel):
 
 
 @drills.post("/drills")
-async def begin(watch: WatchHere, caller: Writer, wanted: NewDrill) -> Drill:
+async def begin(watch: WatchHere, caller: MayDrill, wanted: NewDrill) -> Drill:
     """Raise an alarm that is marked as a drill everywhere, and ends by itself."""
     if wanted.site and wanted.site not in watch.registry.sites:
         raise Trouble(422, "There is no such site.")

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter, Depends, Response
 
-from api.http.context import WatchHere, reader
+from api.http.access import Right
+from api.http.context import Allowed, WatchHere
 from api.http.shapes.service import Live, PartHealth, Ready
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 health = APIRouter(tags=["health"])
-metrics = APIRouter(tags=["health"], dependencies=[Depends(reader)])
+metrics = APIRouter(tags=["health"], dependencies=[Depends(Allowed(Right.SERVICE))])
 
 
 @health.get("/live")

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection
 
-from api.http.context import WatchHere, reader
+from api.http.access import Right
+from api.http.context import Allowed, WatchHere
 from api.http.routes.inputs import BeforeId
 from api.http.shapes.service import Quarantine, Refused, RuleCount, Summary
 from ingest.ledger import queries
@@ -14,7 +15,7 @@ from ingest.wire import Refusal
 REFUSED_LIMIT_MAX = 200
 """Each holds up to 4 KiB of what was sent."""
 
-ledger = APIRouter(tags=["ledger"], dependencies=[Depends(reader)])
+ledger = APIRouter(tags=["ledger"], dependencies=[Depends(Allowed(Right.SERVICE))])
 
 
 @ledger.get("/quarantine")

@@ -6,7 +6,8 @@ from heapq import nsmallest
 
 from fastapi import APIRouter, Depends
 
-from api.http.context import WatchHere, reader
+from api.http.access import Right
+from api.http.context import Allowed, WatchHere
 from api.http.live import device_of, devices_by_site, station_of, stations_of
 from api.http.problems import Trouble
 from api.http.routes.inputs import Id, NameInPath
@@ -31,7 +32,7 @@ from rules.policies import as_written
 from rules.readings import DeviceId, Kind
 from rules.schedule import Days
 
-places = APIRouter(tags=["places"], dependencies=[Depends(reader)])
+places = APIRouter(tags=["places"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 @places.get("/areas")

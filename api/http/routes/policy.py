@@ -4,14 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api.http.context import WatchHere, Writer, reader
+from api.http.access import Right
+from api.http.context import Allowed, MayPolicy, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId
 from api.http.shapes.policy import PolicyChange, PolicyChanges, PolicyInForce
 from api.policy_file import PolicyFileWrong
 from ingest.ledger.policy_log import SHOWN_MAX, How, policy_lines
 
-policy = APIRouter(tags=["policy"], dependencies=[Depends(reader)])
+policy = APIRouter(tags=["policy"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 @policy.get("/policy")
@@ -21,7 +22,7 @@ async def in_force(watch: WatchHere) -> PolicyInForce:
 
 
 @policy.post("/policy/reload")
-async def reload(watch: WatchHere, caller: Writer) -> PolicyInForce:
+async def reload(watch: WatchHere, caller: MayPolicy) -> PolicyInForce:
     """Read the policy file now. One that is wrong is refused with all its mistakes (422)."""
     try:
         await watch.policy.reload(caller.name, How.REQUEST)

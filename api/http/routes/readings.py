@@ -5,7 +5,8 @@ from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Depends, Query
 
-from api.http.context import WatchHere, reader
+from api.http.access import Right
+from api.http.context import Allowed, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import Channel, Id, Limit, Moment, in_order
 from api.http.shapes.readings import Bins, Readings
@@ -31,7 +32,7 @@ Quantity = Literal[
 ]
 QUANTITIES_NUMERIC: tuple[str, ...] = get_args(Quantity)
 
-readings = APIRouter(tags=["readings"], dependencies=[Depends(reader)])
+readings = APIRouter(tags=["readings"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 @readings.get("/readings")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from api.http.context import WatchHere, reader
+from api.http.access import Right
+from api.http.context import Allowed, WatchHere
 from api.http.routes.inputs import BeforeId, Channel, Id, Limit, Moment, in_order
 from api.http.shapes.sessions import Session, Sessions
 from api.watch import Watch
@@ -20,7 +21,7 @@ from rules.subject import DeviceState
 AT_ONCE = 500
 """Devices looked at before the engine has its turn again."""
 
-sessions = APIRouter(tags=["sessions"], dependencies=[Depends(reader)])
+sessions = APIRouter(tags=["sessions"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 async def wanted_sessions(  # noqa: PLR0913, PLR0917  (each is a filter)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.http.context import WatchHere, Writer, reader
+from api.http.access import Right
+from api.http.context import Allowed, MaySilence, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId, Id, Limit, NumberInPath, Word
 from api.http.shapes.shape import NAME_CHARS_MAX, WHEN
@@ -23,7 +24,7 @@ from rules.silences import Silence as Wanted
 
 Which = Literal["open", "all"]
 
-silences = APIRouter(tags=["silences"], dependencies=[Depends(reader)])
+silences = APIRouter(tags=["silences"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 class NewSilence(BaseModel):
@@ -83,7 +84,7 @@ async def find(
 
 
 @silences.post("/silences")
-async def create(watch: WatchHere, caller: Writer, wanted: NewSilence) -> Silence:
+async def create(watch: WatchHere, caller: MaySilence, wanted: NewSilence) -> Silence:
     """Keep alerts from people for a while; they are written down all the same.
 
     Emergencies are told through it. So is smoke, unless it is a maintenance window that
@@ -103,7 +104,7 @@ async def create(watch: WatchHere, caller: Writer, wanted: NewSilence) -> Silenc
 
 
 @silences.post("/silences/{number}/end")
-async def end(watch: WatchHere, caller: Writer, number: NumberInPath) -> Silence:
+async def end(watch: WatchHere, caller: MaySilence, number: NumberInPath) -> Silence:
     """End a silence now: what still fires is told at once."""
     now = watch.now()
     ended = await watch.ledger.write(lambda c: kept.end(c, number, who=caller.name, now=now))

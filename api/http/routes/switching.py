@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from api.http.context import WatchHere, Writer, reader
+from api.http.access import Right
+from api.http.context import Allowed, MayClearLatch, MayCut, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import Channel, Id, Limit, Moment, NameInPath
 from api.http.shapes.alerts import LogLine
@@ -23,7 +24,7 @@ from rules.readings import DeviceId, Kind
 
 REASON_CHARS_MAX = 500
 
-switching = APIRouter(tags=["switching"], dependencies=[Depends(reader)])
+switching = APIRouter(tags=["switching"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 def _not_blank(text: str) -> str:
@@ -68,7 +69,7 @@ class Clearing(BaseModel):
 
 
 @switching.post("/cut", status_code=202)
-async def cut(watch: WatchHere, caller: Writer, wanted: CutOrder) -> Command:
+async def cut(watch: WatchHere, caller: MayCut, wanted: CutOrder) -> Command:
     """Order a socket to be switched off, and latch it until a person clears it.
 
     The answer says that the order is kept; ask `/commands/{id}` what became of it. While
@@ -133,7 +134,12 @@ async def latches(
 
 
 @switching.post("/latches/{id}/clear")
-async def clear(watch: WatchHere, caller: Writer, id: NameInPath, said: Clearing) -> Latch:  # noqa: A002
+async def clear(
+    watch: WatchHere,
+    caller: MayClearLatch,
+    id: NameInPath,  # noqa: A002
+    said: Clearing,
+) -> Latch:
     """Clear a latch: somebody has been there, and says why it is safe to charge again.
 
     The socket is ordered to be switched on.
