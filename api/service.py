@@ -51,6 +51,7 @@ from ingest.ledger.queries import drills_left_open
 from ingest.ledger.store import Ledger, LedgerUnavailable, opened
 from ingest.mqtt import Link
 from ingest.mqtt_connection import BrokerAddress
+from ingest.people import Directory
 from ingest.pipeline import LEDGER_RETRY_S, Pipeline
 from ingest.registry import Registry
 from ingest.replay import Seen
@@ -73,7 +74,9 @@ class Running(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIterator[Running]:
+async def running(  # noqa: PLR0915  (one visible composition root)
+    settings: Settings, now: Now, speed: float = 1.0
+) -> AsyncIterator[Running]:
     """Run the service for as long as the block lasts. `speed` is how fast `now` runs."""
     codecs = all_codecs()
     losses = Losses()
@@ -86,6 +89,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
         _declare(settings.sites_file, registry, codecs, now)
         first = policy_at_start(settings.policy_file, await ledger.read(last_change))
         registry.apply(first.text.policies)
+        directory = Directory()
         engine = Engine(*rules_in_force(), registry)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
@@ -164,6 +168,7 @@ async def running(settings: Settings, now: Now, speed: float = 1.0) -> AsyncIter
             ledger=ledger,
             history=history,
             registry=registry,
+            directory=directory,
             engine=engine,
             now=now,
             health=health.parts,

@@ -18,6 +18,7 @@ from ingest.desk import Desk
 from ingest.history import History
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
+from ingest.people import Directory
 from ingest.registry import Registry
 from ingest.switching import Switching
 from rules.engine import Engine
@@ -96,6 +97,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
     registry: Registry
+    directory: Directory
     engine: Engine
     now: Now
     health: Callable[[], tuple[Part, ...]]

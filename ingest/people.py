@@ -4,6 +4,7 @@ All of it is data. Who is told of which alert is decided in api/routing.py, who 
 api/http/access.py; what is kept of it is in ingest/ledger/people.py.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -114,6 +115,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[tuple[str, ...], ...]
     """Who is told first, who if they do not answer, and who then."""
     active: bool = True
+
+
+class Directory:
+    """People, posts and routes of now, by id; only the task that owns the engine changes it."""
+
+    def __init__(
+        self,
+        people: Iterable[Person] = (),
+        posts: Iterable[Post] = (),
+        routes: Iterable[Route] = (),
+    ) -> None:
+        self.people = {person.id: person for person in people}
+        self.posts = {post.id: post for post in posts}
+        self.routes = {route.id: route for route in routes}
 
 
 def on_duty(duty: Schedule | None, now: datetime) -> bool:

@@ -22,6 +22,7 @@ from ingest.journal import Entry, packed
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
 from ingest.mqtt_connection import BrokerAddress
+from ingest.people import Directory
 from ingest.registry import Area, Device, Name, Registry, Site
 from ingest.switching import Switching
 from rules.alerts import Alert
@@ -113,10 +114,12 @@ class World:
         nowhere = BrokerAddress(host="127.0.0.1", port=1)
         self.drills = DrillRunner(self.desk, nowhere, "test", lambda: self.at, 1)
         start = policy_at_start(self.policy_file, None)
+        self.directory = Directory()
         self.watch = Watch(
             ledger=self.ledger,
             history=self.history,
             registry=self.registry,
+            directory=self.directory,
             engine=self.engine,
             now=lambda: self.at,
             health=lambda: self.parts,
