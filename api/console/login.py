@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from api.console.rendering import is_secure, language_of, page
-from api.http.access import TOKEN_CHARS_MAX
+from api.http.access import TOKEN_CHARS_MAX, Right
 from api.http.context import context_of
 from api.http.problems import LoginNeeded, Trouble
 from api.http.sessions import SESSION_S, Session
@@ -44,6 +44,32 @@ async def own_post(request: Request, session: Visitor, csrf: Csrf = "") -> Sessi
 
 
 OwnPost = Annotated[Session, Depends(own_post)]
+
+
+class Viewing:
+    """The dependency of every page: whose session it is, if they have the right; else 403."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+
+    async def __call__(self, session: Visitor) -> Session:
+        return _with(session, self.right)
+
+
+class Posting:
+    """The dependency of every post: as for a page, and one of our own pages made it."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+
+    async def __call__(self, session: OwnPost) -> Session:
+        return _with(session, self.right)
+
+
+def _with(session: Session, right: Right) -> Session:
+    if not session.caller.may(right):
+        raise Trouble(403, f"The right {right.value!r} is missing.", words="problem.no_right")
+    return session
 
 
 def not_from_elsewhere(request: Request) -> None:

@@ -4,12 +4,12 @@ import asyncio
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from api.console import views
-from api.console.login import NEXT_CHARS_MAX, OwnPost, Visitor, own_path
+from api.console.login import NEXT_CHARS_MAX, Posting, Visitor, own_path
 from api.console.rendering import language_of, page
 from api.http.access import Right
 from api.http.context import WatchHere
@@ -17,6 +17,7 @@ from api.http.live import devices_by_site, station_of
 from api.http.problems import Trouble
 from api.http.routes.alerts import NOTE_CHARS_MAX, acknowledged, alert_in_full
 from api.http.routes.inputs import BeforeId, Id, NameInPath, NumberInPath
+from api.http.sessions import Session
 from api.http.shapes.service import Refused
 from api.text.explaining import area_name
 from ingest.ledger import queries
@@ -106,15 +107,13 @@ async def alert(
 
 @pages.post("/alerts/{number}/acknowledge")
 async def acknowledge(
-    session: OwnPost,
+    session: Annotated[Session, Depends(Posting(Right.ACKNOWLEDGE))],
     watch: WatchHere,
     number: NumberInPath,
     note: Annotated[str, Form(max_length=NOTE_CHARS_MAX)] = "",
     back: Annotated[str, Form(max_length=NEXT_CHARS_MAX)] = "/",
 ) -> Response:
     """Note that somebody sees to the alert, and go back to where the button was."""
-    if not session.caller.may(Right.ACKNOWLEDGE):
-        raise Trouble(403, "This token may only read.", words="problem.read_only")
     await acknowledged(watch, number, who=session.caller.name, note=note)
     return RedirectResponse(own_path(back), 303)
 
