@@ -7,16 +7,13 @@ is away it is tried again after pauses that grow, and the health says so.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 
 from ingest.clock import Now
 from ingest.errors import ChargewatchError
 from ingest.history import HistoryUnavailable
-from ingest.history_writer import RETRY_FIRST, RETRY_MAX, HistoryHealth
-
-GATHER = timedelta(seconds=1)
-"""How long a little news waits for more."""
+from ingest.history_writer import HistoryHealth
+from ingest.repeating import Jitter, repeated
 
 
 async def followed(  # noqa: PLR0913  (the wiring names each of them)
@@ -26,7 +23,7 @@ async def followed(  # noqa: PLR0913  (the wiring names each of them)
     look_again: timedelta,
     now: Now,
     tell: Callable[[HistoryHealth], None],
-    jitter: Callable[[], float] = random.random,
+    jitter: Jitter = random.random,
     passing: tuple[type[ChargewatchError], ...] = (HistoryUnavailable,),
 ) -> None:
     """Do `work` until cancelled; only errors that are not `passing` get out.
@@ -34,9 +31,9 @@ async def followed(  # noqa: PLR0913  (the wiring names each of them)
     `tell` is called whenever it becomes well or unwell, or is unwell for another reason.
     """
     told: HistoryHealth | None = None
-    pause = RETRY_FIRST
-    while True:
-        wake.clear()
+
+    async def turn() -> bool:
+        nonlocal told
         reason = ""
         try:
             await work()
@@ -47,12 +44,6 @@ async def followed(  # noqa: PLR0913  (the wiring names each of them)
             since = told.since if told is not None and same else now()
             told = HistoryHealth(ok=not reason, since=since, reason=reason)
             tell(told)
-        if reason:
-            await asyncio.sleep(pause.total_seconds() * (1 - jitter() / 2))
-            pause = min(pause * 2, RETRY_MAX)
-            continue
-        pause = RETRY_FIRST
-        with suppress(TimeoutError):
-            async with asyncio.timeout(look_again.total_seconds()):
-                await wake.wait()
-                await asyncio.sleep(GATHER.total_seconds())
+        return not reason
+
+    await repeated(turn, wake, look_again=look_again, jitter=jitter)

@@ -7,7 +7,6 @@ for them. An entry leaves the journal only once the history itself says that it 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,17 +15,14 @@ import msgspec
 from ingest.clock import Now
 from ingest.history import History, HistoryUnavailable
 from ingest.journal import Entry
+from ingest.repeating import Jitter, repeated
 
 ENTRIES_MAX = 200
 """Entries carried at a time: at 10,000 messages a second some 4 s, or 100,000 readings."""
 
-GATHER = timedelta(seconds=1)
-"""How long a few new entries wait for more: a transaction costs as much as 1000 readings."""
-
 LOOK_AGAIN = timedelta(minutes=1)
 """The longest sleep without being woken."""
 
-RETRY_FIRST, RETRY_MAX = timedelta(seconds=1), timedelta(seconds=30)
 FORGET_EVERY = timedelta(days=1)
 
 
@@ -69,33 +65,27 @@ async def feed(  # noqa: PLR0913  (the wiring names each of them)
     now: Now,
     keep: timedelta | None = None,
     tell: Callable[[HistoryHealth], None] = _nobody,
-    jitter: Callable[[], float] = random.random,
+    jitter: Jitter = random.random,
 ) -> None:
     """Feed the history until cancelled; whoever commits an entry sets `wake`.
 
     Readings older than `keep` are deleted once a day (None: never). `tell` is called
-    whenever the health changes. A history that is away is tried again after pauses of
-    1 to 30 s, shortened at random by up to half (`jitter` is in [0, 1)). Only errors of the
-    journal get out.
+    whenever the health changes. A history that is away is tried again after pauses that grow
+    (ingest/repeating.py). Only errors of the journal get out.
     """
     carrier = _Carrier(journal, history, now, keep, tell)
-    pause = RETRY_FIRST
-    while True:
-        wake.clear()
+
+    async def turn() -> bool:
         try:
             await carrier.catch_up()
             await carrier.forget()
             carrier.well()
         except HistoryUnavailable as error:
             await carrier.unwell(str(error))
-            await asyncio.sleep(pause.total_seconds() * (1 - jitter() / 2))
-            pause = min(pause * 2, RETRY_MAX)
-        else:
-            pause = RETRY_FIRST
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN.total_seconds()):
-                    await wake.wait()
-                    await asyncio.sleep(GATHER.total_seconds())
+            return False
+        return True
+
+    await repeated(turn, wake, look_again=LOOK_AGAIN, jitter=jitter)
 
 
 class _Carrier:
