@@ -21,6 +21,7 @@ Secret = Annotated[SecretStr | None, AfterValidator(real_secret)]
 Mobile = Annotated[str, Field(pattern=r"^\+?[0-9-]{3,20}$")]
 DEVICES = re.compile(r"(chargewatch/v1|tele|stat|cmnd|zigbee2mqtt)(/|$)")
 """The beginnings of the topics that the service listens to, or gives orders on."""
+PerMinute = Annotated[int, Field(ge=1, le=100_000)]
 UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]{1,64}$")]
 
 
@@ -51,6 +52,9 @@ class SmtpSettings(Part):
     password: SecretStr | None = Field(default=None, description="password at the mail server")
     sender: str = Field(default="chargewatch@localhost", description="the From address")
     recipients: tuple[str, ...] = Field(default=(), description="JSON list of addresses")
+    per_minute: PerMinute = Field(
+        default=60, description="mails that the server takes in a minute"
+    )
 
 
 class DingTalkSettings(Part):
@@ -112,7 +116,9 @@ class NtfySettings(Part):
 class GatewaySettings(Part):
     url: Address = Field(default=None, description="address of the HTTP gateway")
     numbers: tuple[Mobile, ...] = Field(
-        default=(), description="JSON list of the telephone numbers"
+        default=(),
+        description="JSON list of telephone numbers that are told of everything, beside those"
+        " of people and posts",
     )
     form: Literal["json", "form"] = Field(
         default="json", description="how the body is written: json or form"
@@ -131,6 +137,9 @@ class GatewaySettings(Part):
         pattern=r"^(/[^/]*)+$",
     )
     ok_value: str = Field(default="0", description="and what it says there")
+    per_minute: PerMinute = Field(
+        default=60, description="messages that the gateway takes in a minute"
+    )
 
     @field_validator("body")
     @classmethod
@@ -155,8 +164,8 @@ class GatewaySettings(Part):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.url is not None and not (self.numbers and self.body):
-            raise ValueError("a gateway needs __NUMBERS and __BODY beside its __URL")
+        if self.url is not None and not self.body:
+            raise ValueError("a gateway needs a __BODY beside its __URL")
         return self
 
 

@@ -21,9 +21,9 @@ NEEDED = {
     "DINGTALK__URL": ["DINGTALK__SECRET"],
     "FEISHU__URL": ["FEISHU__SECRET"],
     "PUBLISH__TOPIC": ["PUBLISH__SECRET"],
-    "SMS__URL": ["SMS__NUMBERS", "SMS__BODY", "SMS__FORM"],
+    "SMS__URL": ["SMS__BODY", "SMS__FORM"],
     "SMS__BODY": ["SMS__FORM"],
-    "VOICE__URL": ["VOICE__NUMBERS", "VOICE__BODY", "VOICE__FORM"],
+    "VOICE__URL": ["VOICE__BODY", "VOICE__FORM"],
     "VOICE__BODY": ["VOICE__FORM"],
 }
 """What has to be set too."""
@@ -92,6 +92,9 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ALERTMANAGER__TOKEN": ("0123456789abcdef", SecretStr("0123456789abcdef")),
     "APPRISE__URLS": (f'["{APPRISE}"]', (SecretStr(APPRISE),)),
     "OUTGOING__ALLOW_PRIVATE": ("false", False),
+    "SMTP__PER_MINUTE": ("100", 100),
+    "SMS__PER_MINUTE": ("600", 600),
+    "VOICE__PER_MINUTE": ("10", 10),
     "SMTP__RECIPIENTS": (
         '["a@example.com", "b@example.com"]',
         ("a@example.com", "b@example.com"),
@@ -202,11 +205,11 @@ def test_what_would_not_be_signed_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["SMS", "VOICE"])
-def test_a_gateway_without_numbers_or_body_is_refused(
+def test_a_gateway_without_a_body_is_refused(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}{kind}__URL", "https://sms.example")
-    with pytest.raises(ValidationError, match="__NUMBERS and __BODY"):
+    with pytest.raises(ValidationError, match="needs a __BODY"):
         Settings()
 
 

@@ -51,7 +51,7 @@ def chosen(settings: Settings, broker: BrokerAddress, now: Now) -> Iterator[Chan
             post=post(feishu.url), secret=_text(feishu.secret), users=feishu.users, now=now
         )
     if settings.ntfy.url is not None:
-        server, topic = _server_and_topic(settings.ntfy.url.get_secret_value())
+        server, topic = server_and_topic(settings.ntfy.url.get_secret_value())
         token = _text(settings.ntfy.token) or None
         yield Ntfy(post=post(server), topic=topic, token=token, now=now)
     yield from _phones(Sms, settings.sms, guard, now)
@@ -80,23 +80,27 @@ def _phones(
 ) -> Iterator[Sms]:
     if settings.url is None:
         return
+    for number in dict.fromkeys(settings.numbers):  # twice the same is once
+        post = Post(url=settings.url.get_secret_value(), guard=guard)
+        yield phone(kind, settings, post, number, now)
+
+
+def phone(kind: type[Sms], settings: GatewaySettings, post: Post, number: str, now: Now) -> Sms:
+    """Return one number behind the gateway of the settings."""
     confirmation = None
     if settings.ok_pointer is not None:
         confirmation = Confirmation(pointer=settings.ok_pointer, value=settings.ok_value)
-    for number in dict.fromkeys(settings.numbers):  # twice the same is once
-        yield kind(
-            post=Post(url=settings.url.get_secret_value(), guard=guard),
-            number=number,
-            template=Template.of(_text(settings.body), form=settings.form == "form"),
-            headers={
-                name: value.get_secret_value() for name, value in settings.headers.items()
-            },
-            confirmation=confirmation,
-            now=now,
-        )
+    return kind(
+        post=post,
+        number=number,
+        template=Template.of(_text(settings.body), form=settings.form == "form"),
+        headers={name: value.get_secret_value() for name, value in settings.headers.items()},
+        confirmation=confirmation,
+        now=now,
+    )
 
 
-def _server_and_topic(address: str) -> tuple[str, str]:
+def server_and_topic(address: str) -> tuple[str, str]:
     """Split a topic's address: a JSON message goes to the server and names its topic."""
     url = httpx.URL(address)
     folder, _, topic = url.path.rpartition("/")

@@ -56,6 +56,7 @@ class Feishu:
     limits: ClassVar[Limits] = Limits(bytes_max=BODY_BYTES_MAX, per_minute=PER_MINUTE)
     post: Post
     secret: str = field(repr=False)
+    """Empty: the robot is one that checks keywords or addresses instead."""
     users: tuple[str, ...] = ()
     """Who is mentioned, by open_id."""
     now: Now = field(repr=False)
@@ -84,7 +85,7 @@ class Feishu:
         header = {"title": _plain(title_of(notice)), "template": COLOURS[look_of(notice)]}
         return msgspec.json.encode(
             {
-                **signed(self.secret, now),
+                **(signed(self.secret, now) if self.secret else {}),
                 "msg_type": "interactive",
                 "card": {
                     "config": {"wide_screen_mode": True},

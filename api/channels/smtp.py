@@ -117,10 +117,21 @@ class Smtp:
 
 def mail_channels(settings: SmtpSettings, now: Now) -> list[Smtp]:
     """Return a channel for each recipient: what one refuses is not repeated to the others."""
-    if settings.host is None:
+    server = server_of(settings)
+    if server is None:
         return []
+    return [
+        Smtp(server=server, recipient=recipient, now=now)
+        for recipient in dict.fromkeys(settings.recipients)
+    ]
+
+
+def server_of(settings: SmtpSettings) -> SmtpServer | None:
+    """Return the mail server of the settings; None if there is none."""
+    if settings.host is None:
+        return None
     password = settings.password
-    server = SmtpServer(
+    return SmtpServer(
         host=settings.host,
         port=settings.port,
         security=Security(settings.security),
@@ -128,10 +139,6 @@ def mail_channels(settings: SmtpSettings, now: Now) -> list[Smtp]:
         password=None if password is None else password.get_secret_value(),
         sender=settings.sender,
     )
-    return [
-        Smtp(server=server, recipient=recipient, now=now)
-        for recipient in dict.fromkeys(settings.recipients)
-    ]
 
 
 def _id(name: str, domain: str) -> str:
