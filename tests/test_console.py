@@ -230,7 +230,7 @@ def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr(events, "PAUSE_S", 0.01)
     context = here.app.state.context
-    session = context.sessions.begin(TOKENS[READ_TOKEN])
+    session = runner.run(context.sessions.begin(TOKENS[READ_TOKEN], "10.0.0.7"))
 
     async def listen() -> list[bytes]:
         heard = []
@@ -239,7 +239,7 @@ def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(
             if said.startswith(b": "):
                 here.changes.tell(Change("a/b", alerts=False))
             if said.startswith(b"event"):
-                context.sessions.end(session.id)
+                await context.sessions.end(session)
         return heard
 
     assert [said.split(b":")[0] for said in runner.run(listen())] == [b"retry", b"", b"event"]

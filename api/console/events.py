@@ -46,7 +46,7 @@ async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
     """Yield at most two events a second, and a comment where there is nothing to tell."""
     with context.watch.changes.listening() as queue:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        while (known := context.sessions.find(session)) is not None:
+        while (known := await context.sessions.find(session)) is not None:
             caller = known.caller
             try:
                 first = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
