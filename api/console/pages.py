@@ -40,7 +40,7 @@ async def home(
         page,
         request,
         "home.html",
-        here="home",
+        here="duty",
         session=session,
         live=True,
         now=watch.now(),
@@ -48,6 +48,27 @@ async def home(
         alerts=await views.open_alerts(watch, lang, area),
         stations=await views.stations(watch, area),
         areas=areas,
+        area=area,
+        zone=Schedule.nightly().zone,
+    )
+
+
+@pages.get("/stations")
+async def stations(
+    request: Request, session: Visitor, watch: WatchHere, area: Id | None = None
+) -> Response:
+    """Show every station, the worst first."""
+    return await asyncio.to_thread(
+        page,
+        request,
+        "stations.html",
+        here="stations",
+        session=session,
+        live=True,
+        now=watch.now(),
+        unwell=views.unwell(watch),
+        stations=await views.stations(watch, area),
+        areas=sorted(watch.registry.areas.values(), key=lambda each: each.id),
         area=area,
         zone=Schedule.nightly().zone,
     )
