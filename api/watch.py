@@ -16,6 +16,7 @@ from api.drills import DrillRunner
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
+from ingest.ledger.audit import Audited
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
 from ingest.people import Directory
@@ -90,7 +91,7 @@ class PolicyHere(Protocol):
     @property
     def state(self) -> PolicyState: ...
 
-    async def reload(self, who: str, how: How) -> None:
+    async def reload(self, deed: Audited, how: How) -> None:
         """Read the file and put it in force; raises PolicyFileWrong or DeskBusy."""
         ...
 

@@ -212,12 +212,20 @@ def test_a_latched_socket_says_so_and_its_alert_tells_of_the_command(
 
 
 def test_changes_that_come_together_are_told_together() -> None:
-    queue: asyncio.Queue[Change] = asyncio.Queue()
-    queue.put_nowait(Change("a/b", alerts=True))
-    merged = events.merged(Change("a/b", alerts=False), queue)
+    caller = TOKENS[READ_TOKEN]
+    same = [Change("a/b", alerts=False), Change("a/b", alerts=True)]
+    assert (merged := events.merged(same, caller))
     assert events.event_of(merged) == (b'event: change\ndata: {"site":"a/b","alerts":true}\n\n')
-    queue.put_nowait(Change("a/c", alerts=False))
-    assert events.merged(Change("a/b", alerts=False), queue).site is None
+    assert (merged := events.merged([*same, Change("a/c", alerts=False)], caller))
+    assert merged.site is None
+
+
+def test_a_stream_tells_of_no_area_but_their_own() -> None:
+    caller = Caller(name="li", rights=frozenset(), areas=frozenset({"xuhui"}))
+    foreign, own = Change("berlin/hof", alerts=True), Change("xuhui/renmin-lu", alerts=False)
+    assert events.merged([foreign], caller) is None
+    assert events.merged([foreign, own], caller) == events.Event("xuhui/renmin-lu", False)
+    assert events.merged([Change("", alerts=True)], caller) == events.Event(None, True)
 
 
 def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(

@@ -1,13 +1,14 @@
 """Server-sent events: tells an open page that it is out of date, and what about."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from api.console.login import Visitor
+from api.http.access import Caller
 from api.http.context import Context, context_of
 from api.http.problems import Trouble
 from api.watch import Change
@@ -51,25 +52,36 @@ async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
     """Yield at most two events a second, and a comment where there is nothing to tell."""
     with context.watch.changes.listening(session) as queue:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        while context.sessions.find(session) is not None:
+        while (known := context.sessions.find(session)) is not None:
+            caller = known.caller
             try:
                 first = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
             except TimeoutError:
                 yield b": all is quiet\n\n"
                 continue
-            yield event_of(merged(first, queue))
+            event = merged([first, *drained(queue)], caller)
+            if event is not None:
+                yield event_of(event)
             await asyncio.sleep(PAUSE_S)
 
 
-def merged(first: Change, queue: asyncio.Queue[Change]) -> Event:
-    """Return all that waits, as one event."""
-    waiting = [first]
-    while not queue.empty():
-        waiting.append(queue.get_nowait())
-    sites = {change.site for change in waiting}
+def drained(queue: asyncio.Queue[Change]) -> list[Change]:
+    """Return all that waits."""
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+def merged(waiting: Sequence[Change], caller: Caller) -> Event | None:
+    """Return what of it is theirs, as one event; None: nothing.
+
+    What is at no site is told without saying more: the page finds out whether it is theirs.
+    """
+    own = [change for change in waiting if not change.site or caller.sees(change.site)]
+    if not own:
+        return None
+    [site, *others] = {change.site for change in own}
     return Event(
-        site=first.site if len(sites) == 1 else None,
-        alerts=any(change.alerts for change in waiting),
+        site=(site or None) if not others else None,
+        alerts=any(change.alerts for change in own),
     )
 
 
