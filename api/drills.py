@@ -17,6 +17,7 @@ from ingest.codecs.native import Event
 from ingest.desk import Desk
 from ingest.drills import LONGEST, Drill, Drills
 from ingest.errors import ChargewatchError
+from ingest.ledger.audit import Audited
 from ingest.ledger.commit import Commit
 from ingest.ledger.outbox import OutboxState
 from ingest.ledger.queries import DeliveryRow
@@ -85,12 +86,12 @@ class DrillRunner:
         self._ordered: asyncio.Queue[tuple[Drill, Progress]] = asyncio.Queue()
         self._committed = asyncio.Event()
 
-    async def begin(self, site: str, who: str) -> Progress:
-        """Order a drill; it is on its way when this returns.
+    async def begin(self, site: str, deed: Audited) -> Progress:
+        """Order a drill; it is on its way when this returns. `deed` is who wants it, how.
 
         Raises DrillTooSoon, or DeskBusy if the pipeline does not take it up.
         """
-        now = self._now()
+        now, who = self._now(), deed.who
         if (last := self.last) is not None:
             pause = PAUSE_BETWEEN if last.over_at or last.failure else UNDER_WAY
             again_in = (last.began_at + pause * self._speed - now) / self._speed
@@ -99,7 +100,14 @@ class DrillRunner:
         progress = Progress(id=secrets.token_hex(4), site=site, who=who, began_at=now)
         self.last = progress
         drill = Drill(secrets.token_hex(16), site, who, now + LONGEST * self._speed)
-        await self._desk.ask(lambda batch: self.drills.begin(drill, batch))
+        area = site.partition("/")[0]
+        done = msgspec.structs.replace(deed, about=progress.id, area=area, detail=site)
+
+        def begin(batch: Commit) -> None:
+            self.drills.begin(drill, batch)
+            batch.audited.append(done)
+
+        await self._desk.ask(begin)
         self._ordered.put_nowait((drill, progress))
         log.info("drill.begun", id=progress.id, site=site, who=who)
         return progress

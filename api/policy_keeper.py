@@ -23,6 +23,7 @@ from api.policy_file import (
 from api.watch import Part, PolicyState
 from ingest.clock import Now
 from ingest.desk import Desk, Order
+from ingest.ledger.audit import Audited
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import How, PolicyChange
 from ingest.registry import Registry
@@ -128,13 +129,19 @@ class PolicyKeeper:
                     async with self._reading:
                         self._desk.hand_in(await self._read_anew(ITSELF, how))
 
-    async def reload(self, who: str, how: How) -> None:
-        """Read the file and put it in force; returns when that is on the disk.
+    async def reload(self, deed: Audited, how: How) -> None:
+        """Read the file and put it in force; returns when that is on the disk, with the deed.
 
         Raises PolicyFileWrong, and leaves everything as it is; DeskBusy, if that takes long.
         """
         async with self._reading:
-            await self._desk.ask(await self._read_anew(who, how))
+            put_in_force = await self._read_anew(deed.who, how)
+
+            def order(batch: Commit) -> None:
+                put_in_force(batch)
+                batch.audited.append(deed)
+
+            await self._desk.ask(order)
 
     def part(self) -> Part:
         """Say how the policy file is, for `ready`: its first mistake will do."""

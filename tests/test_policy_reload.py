@@ -20,6 +20,7 @@ from ingest.codecs import all_codecs
 from ingest.desk import Desk
 from ingest.intake import Intake
 from ingest.ledger import queries, tables
+from ingest.ledger.audit import Audited
 from ingest.ledger.commit import Commit
 from ingest.ledger.policy_log import How, last_change, policy_lines
 from ingest.ledger.queries import AlertFilter
@@ -41,6 +42,10 @@ AT_800 = '[default.overload]\nhold = "0 s"\n'
 AT_1100 = AT_800 + "warn_w = 1100\nact_w = 1200\n"
 WRONG = "[default.overload]\nhold = 30\n"
 SOON_S = 5.0
+
+
+def asked_by(who: str) -> Audited:
+    return Audited(at=NOON, who=who, via="api", what="policy.reloaded")
 
 
 class Stepped(PolicyKeeper):
@@ -165,7 +170,7 @@ def test_a_file_that_does_not_change_changes_nothing(tmp_path: Path) -> None:
     async def test() -> None:
         async with station(tmp_path) as here:
             await here.draws(700)
-            await here.keeper.reload("admin", How.REQUEST)
+            await here.keeper.reload(asked_by("admin"), How.REQUEST)
             assert (await here.firing(), await here.log()) == ([], [])
 
     run(test())
@@ -177,12 +182,12 @@ def test_another_limit_is_in_force_without_a_new_message(tmp_path: Path) -> None
             await here.draws(900)
             assert await here.firing() == []
             (tmp_path / "policy.toml").write_text(AT_800)
-            await here.keeper.reload("admin", How.REQUEST)
+            await here.keeper.reload(asked_by("admin"), How.REQUEST)
             assert await here.firing() == ["overload"]
             _start, batch = [each for each in here.commits if each.policy_changes]
             assert [each.alert.key.rule for each in batch.changes] == ["overload"]
             (tmp_path / "policy.toml").write_text(AT_1100 + 'keep_firing = "0 s"\nclear_w=950')
-            await here.keeper.reload("admin", How.REQUEST)
+            await here.keeper.reload(asked_by("admin"), How.REQUEST)
             assert await here.firing() == []
 
     run(test())
@@ -250,7 +255,7 @@ def test_a_wrong_file_is_refused_and_the_policy_stays(tmp_path: Path) -> None:
             before = here.registry.policies
             (tmp_path / "policy.toml").write_text(WRONG)
             with pytest.raises(PolicyFileWrong, match="a number alone says no unit"):
-                await here.keeper.reload("admin", How.REQUEST)
+                await here.keeper.reload(asked_by("admin"), How.REQUEST)
             assert here.registry.policies is before
             assert await here.firing() == ["overload"]
             part = here.keeper.part()
@@ -285,7 +290,7 @@ def test_without_a_file_there_is_nothing_to_read_again(tmp_path: Path) -> None:
         async with opened(tmp_path / "ledger.sqlite") as ledger:
             here = Station(ledger, None)
             with pytest.raises(PolicyFileWrong, match="CHARGEWATCH_POLICY_FILE"):
-                await here.keeper.reload("admin", How.REQUEST)
+                await here.keeper.reload(asked_by("admin"), How.REQUEST)
             assert here.keeper.part().ok
 
     run(test())
@@ -299,10 +304,10 @@ def test_each_change_says_who_and_what_from_what_to_what(tmp_path: Path) -> None
         async with station(tmp_path) as here:
             (tmp_path / "policy.toml").write_text(f'[site."{SITE}".overload]\nact_w = 950\n')
             here.at += timedelta(minutes=1)
-            await here.keeper.reload("王", How.REQUEST)
+            await here.keeper.reload(asked_by("王"), How.REQUEST)
             here.at += timedelta(minutes=1)
             (tmp_path / "policy.toml").write_text('[area.town]\nheat.hold = "1 min"\n')
-            await here.keeper.reload("desk", How.REQUEST)
+            await here.keeper.reload(asked_by("desk"), How.REQUEST)
             set_, unset = (f"site {SITE}", "overload", "act_w"), ("area town", "heat", "hold")
             assert await here.log() == [
                 ("王", How.REQUEST, (Changed(*set_, None, 950.0),)),
@@ -363,7 +368,7 @@ def test_the_log_cannot_be_changed_and_each_line_vouches_for_all_before(tmp_path
         async with station(tmp_path) as here:
             for text in (AT_800, AT_1100):
                 (tmp_path / "policy.toml").write_text(text)
-                await here.keeper.reload("admin", How.REQUEST)
+                await here.keeper.reload(asked_by("admin"), How.REQUEST)
             for change in (
                 sa.update(tables.policy_changes).values(who="nobody"),
                 sa.delete(tables.policy_changes),

@@ -1,13 +1,14 @@
 """Server-sent events: tells an open page that it is out of date, and what about."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from api.console.login import Visitor
+from api.http.access import Caller
 from api.http.context import Context, context_of
 from api.http.problems import Trouble
 from api.watch import Change
@@ -16,6 +17,8 @@ HEARTBEAT_S = 15.0
 """Shorter than the half minute after which proxies think that a connection is dead."""
 PAUSE_S = 0.5
 STREAMS_MAX = 200
+STREAMS_MAX_EACH = 4
+"""Of one session. Without HTTP/2 a browser has six connections: some must be left for pages."""
 RETRY_MS = 3_000
 
 events = APIRouter()
@@ -34,6 +37,10 @@ async def stream(request: Request, session: Visitor) -> StreamingResponse:
     context = context_of(request)
     if context.watch.changes.listeners() >= STREAMS_MAX:
         raise Trouble(503, "Too many pages are open.", headers={"Retry-After": "30"})
+    if context.watch.changes.listeners(session.id) >= STREAMS_MAX_EACH:
+        raise Trouble(
+            429, "Too many pages of this session are open.", headers={"Retry-After": "30"}
+        )
     return StreamingResponse(
         changes(context, session.id),
         media_type="text/event-stream",
@@ -43,27 +50,38 @@ async def stream(request: Request, session: Visitor) -> StreamingResponse:
 
 async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
     """Yield at most two events a second, and a comment where there is nothing to tell."""
-    with context.watch.changes.listening() as queue:
+    with context.watch.changes.listening(session) as queue:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        while context.sessions.find(session) is not None:
+        while (known := context.sessions.find(session)) is not None:
+            caller = known.caller
             try:
                 first = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
             except TimeoutError:
                 yield b": all is quiet\n\n"
                 continue
-            yield event_of(merged(first, queue))
+            event = merged([first, *drained(queue)], caller)
+            if event is not None:
+                yield event_of(event)
             await asyncio.sleep(PAUSE_S)
 
 
-def merged(first: Change, queue: asyncio.Queue[Change]) -> Event:
-    """Return all that waits, as one event."""
-    waiting = [first]
-    while not queue.empty():
-        waiting.append(queue.get_nowait())
-    sites = {change.site for change in waiting}
+def drained(queue: asyncio.Queue[Change]) -> list[Change]:
+    """Return all that waits."""
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+def merged(waiting: Sequence[Change], caller: Caller) -> Event | None:
+    """Return what of it is theirs, as one event; None: nothing.
+
+    What is at no site is told without saying more: the page finds out whether it is theirs.
+    """
+    own = [change for change in waiting if not change.site or caller.sees(change.site)]
+    if not own:
+        return None
+    [site, *others] = {change.site for change in own}
     return Event(
-        site=first.site if len(sites) == 1 else None,
-        alerts=any(change.alerts for change in waiting),
+        site=(site or None) if not others else None,
+        alerts=any(change.alerts for change in own),
     )
 
 

@@ -12,6 +12,7 @@ from api.console.rendering import is_secure, language_of, page
 from api.http.access import TOKEN_CHARS_MAX, Right
 from api.http.context import context_of
 from api.http.problems import LoginNeeded, Trouble
+from api.http.scope import Scoped
 from api.http.sessions import SESSION_S, Session
 from api.text import Texts
 
@@ -32,6 +33,14 @@ async def visitor(request: Request) -> Session:
 
 
 Visitor = Annotated[Session, Depends(visitor)]
+
+
+async def scoped_page(request: Request, session: Visitor) -> Scoped:
+    """Return the watch as the visitor may see it."""
+    return Scoped(context_of(request).watch, session.caller)
+
+
+ScopedPage = Annotated[Scoped, Depends(scoped_page)]
 Csrf = Annotated[str, Form(max_length=200)]
 
 

@@ -9,12 +9,11 @@ from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from api.console import views
-from api.console.login import NEXT_CHARS_MAX, Posting, Visitor, own_path
+from api.console.login import NEXT_CHARS_MAX, Posting, ScopedPage, Viewing, own_path
 from api.console.rendering import language_of, page
 from api.http.access import Right
 from api.http.context import WatchHere
 from api.http.live import devices_by_site, station_of
-from api.http.problems import Trouble
 from api.http.routes.alerts import NOTE_CHARS_MAX, acknowledged, alert_in_full
 from api.http.routes.inputs import BeforeId, Id, NameInPath, NumberInPath
 from api.http.sessions import Session
@@ -28,26 +27,49 @@ REFUSED_PER_PAGE = 30
 
 pages = APIRouter()
 
+MaySee = Annotated[Session, Depends(Viewing(Right.SEE))]
+
 
 @pages.get("/")
 async def home(
-    request: Request, session: Visitor, watch: WatchHere, area: Id | None = None
+    request: Request, session: MaySee, scoped: ScopedPage, area: Id | None = None
 ) -> Response:
     """Show the open alerts and every station."""
-    lang = language_of(request)
-    areas = sorted(watch.registry.areas.values(), key=lambda each: each.id)
+    watch, lang = scoped.watch, language_of(request)
     return await asyncio.to_thread(
         page,
         request,
         "home.html",
-        here="home",
+        here="duty",
         session=session,
         live=True,
         now=watch.now(),
         unwell=views.unwell(watch),
-        alerts=await views.open_alerts(watch, lang, area),
-        stations=await views.stations(watch, area),
-        areas=areas,
+        alerts=await views.open_alerts(scoped, lang, area),
+        stations=await views.stations(scoped, area),
+        areas=scoped.areas(),
+        area=area,
+        zone=Schedule.nightly().zone,
+    )
+
+
+@pages.get("/stations")
+async def stations(
+    request: Request, session: MaySee, scoped: ScopedPage, area: Id | None = None
+) -> Response:
+    """Show every station, the worst first."""
+    watch = scoped.watch
+    return await asyncio.to_thread(
+        page,
+        request,
+        "stations.html",
+        here="stations",
+        session=session,
+        live=True,
+        now=watch.now(),
+        unwell=views.unwell(watch),
+        stations=await views.stations(scoped, area),
+        areas=scoped.areas(),
         area=area,
         zone=Schedule.nightly().zone,
     )
@@ -55,12 +77,10 @@ async def home(
 
 @pages.get("/stations/{area}/{site}")
 async def station(
-    request: Request, session: Visitor, watch: WatchHere, area: NameInPath, site: NameInPath
+    request: Request, session: MaySee, scoped: ScopedPage, area: NameInPath, site: NameInPath
 ) -> Response:
     """Show a station: each device, its sockets, and what happened lately."""
-    entry = watch.registry.sites.get(f"{area}/{site}")
-    if entry is None:
-        raise Trouble(404, "There is no such site.")
+    watch, entry = scoped.watch, scoped.site(f"{area}/{site}")
     devices = devices_by_site(watch)[entry.id]
     return await asyncio.to_thread(
         page,
@@ -84,10 +104,11 @@ async def station(
 
 @pages.get("/alerts/{number}")
 async def alert(
-    request: Request, session: Visitor, watch: WatchHere, number: NumberInPath
+    request: Request, session: MaySee, scoped: ScopedPage, number: NumberInPath
 ) -> Response:
     """Show an alert with all that is known of it."""
-    row, log, deliveries = await alert_in_full(watch, number)
+    watch = scoped.watch
+    row, log, deliveries = await alert_in_full(scoped, number)
     card = views.card(watch, row, language_of(request))
     return await asyncio.to_thread(
         page,
@@ -107,21 +128,21 @@ async def alert(
 
 @pages.post("/alerts/{number}/acknowledge")
 async def acknowledge(
-    session: Annotated[Session, Depends(Posting(Right.ACKNOWLEDGE))],
-    watch: WatchHere,
+    _session: Annotated[Session, Depends(Posting(Right.ACKNOWLEDGE))],
+    scoped: ScopedPage,
     number: NumberInPath,
     note: Annotated[str, Form(max_length=NOTE_CHARS_MAX)] = "",
     back: Annotated[str, Form(max_length=NEXT_CHARS_MAX)] = "/",
 ) -> Response:
     """Note that somebody sees to the alert, and go back to where the button was."""
-    await acknowledged(watch, number, who=session.caller.name, note=note)
+    await acknowledged(scoped, number, note=note)
     return RedirectResponse(own_path(back), 303)
 
 
 @pages.get("/quarantine")
 async def quarantine(
     request: Request,
-    session: Visitor,
+    session: Annotated[Session, Depends(Viewing(Right.SERVICE))],
     watch: WatchHere,
     reason: Refusal | None = None,
     before_id: BeforeId | None = None,

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from api.http.live import Station, stations_of
+from api.http.scope import Scoped
 from api.http.shapes.places import Condition
 from api.text import Explanation, Texts, explained
 from api.text.explaining import zone_of
@@ -66,19 +67,22 @@ def card(watch: Watch, alert: AlertRow, lang: str) -> AlertCard:
     return AlertCard(row=alert, words=words, zone=zone_of(watch.registry, alert.site))
 
 
-async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
+async def open_alerts(scoped: Scoped, lang: str, area: str | None) -> OpenAlerts:
     """Return the open alerts.
 
     A flood of warnings, or of alerts that somebody sees to, never pushes out a critical
     one that nobody has seen.
     """
+    watch, own = scoped.watch, scoped.caller.within
 
     def ask(c: Connection) -> tuple[list[AlertRow], int]:
         found: list[AlertRow] = []
         for severity, seen in product(Severity, (False, True)):
-            wanted = AlertFilter(state=State.FIRING, severity=severity, acknowledged=seen)
+            wanted = AlertFilter(
+                state=State.FIRING, severity=severity, acknowledged=seen, areas=own
+            )
             found += queries.find_alerts(c, wanted, SHOWN_MAX)
-        counts = queries.count_alerts(c).items()
+        counts = queries.count_alerts(c, own).items()
         return found, sum(n for (_, state), n in counts if state == State.FIRING)
 
     rows, count = await watch.ledger.read(ask)
@@ -91,9 +95,9 @@ async def open_alerts(watch: Watch, lang: str, area: str | None) -> OpenAlerts:
     return OpenAlerts(cards=cards, more=more)
 
 
-async def stations(watch: Watch, area: str | None) -> Stations:
+async def stations(scoped: Scoped, area: str | None) -> Stations:
     """Return the stations (of one area), those first that need somebody."""
-    found = await stations_of(watch, area)
+    found = await stations_of(scoped, area)
     order = tuple(Condition)
     found.sort(key=lambda each: (order.index(each.site.condition), each.site.id))
     return Stations(found[:STATIONS_MAX], max(0, len(found) - STATIONS_MAX))

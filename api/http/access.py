@@ -3,13 +3,15 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 import msgspec
 
 from ingest.errors import ChargewatchError
-from ingest.people import EVERYWHERE, Role
+from ingest.ledger.audit import Audited
+from ingest.people import EVERYWHERE, Person, Role
 from rules.alerts import EVERYTHING
 
 TOKEN_CHARS_MIN = 16
@@ -70,11 +72,24 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """EVERYWHERE, or ids of areas."""
     person: str = ""
     """The person's id; empty: it is a program with a token of its own."""
+    via: str = "api"
+    """By which way they came; goes into the log of deeds."""
 
     @classmethod
     def of_token(cls, name: str, scope: Scope) -> "Caller":
         """Return the holder of a token in the tokens file: it is good everywhere."""
         return cls(name=name, rights=_SCOPES[scope])
+
+    @classmethod
+    def of_person(cls, person: Person, via: str = "api") -> "Caller":
+        """Return somebody who is known for who they are; one not active may do nothing."""
+        return cls(
+            name=person.id,
+            rights=RIGHTS[person.role] if person.active else frozenset(),
+            areas=person.areas,
+            person=person.id,
+            via=via,
+        )
 
     def may(self, right: Right | str) -> bool:
         return right in self.rights
@@ -90,6 +105,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether a site ("area/site") or a device ("area/site/device") is theirs."""
         return self.answers_for(site.partition("/")[0])
 
+    @property
+    def within(self) -> frozenset[str] | None:
+        """Return their areas, for a question to the ledger; None: all."""
+        return None if self.is_everywhere else self.areas
+
     def sees_alert(self, site: str, scope: str) -> bool:
         """Say whether an alert is theirs. One without a site concerns several.
 
@@ -97,6 +117,23 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         other areas.
         """
         return self.sees(site) if site else self.is_everywhere or scope == str(EVERYTHING)
+
+    def deed(
+        self, what: str, at: datetime, *, about: str = "", place: str = "", detail: str = ""
+    ) -> Audited:
+        """Return the line about something that they did, to be written with what it tells of.
+
+        `place` begins with the area whose business it is: "area", "area/site", …
+        """
+        return Audited(
+            at=at,
+            who=self.name,
+            via=self.via,
+            what=what,
+            about=about,
+            area=place.partition("/")[0],
+            detail=detail,
+        )
 
 
 class Access:

@@ -4,11 +4,12 @@ import time
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
+from api.console.assets import Assets
 from api.console.events import events
 from api.console.login import login
 from api.console.pages import pages
-from api.console.rendering import static
 from api.http.access import Access
 from api.http.context import Context
 from api.http.hardening import Hardened
@@ -48,7 +49,7 @@ def create_app(
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # these pages would load their scripts from strangers
         redoc_url=None,
-        middleware=[Middleware(Hardened, access=access)],
+        middleware=[Middleware(Hardened, access=access), Middleware(GZipMiddleware)],
     )
     app.state.context = Context(
         watch=watch,
@@ -74,7 +75,7 @@ def create_app(
     app.include_router(metrics, include_in_schema=False)
     for console in (login, pages, events):
         app.include_router(console, include_in_schema=False)
-    app.mount("/static", static())
+    app.mount("/static", Assets())
     explain_problems(app)
     describe_with_problems(app)
     return app

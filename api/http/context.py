@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.http.access import Access, Caller, Right
 from api.http.problems import Trouble
+from api.http.scope import Scoped
 from api.http.sessions import Sessions, Throttle
 from api.watch import Watch
 
@@ -57,7 +58,13 @@ class Allowed:
         return caller
 
 
+async def scoped_of(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Scoped:
+    """Return the watch as the caller may see it."""
+    return Scoped(context_of(request).watch, caller)
+
+
 WatchHere = Annotated[Watch, Depends(watch_of)]
+ScopedHere = Annotated[Scoped, Depends(scoped_of)]
 MaySee = Annotated[Caller, Depends(Allowed(Right.SEE))]
 MayAcknowledge = Annotated[Caller, Depends(Allowed(Right.ACKNOWLEDGE))]
 MaySilence = Annotated[Caller, Depends(Allowed(Right.SILENCE))]

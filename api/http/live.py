@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from api.http.scope import Scoped
 from api.http.shapes.places import Charge, Condition, Device, Site, SmokeWatch, Socket, Use
 from api.http.shapes.shape import Names, Value
 from api.text import device_label
@@ -46,11 +47,12 @@ def devices_by_site(watch: Watch) -> dict[str, list[Entry]]:
     return found
 
 
-async def stations_of(watch: Watch, area: str | None) -> list[Station]:
-    """Return every station (of one area), giving way to the engine after each."""
+async def stations_of(scoped: Scoped, area: str | None) -> list[Station]:
+    """Return every station of theirs (in one area), giving way to the engine after each."""
+    watch = scoped.watch
     devices = devices_by_site(watch)
     found: list[Station] = []
-    for site in list(watch.registry.sites.values()):
+    for site in scoped.sites():
         if area is None or site.area == area:
             found.append(station_of(watch, site, devices.get(site.id, ())))
             await asyncio.sleep(0)

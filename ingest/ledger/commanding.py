@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
+from ingest.ledger.areas import Areas, lies_in
 from ingest.ledger.log import append_event
 from rules.cut_log import ITSELF, Logged
 from rules.cutting import OPEN, Command, CommandState
@@ -28,6 +29,7 @@ class CommandFilter(msgspec.Struct, frozen=True, kw_only=True):
     state: CommandState | None = None
     before: datetime | None = None
     """For the next page: when the last command of this one was ordered."""
+    areas: Areas = None
 
 
 def write_commands(
@@ -72,6 +74,7 @@ def find_commands(
     ]
     if wanted.before is not None:
         conditions.append(command.ordered_at < wanted.before)
+    conditions += lies_in(wanted.areas, command.device)
     question = sa.select(tables.commands).where(*conditions)
     newest = question.order_by(command.ordered_at.desc(), command.id).limit(limit)
     return [_command(row) for row in connection.execute(newest)]
@@ -84,12 +87,19 @@ def get_command(connection: sa.Connection, command_id: str) -> Command | None:
 
 
 def find_latches(
-    connection: sa.Connection, *, device: str | None, cleared: bool, limit: int
+    connection: sa.Connection,
+    *,
+    device: str | None,
+    cleared: bool,
+    limit: int,
+    areas: Areas = None,
 ) -> list[Latch]:
     """Return latches, newest first: those in force, or with `cleared` the others."""
     latch = tables.latches.c
     in_force = latch.cleared_at.is_(None)
-    question = sa.select(tables.latches).where(~in_force if cleared else in_force)
+    question = sa.select(tables.latches).where(
+        ~in_force if cleared else in_force, *lies_in(areas, latch.device)
+    )
     if device is not None:
         question = question.where(latch.device == device)
     newest = question.order_by(latch.since.desc(), latch.id).limit(limit)

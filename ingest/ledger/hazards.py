@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
+from ingest.ledger.areas import Areas, lies_in
 from ingest.ledger.log import append_event
 from ingest.moments import to_us
 from rules.alerts import worse
@@ -38,6 +39,7 @@ class HazardFilter(msgspec.Struct, frozen=True, kw_only=True):
     site: str | None = None
     device: str | None = None
     before_id: int | None = None
+    areas: Areas = None
 
 
 def write_hazard(connection: sa.Connection, hazard: Hazard, now: datetime) -> None:
@@ -88,6 +90,7 @@ def find_hazards(
     ]
     if wanted.before_id is not None:
         conditions.append(column.id < wanted.before_id)
+    conditions += lies_in(wanted.areas, column.site)
     question = sa.select(tables.hazards).where(*conditions).order_by(column.id.desc())
     return [_hazard(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
 

@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
+from ingest.ledger.areas import Areas, concerns
 from rules.alerts import Alert, AlertKey, Group, GroupKind, State, Subject
 from rules.readings import DeviceId
 from rules.verdict import Evidence, Severity
@@ -105,6 +106,7 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     before_id: int | None = None
     """For the next page: the id of the last alert of this one."""
+    areas: Areas = None
 
 
 def find_alerts(
@@ -126,6 +128,7 @@ def find_alerts(
         conditions.append(alert.fired_at < wanted.until)
     if wanted.before_id is not None:
         conditions.append(alert.id < wanted.before_id)
+    conditions += concerns(wanted.areas, alert.site, alert.scope)
     question = sa.select(tables.alerts).where(*conditions).order_by(alert.id.desc())
     return [alert_row(row) for row in connection.execute(question.limit(min(limit, LIMIT_MAX)))]
 
@@ -197,11 +200,11 @@ def tallies(connection: sa.Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def count_alerts(connection: sa.Connection) -> dict[tuple[str, str], int]:
+def count_alerts(connection: sa.Connection, areas: Areas = None) -> dict[tuple[str, str], int]:
     """Return how many alerts there are by (rule, state); drills are none."""
     alert = tables.alerts.c
     counted = sa.select(alert.rule, alert.state, sa.func.count().label("n"))
-    question = counted.where(~alert.drill)
+    question = counted.where(~alert.drill, *concerns(areas, alert.site, alert.scope))
     rows = connection.execute(question.group_by(alert.rule, alert.state))
     return {(row.rule, row.state): row.n for row in rows}
 

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
+from ingest.ledger.areas import Areas, lies_in
 from ingest.moments import to_us
 from rules.session import EndedSession
 
@@ -45,6 +46,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions of which any moment lies in [since, until)."""
     before_id: int | None = None
     """For the next page: the id of the last session of this one."""
+    areas: Areas = None
 
 
 def find_sessions(
@@ -63,6 +65,7 @@ def find_sessions(
         conditions.append(session.began_at < wanted.until)
     if wanted.before_id is not None:
         conditions.append(session.id < wanted.before_id)
+    conditions += lies_in(wanted.areas, session.site)
     question = sa.select(tables.sessions).where(*conditions).order_by(session.id.desc())
     rows = connection.execute(question.limit(min(limit, LIMIT_MAX)))
     return [SessionRow(**row._mapping) for row in rows]  # noqa: SLF001  (its public name)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from ingest.errors import ChargewatchError
 from ingest.ledger import tables
+from ingest.ledger.areas import Areas, lies_in
 from ingest.ledger.log import append_event
 from ingest.moments import MICROSECOND
 from rules.silences import Silence, SilenceKind
@@ -78,18 +79,23 @@ def get(connection: sa.Connection, number: int) -> SilenceRow | None:
     return None if row is None else _row(row)
 
 
-def not_over(connection: sa.Connection, now: datetime) -> list[SilenceRow]:
+def not_over(connection: sa.Connection, now: datetime, areas: Areas = None) -> list[SilenceRow]:
     """Return those in force and to come, the next to end first."""
     silence = tables.silences.c
-    question = sa.select(tables.silences).where(silence.ends > now)
+    question = sa.select(tables.silences).where(silence.ends > now, *_of(areas))
     return [_row(row) for row in connection.execute(question.order_by(silence.ends))]
 
 
-def newest(connection: sa.Connection, limit: int) -> list[SilenceRow]:
+def newest(connection: sa.Connection, limit: int, areas: Areas = None) -> list[SilenceRow]:
     """Return all of them, over or not, the newest first."""
-    question = sa.select(tables.silences).order_by(tables.silences.c.id.desc())
+    question = sa.select(tables.silences).where(*_of(areas))
+    question = question.order_by(tables.silences.c.id.desc())
     rows = connection.execute(question.limit(min(limit, LISTED_MAX)))
     return [_row(row) for row in rows]
+
+
+def _of(areas: Areas) -> list[sa.ColumnElement[bool]]:
+    return lies_in(areas, tables.silences.c.site, tables.silences.c.device)
 
 
 def _name(number: str) -> str:

@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from api.http.access import Right
-from api.http.context import Allowed, MayAcknowledge, WatchHere
-from api.http.problems import Trouble
+from api.http.context import Allowed, MayAcknowledge, ScopedHere
 from api.http.routes.inputs import BeforeId, Id, Limit, Moment, NumberInPath, Word, in_order
+from api.http.scope import Scoped
 from api.http.shapes.alerts import Alert, AlertInFull, Alerts, Delivery, LogLine, Words
 from api.text import LANGUAGES, Texts, explained
-from api.watch import Change, Watch
+from api.watch import Change
 from ingest.ledger import queries
 from ingest.ledger.commit import Acknowledged, Commit
 from ingest.ledger.queries import AlertFilter, AlertRow, DeliveryRow, EventRow
@@ -63,15 +64,16 @@ async def wanted_alerts(  # noqa: PLR0913, PLR0917  (each is a filter)
 
 @alerts.get("/alerts")
 async def find(
-    watch: WatchHere,
+    scoped: ScopedHere,
     wanted: Annotated[AlertFilter, Depends(wanted_alerts)],
     limit: Limit = 100,
 ) -> Alerts:
     """List alerts, newest first. Pending ones only if asked for by state=pending."""
     if wanted.state == State.PENDING:
-        return Alerts(alerts=_pending(watch, wanted)[:limit], next_before_id=None)
+        return Alerts(alerts=_pending(scoped, wanted)[:limit], next_before_id=None)
     asked = min(limit + 1, queries.LIMIT_MAX)
-    found = await watch.ledger.read(lambda c: queries.find_alerts(c, wanted, asked))
+    own = msgspec.structs.replace(wanted, areas=scoped.caller.within)
+    found = await scoped.watch.ledger.read(lambda c: queries.find_alerts(c, own, asked))
     page = found[:limit]
     more = len(found) > limit or len(found) == queries.LIMIT_MAX
     return Alerts(
@@ -81,13 +83,13 @@ async def find(
 
 
 @alerts.get("/alerts/{number}")
-async def one(watch: WatchHere, number: NumberInPath) -> AlertInFull:
+async def one(scoped: ScopedHere, number: NumberInPath) -> AlertInFull:
     """Return an alert with its explanation, its log, and who was told."""
-    alert, log, deliveries = await alert_in_full(watch, number)
+    alert, log, deliveries = await alert_in_full(scoped, number)
     return AlertInFull(
         alert=Alert.of(alert),
         explanation={
-            lang: Words.of(explained(alert, watch.registry, Texts.of(lang)))
+            lang: Words.of(explained(alert, scoped.watch.registry, Texts.of(lang)))
             for lang in LANGUAGES
         },
         log=[LogLine.of(event) for event in log],
@@ -97,61 +99,60 @@ async def one(watch: WatchHere, number: NumberInPath) -> AlertInFull:
 
 @alerts.post("/alerts/{number}/acknowledge")
 async def acknowledge(
-    watch: WatchHere, caller: MayAcknowledge, number: NumberInPath, said: Acknowledgement
+    scoped: ScopedHere, _caller: MayAcknowledge, number: NumberInPath, said: Acknowledgement
 ) -> Alert:
     """Note that somebody sees to it; the first to say so stays. It does not end the alert."""
-    return Alert.of(await acknowledged(watch, number, who=caller.name, note=said.note))
+    return Alert.of(await acknowledged(scoped, number, note=said.note))
 
 
 async def alert_in_full(
-    watch: Watch, number: int
+    scoped: Scoped, number: int
 ) -> tuple[AlertRow, list[EventRow], list[DeliveryRow]]:
     """Return an alert, its log and its notifications, or refuse with 404."""
 
-    def ask(c: Connection) -> tuple[AlertRow | None, list[EventRow], list[DeliveryRow]]:
-        alert = queries.get_alert(c, number)
-        if alert is None:
-            return None, [], []
+    def ask(c: Connection) -> tuple[AlertRow, list[EventRow], list[DeliveryRow]]:
+        alert = scoped.alert_of(c, number)
         return (
             alert,
             queries.events_of(c, alert.episode),
             queries.deliveries_of(c, alert.episode),
         )
 
-    alert, log, deliveries = await watch.ledger.read(ask)
-    if alert is None:
-        raise Trouble(404, "There is no such alert.")
-    return alert, log, deliveries
+    return await scoped.watch.ledger.read(ask)
 
 
-async def acknowledged(watch: Watch, number: int, *, who: str, note: str) -> AlertRow:
+async def acknowledged(scoped: Scoped, number: int, *, note: str) -> AlertRow:
     """Acknowledge an alert and tell the open pages."""
-
-    def ask(c: Connection) -> AlertRow:
-        alert = queries.get_alert(c, number)
-        if alert is None:
-            raise Trouble(404, "There is no such alert.")
-        return alert
-
-    episode = (await watch.ledger.read(ask)).episode
+    watch, caller = scoped.watch, scoped.caller
+    alert, said = await scoped.alert(number), note.strip()
 
     def see(batch: Commit) -> None:
-        watch.engine.acknowledge(episode, batch.now)
-        batch.acknowledged.append(Acknowledged(episode, batch.now, who, note.strip()))
+        watch.engine.acknowledge(alert.episode, batch.now)
+        seen = Acknowledged(alert.episode, batch.now, caller.name, said)
+        batch.acknowledged.append(seen)
+        batch.audited.append(
+            caller.deed(
+                "alert.acknowledged",
+                batch.now,
+                about=str(number),
+                place=alert.site,
+                detail=said,
+            )
+        )
 
     await watch.desk.ask(see)
-    alert = await watch.ledger.read(ask)
     watch.changes.tell(Change(alert.site, alerts=True))
-    return alert
+    return await scoped.alert(number)
 
 
-def _pending(watch: Watch, wanted: AlertFilter) -> list[Alert]:
+def _pending(scoped: Scoped, wanted: AlertFilter) -> list[Alert]:
     if wanted.acknowledged or wanted.before_id is not None:
         return []
     found = [
         alert
-        for alert in watch.engine.open_alerts()
+        for alert in scoped.watch.engine.open_alerts()
         if alert.state is State.PENDING
+        and scoped.caller.sees_alert(alert.site, str(alert.key.group or ""))
         and not wanted.drill  # a drill is never pending
         and (wanted.rule is None or alert.key.rule == wanted.rule)
         and (wanted.site is None or alert.site == wanted.site)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.drills import DrillTooSoon, Progress
 from api.http.access import Right
-from api.http.context import Allowed, MayDrill, WatchHere
+from api.http.context import Allowed, MayDrill, ScopedHere
 from api.http.problems import Trouble
 from api.http.shapes.drills import Drill
 from api.http.shapes.shape import NAME_CHARS_MAX
@@ -29,12 +29,13 @@ class NewDrill(BaseModel):
 
 
 @drills.post("/drills")
-async def begin(watch: WatchHere, caller: MayDrill, wanted: NewDrill) -> Drill:
+async def begin(scoped: ScopedHere, caller: MayDrill, wanted: NewDrill) -> Drill:
     """Raise an alarm that is marked as a drill everywhere, and ends by itself."""
-    if wanted.site and wanted.site not in watch.registry.sites:
-        raise Trouble(422, "There is no such site.")
+    watch, site = scoped.watch, wanted.site or DRILL_SITE
+    if not (scoped.has_site(site) or (caller.is_everywhere and site == DRILL_SITE)):
+        raise Trouble(422, "There is no such site." if wanted.site else "At which site?")
     try:
-        progress = await watch.drills.begin(wanted.site or DRILL_SITE, caller.name)
+        progress = await watch.drills.begin(site, caller.deed("drill.begun", watch.now()))
     except DrillTooSoon as error:
         raise Trouble(
             429,
@@ -46,13 +47,13 @@ async def begin(watch: WatchHere, caller: MayDrill, wanted: NewDrill) -> Drill:
 
 @drills.get("/drills/{drill}")
 async def one(
-    watch: WatchHere, drill: Annotated[str, Path(min_length=1, max_length=64)]
+    scoped: ScopedHere, drill: Annotated[str, Path(min_length=1, max_length=64)]
 ) -> Drill:
     """Say how far a drill came. Only the last one is remembered, and no restart survived."""
-    progress = watch.drills.last
-    if progress is None or progress.id != drill:
+    progress = scoped.watch.drills.last
+    if progress is None or progress.id != drill or not scoped.caller.sees(progress.site):
         raise Trouble(404, "There is no such drill, or a later one.")
-    return await _shown(watch, progress)
+    return await _shown(scoped.watch, progress)
 
 
 async def _shown(watch: Watch, progress: Progress) -> Drill:

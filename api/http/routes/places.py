@@ -7,9 +7,8 @@ from heapq import nsmallest
 from fastapi import APIRouter, Depends
 
 from api.http.access import Right
-from api.http.context import Allowed, WatchHere
+from api.http.context import Allowed, ScopedHere
 from api.http.live import device_of, devices_by_site, station_of, stations_of
-from api.http.problems import Trouble
 from api.http.routes.inputs import Id, NameInPath
 from api.http.routes.inputs import Limit as AtMost
 from api.http.shapes.places import (
@@ -29,16 +28,16 @@ from ingest.registry import Device as Entry
 from ingest.registry import Registry
 from ingest.registry import Site as SiteEntry
 from rules.policies import as_written
-from rules.readings import DeviceId, Kind
+from rules.readings import Kind
 from rules.schedule import Days
 
 places = APIRouter(tags=["places"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 @places.get("/areas")
-async def areas(watch: WatchHere) -> Areas:
+async def areas(scoped: ScopedHere) -> Areas:
     """List the areas, which are jurisdictions."""
-    counts = Counter(site.area for site in watch.registry.sites.values())
+    counts = Counter(site.area for site in scoped.sites())
     return Areas(
         areas=[
             Area(
@@ -47,31 +46,29 @@ async def areas(watch: WatchHere) -> Areas:
                 declared=area.declared,
                 sites=counts[area.id],
             )
-            for area in sorted(watch.registry.areas.values(), key=lambda area: area.id)
+            for area in scoped.areas()
         ]
     )
 
 
 @places.get("/sites")
-async def sites(watch: WatchHere, area: Id | None = None) -> Sites:
+async def sites(scoped: ScopedHere, area: Id | None = None) -> Sites:
     """List the sites (of one area) with what is going on there."""
-    found = await stations_of(watch, area)
+    found = await stations_of(scoped, area)
     return Sites(sites=sorted((each.site for each in found), key=lambda site: site.id))
 
 
 @places.get("/sites/{area}/{site}")
-async def one_site(watch: WatchHere, area: NameInPath, site: NameInPath) -> SiteInFull:
+async def one_site(scoped: ScopedHere, area: NameInPath, site: NameInPath) -> SiteInFull:
     """Return a site with the limits that are in force there."""
-    entry = watch.registry.sites.get(f"{area}/{site}")
-    if entry is None:
-        raise Trouble(404, "There is no such site.")
+    watch, entry = scoped.watch, scoped.site(f"{area}/{site}")
     live: Site = station_of(watch, entry, devices_by_site(watch)[entry.id]).site
     return SiteInFull(site=live, policy=_policy(watch.registry, entry))
 
 
 @places.get("/devices")
 async def devices(  # noqa: PLR0913, PLR0917  (each is a filter)
-    watch: WatchHere,
+    scoped: ScopedHere,
     site: Id | None = None,
     kind: Kind | None = None,
     declared: bool | None = None,
@@ -90,24 +87,21 @@ async def devices(  # noqa: PLR0913, PLR0917  (each is a filter)
             and (after is None or device.id > after)
         )
 
-    matching = filter(wanted, watch.registry.devices.values())
+    matching = filter(wanted, scoped.devices())
     found = nsmallest(limit + 1, matching, key=lambda device: device.id)
     page: list[Device] = []
     for device in found[:limit]:
-        page.append(device_of(watch, device))
+        page.append(device_of(scoped.watch, device))
         await asyncio.sleep(0)  # the engine's alarms go first
     return Devices(devices=page, next_after=page[-1].id if len(found) > limit else None)
 
 
 @places.get("/devices/{area}/{site}/{device:path}")
 async def one_device(
-    watch: WatchHere, area: NameInPath, site: NameInPath, device: NameInPath
+    scoped: ScopedHere, area: NameInPath, site: NameInPath, device: NameInPath
 ) -> Device:
     """Return a device, its sockets and the latest of everything they said."""
-    entry = watch.registry.devices.get(DeviceId(f"{area}/{site}/{device}"))
-    if entry is None:
-        raise Trouble(404, "There is no such device.")
-    return device_of(watch, entry)
+    return device_of(scoped.watch, scoped.device(f"{area}/{site}/{device}"))
 
 
 def _policy(registry: Registry, site: SiteEntry) -> Policy:

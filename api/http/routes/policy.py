@@ -10,6 +10,7 @@ from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId
 from api.http.shapes.policy import PolicyChange, PolicyChanges, PolicyInForce
 from api.policy_file import PolicyFileWrong
+from ingest.ledger.audit import append_audit
 from ingest.ledger.policy_log import SHOWN_MAX, How, policy_lines
 
 policy = APIRouter(tags=["policy"], dependencies=[Depends(Allowed(Right.SEE))])
@@ -25,8 +26,10 @@ async def in_force(watch: WatchHere) -> PolicyInForce:
 async def reload(watch: WatchHere, caller: MayPolicy) -> PolicyInForce:
     """Read the policy file now. One that is wrong is refused with all its mistakes (422)."""
     try:
-        await watch.policy.reload(caller.name, How.REQUEST)
+        await watch.policy.reload(caller.deed("policy.reloaded", watch.now()), How.REQUEST)
     except PolicyFileWrong as error:
+        refused = caller.deed("policy.refused", watch.now())
+        await watch.ledger.write(lambda c: append_audit(c, refused))
         raise Trouble(422, str(error)) from error
     return PolicyInForce.of(watch.policy.state)
 

@@ -6,13 +6,12 @@ from typing import Annotated, Literal, get_args
 from fastapi import APIRouter, Depends, Query
 
 from api.http.access import Right
-from api.http.context import Allowed, WatchHere
+from api.http.context import Allowed, ScopedHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import Channel, Id, Limit, Moment, in_order
 from api.http.shapes.readings import Bins, Readings
 from api.watch import Watch
 from ingest.history import Aggregate
-from rules.readings import DeviceId
 
 BINS_MAX = 5_000
 STEP_S_MAX = 31 * 86_400
@@ -37,7 +36,7 @@ readings = APIRouter(tags=["readings"], dependencies=[Depends(Allowed(Right.SEE)
 
 @readings.get("/readings")
 async def past(  # noqa: PLR0913, PLR0917  (a question has this many parts)
-    watch: WatchHere,
+    scoped: ScopedHere,
     device: Id,
     channel: Channel | None = None,
     since: Moment | None = None,
@@ -45,7 +44,7 @@ async def past(  # noqa: PLR0913, PLR0917  (a question has this many parts)
     limit: Limit = 500,
 ) -> Readings:
     """Return the readings of one socket or device, oldest first; the last day unless told."""
-    known = _known(watch, device)
+    watch, known = scoped.watch, scoped.device(device).id
     begin, end = _range(watch, since, until)
     rows = await watch.history.range(known, channel, begin, end, limit + 1)
     return Readings(
@@ -58,7 +57,7 @@ async def past(  # noqa: PLR0913, PLR0917  (a question has this many parts)
 
 @readings.get("/readings/aggregate")
 async def aggregate(  # noqa: PLR0913, PLR0917
-    watch: WatchHere,
+    scoped: ScopedHere,
     device: Id,
     quantity: Quantity,
     channel: Channel | None = None,
@@ -68,7 +67,7 @@ async def aggregate(  # noqa: PLR0913, PLR0917
     until: Moment | None = None,
 ) -> Bins:
     """Return one number per step."""
-    known = _known(watch, device)
+    watch, known = scoped.watch, scoped.device(device).id
     begin, end = _range(watch, since, until)
     step = timedelta(seconds=step_s)
     if (end - begin) / step > BINS_MAX:
@@ -84,13 +83,6 @@ async def aggregate(  # noqa: PLR0913, PLR0917
         step_s=step_s,
         bins=[Bins.One.of(found) for found in bins],
     )
-
-
-def _known(watch: Watch, device: str) -> DeviceId:
-    entry = watch.registry.devices.get(DeviceId(device))
-    if entry is None:
-        raise Trouble(404, "There is no such device.")
-    return entry.id
 
 
 def _range(

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Depends
 
 from api.http.access import Right
-from api.http.context import Allowed, WatchHere
+from api.http.context import Allowed, ScopedHere
 from api.http.routes.inputs import BeforeId, Channel, Id, Limit, Moment, in_order
+from api.http.scope import Scoped
 from api.http.shapes.sessions import Session, Sessions
-from api.watch import Watch
 from ingest.ledger import sessions as ledger
 from ingest.ledger.sessions import SessionFilter
 from rules.alerts import Group, GroupKind
@@ -47,16 +48,17 @@ async def wanted_sessions(  # noqa: PLR0913, PLR0917  (each is a filter)
 
 @sessions.get("/sessions")
 async def find(
-    watch: WatchHere,
+    scoped: ScopedHere,
     wanted: Annotated[SessionFilter, Depends(wanted_sessions)],
     open: bool = False,  # noqa: A002, FBT002  (the word that people look for)
     limit: Limit = 100,
 ) -> Sessions:
     """List sessions that ended, newest first; with open=true those that go on now."""
     if open:
-        return Sessions(sessions=(await _open(watch, wanted))[:limit], next_before_id=None)
+        return Sessions(sessions=(await _open(scoped, wanted))[:limit], next_before_id=None)
     asked = min(limit + 1, ledger.LIMIT_MAX)
-    found = await watch.ledger.read(lambda c: ledger.find_sessions(c, wanted, asked))
+    own = msgspec.structs.replace(wanted, areas=scoped.caller.within)
+    found = await scoped.watch.ledger.read(lambda c: ledger.find_sessions(c, own, asked))
     page = found[:limit]
     more = len(found) > limit or len(found) == ledger.LIMIT_MAX
     return Sessions(
@@ -65,11 +67,11 @@ async def find(
     )
 
 
-async def _open(watch: Watch, wanted: SessionFilter) -> list[Session]:
+async def _open(scoped: Scoped, wanted: SessionFilter) -> list[Session]:
     if wanted.ending is not None or wanted.before_id is not None:
         return []
     found: list[Session] = []
-    for number, device in enumerate(_devices(watch, wanted)):
+    for number, device in enumerate(_devices(scoped, wanted)):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
         for part in device.parts:
@@ -86,18 +88,19 @@ async def _open(watch: Watch, wanted: SessionFilter) -> list[Session]:
     return found
 
 
-def _devices(watch: Watch, wanted: SessionFilter) -> Iterator[DeviceState]:
+def _devices(scoped: Scoped, wanted: SessionFilter) -> Iterator[DeviceState]:
     """Yield the devices in question, as far as they were ever heard."""
-    engine = watch.engine
+    engine = scoped.watch.engine
     if wanted.device is not None:
         ids = [DeviceId(wanted.device)]
     elif wanted.site is None:
         ids = [device.id for device in engine.devices()]
-    elif wanted.site in watch.registry.sites:
+    elif scoped.has_site(wanted.site):
         ids = list(engine.group(Group(GroupKind.SITE, wanted.site)).members)
     else:
         ids = []
     for device_id in ids:
         device = engine.device(device_id)
-        if device is not None and wanted.site in {None, device.site}:
+        own = device is not None and scoped.caller.sees(device.site)
+        if device is not None and own and wanted.site in {None, device.site}:
             yield device

@@ -5,20 +5,22 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
 
 from api.http.access import Right
-from api.http.context import Allowed, MaySilence, WatchHere
+from api.http.context import Allowed, MaySilence, ScopedHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId, Id, Limit, NumberInPath, Word
+from api.http.scope import Scoped
 from api.http.shapes.shape import NAME_CHARS_MAX, WHEN
 from api.http.shapes.silences import Hazard, Hazards, Silence, Silences
-from api.watch import Change, Watch
+from api.watch import Change
 from ingest.ledger import hazards as kept_hazards
 from ingest.ledger import silences as kept
+from ingest.ledger.audit import append_audit
 from ingest.ledger.hazards import HazardFilter
 from ingest.ledger.silences import TooManySilences
 from rules.catalog import rules_in_force
-from rules.readings import DeviceId
 from rules.silences import TEXT_CHARS_MAX, SilenceKind
 from rules.silences import Silence as Wanted
 
@@ -71,54 +73,41 @@ class NewSilence(BaseModel):
 
 @silences.get("/silences")
 async def find(
-    watch: WatchHere,
+    scoped: ScopedHere,
     which: Annotated[Which, Query(description="`all`: those that are over, too.")] = "open",
     limit: Limit = 100,
 ) -> Silences:
     """List what is in force or to come, the next to end first; or all, newest first."""
-    now = watch.now()
-    rows = await watch.ledger.read(
-        lambda c: kept.newest(c, limit) if which == "all" else kept.not_over(c, now)[:limit]
+    now, own = scoped.watch.now(), scoped.caller.within
+    rows = await scoped.watch.ledger.read(
+        lambda c: (
+            kept.newest(c, limit, own) if which == "all" else kept.not_over(c, now, own)[:limit]
+        )
     )
     return Silences(silences=[Silence.of(row, now) for row in rows])
 
 
 @silences.post("/silences")
-async def create(watch: WatchHere, caller: MaySilence, wanted: NewSilence) -> Silence:
+async def create(scoped: ScopedHere, _caller: MaySilence, wanted: NewSilence) -> Silence:
     """Keep alerts from people for a while; they are written down all the same.
 
     Emergencies are told through it. So is smoke, unless it is a maintenance window that
     names the device. What still fires at its end is told then.
     """
-    now = watch.now()
-    silence = wanted.at(now)
-    _known(watch, silence)
-    try:
-        made = await watch.ledger.write(
-            lambda c: kept.create(c, silence, who=caller.name, now=now)
-        )
-    except TooManySilences as error:
-        raise Trouble(409, f"{error}.".capitalize()) from error
-    await watch.desk.ask(lambda batch: watch.engine.silence(made, batch.now))
-    return await _shown(watch, int(made.id))
+    made = await silenced(scoped, wanted.at(scoped.watch.now()))
+    return Silence.of(await scoped.silence(int(made.id)), scoped.watch.now())
 
 
 @silences.post("/silences/{number}/end")
-async def end(watch: WatchHere, caller: MaySilence, number: NumberInPath) -> Silence:
+async def end(scoped: ScopedHere, _caller: MaySilence, number: NumberInPath) -> Silence:
     """End a silence now: what still fires is told at once."""
-    now = watch.now()
-    ended = await watch.ledger.write(lambda c: kept.end(c, number, who=caller.name, now=now))
-    if ended is None:
-        raise Trouble(404, "There is no such silence.")
-    await watch.desk.ask(lambda batch: watch.engine.silence(ended, batch.now))
-    site = ended.site or "/".join(ended.device.split("/")[:2])
-    watch.changes.tell(Change(site, alerts=True))
-    return await _shown(watch, number)
+    await silence_ended(scoped, number)
+    return Silence.of(await scoped.silence(number), scoped.watch.now())
 
 
 @silences.get("/hazards")
 async def find_hazards(  # noqa: PLR0913, PLR0917  (each is a filter)
-    watch: WatchHere,
+    scoped: ScopedHere,
     rule: Word | None = None,
     site: Id | None = None,
     device: Id | None = None,
@@ -126,30 +115,71 @@ async def find_hazards(  # noqa: PLR0913, PLR0917  (each is a filter)
     limit: Limit = 100,
 ) -> Hazards:
     """List what late data showed: breaches that nobody could be warned of, newest first."""
-    wanted = HazardFilter(rule=rule, site=site, device=device, before_id=before_id)
-    found = await watch.ledger.read(
+    wanted = HazardFilter(
+        rule=rule, site=site, device=device, before_id=before_id, areas=scoped.caller.within
+    )
+    found = await scoped.watch.ledger.read(
         lambda c: kept_hazards.find_hazards(c, wanted, min(limit, kept_hazards.LIMIT_MAX))
     )
     return Hazards(
-        hazards=[Hazard.of(row, watch.registry) for row in found],
+        hazards=[Hazard.of(row, scoped.watch.registry) for row in found],
         next_before_id=found[-1].id if len(found) == limit else None,
     )
 
 
-def _known(watch: Watch, silence: Wanted) -> None:
+async def silenced(scoped: Scoped, wanted: Wanted) -> Wanted:
+    """Keep a silence and put it in force; refuse what is not theirs, or is too much."""
+    watch, caller = scoped.watch, scoped.caller
+    now = watch.now()
+    _check_known(scoped, wanted)
+
+    def make(c: Connection) -> Wanted:
+        made = kept.create(c, wanted, who=caller.name, now=now)
+        append_audit(
+            c,
+            caller.deed(
+                "silence.made",
+                now,
+                about=made.id,
+                place=made.site or made.device,
+                detail=made.reason,
+            ),
+        )
+        return made
+
+    try:
+        made = await watch.ledger.write(make)
+    except TooManySilences as error:
+        raise Trouble(409, f"{error}.".capitalize()) from error
+    await watch.desk.ask(lambda batch: watch.engine.silence(made, batch.now))
+    return made
+
+
+async def silence_ended(scoped: Scoped, number: int) -> None:
+    """End a silence of theirs now, and tell the open pages."""
+    watch, caller = scoped.watch, scoped.caller
+    now, silence = watch.now(), (await scoped.silence(number)).silence
+    place = silence.site or silence.device
+
+    def end_it(c: Connection) -> Wanted:
+        ended = kept.end(c, number, who=caller.name, now=now)
+        if ended is None:
+            raise Trouble(404, "There is no such silence.")
+        append_audit(c, caller.deed("silence.ended", now, about=str(number), place=place))
+        return ended
+
+    ended = await watch.ledger.write(end_it)
+    await watch.desk.ask(lambda batch: watch.engine.silence(ended, batch.now))
+    watch.changes.tell(Change("/".join(place.split("/")[:2]), alerts=True))
+
+
+def _check_known(scoped: Scoped, silence: Wanted) -> None:
     """Refuse what nobody knows: a silence with a slip of the pen keeps nothing quiet."""
     if silence.rule and silence.rule not in {
         rule.name for rules in rules_in_force() for rule in rules
     }:
         raise Trouble(422, "There is no such rule.")
-    if silence.site and silence.site not in watch.registry.sites:
+    if silence.site and not scoped.has_site(silence.site):
         raise Trouble(422, "There is no such site.")
-    if silence.device and DeviceId(silence.device) not in watch.registry.devices:
+    if silence.device and not scoped.has_device(silence.device):
         raise Trouble(422, "There is no such device.")
-
-
-async def _shown(watch: Watch, number: int) -> Silence:
-    row = await watch.ledger.read(lambda c: kept.get(c, number))
-    if row is None:
-        raise Trouble(404, "There is no such silence.")
-    return Silence.of(row, watch.now())

@@ -1,0 +1,87 @@
+"""The watch as one caller may see it: what is foreign is not there.
+
+Every route and every page looks things up here, so that nobody has to remember to ask whose
+area it is. What is foreign is answered like what does not exist, by 404.
+"""
+
+import msgspec
+from sqlalchemy import Connection
+
+from api.http.access import Caller
+from api.http.problems import Trouble
+from api.watch import Watch
+from ingest.ledger import commanding, queries, silences
+from ingest.ledger.queries import AlertRow
+from ingest.ledger.silences import SilenceRow
+from ingest.registry import Area, Device, Site
+from rules.cutting import Command
+from rules.latch import Latch
+from rules.readings import DeviceId
+
+
+class Scoped(msgspec.Struct, frozen=True):
+    """What is there for one caller."""
+
+    watch: Watch
+    caller: Caller
+
+    # --- the registry ------------------------------------------------------------------
+
+    def areas(self) -> list[Area]:
+        """Return their areas, by id."""
+        known = self.watch.registry.areas
+        return [known[each] for each in sorted(known) if self.caller.answers_for(each)]
+
+    def sites(self) -> list[Site]:
+        known = self.watch.registry.sites.values()
+        return [site for site in known if self.caller.answers_for(site.area)]
+
+    def devices(self) -> list[Device]:
+        known = self.watch.registry.devices.values()
+        return [device for device in known if self.caller.sees(device.site)]
+
+    def has_site(self, site: str) -> bool:
+        return site in self.watch.registry.sites and self.caller.sees(site)
+
+    def has_device(self, device: str) -> bool:
+        return DeviceId(device) in self.watch.registry.devices and self.caller.sees(device)
+
+    def site(self, site: str) -> Site:
+        if not self.has_site(site):
+            raise Trouble(404, "There is no such site.")
+        return self.watch.registry.sites[site]
+
+    def device(self, device: str) -> Device:
+        if not self.has_device(device):
+            raise Trouble(404, "There is no such device.")
+        return self.watch.registry.devices[DeviceId(device)]
+
+    # --- the ledger --------------------------------------------------------------------
+
+    async def alert(self, number: int) -> AlertRow:
+        return await self.watch.ledger.read(lambda c: self.alert_of(c, number))
+
+    def alert_of(self, connection: Connection, number: int) -> AlertRow:
+        """Return an alert, for whoever has more to ask in the same moment."""
+        alert = queries.get_alert(connection, number)
+        if alert is None or not self.caller.sees_alert(alert.site, alert.scope):
+            raise Trouble(404, "There is no such alert.")
+        return alert
+
+    async def silence(self, number: int) -> SilenceRow:
+        row = await self.watch.ledger.read(lambda c: silences.get(c, number))
+        if row is None or not self.caller.sees(row.silence.site or row.silence.device):
+            raise Trouble(404, "There is no such silence.")
+        return row
+
+    async def command(self, number: str) -> Command:
+        command = await self.watch.ledger.read(lambda c: commanding.get_command(c, number))
+        if command is None or not self.caller.sees(command.device):
+            raise Trouble(404, "There is no such command.")
+        return command
+
+    async def latch(self, number: str) -> Latch:
+        latch = await self.watch.ledger.read(lambda c: commanding.get_latch(c, number))
+        if latch is None or not self.caller.sees(latch.device):
+            raise Trouble(404, "There is no such latch.")
+        return latch
