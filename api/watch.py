@@ -49,25 +49,27 @@ class Changes:
     """Tells every open page what changed. A page that does not listen misses, never blocks."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Change]] = set()
+        self._listeners: dict[asyncio.Queue[Change], str] = {}
 
     def tell(self, change: Change) -> None:
         for queue in self._listeners:
             if not queue.full():
                 queue.put_nowait(change)
 
-    def listeners(self) -> int:
-        """Return how many pages are open."""
-        return len(self._listeners)
+    def listeners(self, session: str | None = None) -> int:
+        """Return how many pages are open (in one session)."""
+        if session is None:
+            return len(self._listeners)
+        return sum(whose == session for whose in self._listeners.values())
 
     @contextmanager
-    def listening(self) -> Iterator[asyncio.Queue[Change]]:
+    def listening(self, session: str = "") -> Iterator[asyncio.Queue[Change]]:
         queue: asyncio.Queue[Change] = asyncio.Queue(WAITING_CHANGES_MAX)
-        self._listeners.add(queue)
+        self._listeners[queue] = session
         try:
             yield queue
         finally:
-            self._listeners.discard(queue)
+            del self._listeners[queue]
 
 
 class PolicyState(msgspec.Struct, kw_only=True):

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import re
+from contextlib import ExitStack
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -8,9 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from api.console import events, rendering
-from api.http.access import Caller
+from api.console.assets import asset
+from api.console.navigation import PLACES, navigation_of
+from api.http.access import RIGHTS, Caller
 from api.text import Texts
 from api.watch import Change, Part
+from ingest.people import Role
 from rules.policies import Policies
 from rules.readings import Reading
 from tests.http_doubles import (
@@ -26,7 +30,7 @@ from tests.http_doubles import (
     log_in,
 )
 
-WICKED = '<img src=x onerror="document.title=1">{{7*7}}'
+WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
 
 STATION = "/stations/xuhui/renmin-lu"
 
@@ -119,7 +123,7 @@ def test_what_devices_and_people_wrote_is_escaped_on_every_page(
     for path in ("/", "/stations/xuhui/renmin-lu", "/alerts/1", "/quarantine", f"/{WICKED}"):
         text = client.get(path, headers=PAGE).text
         assert "<img src=x" not in text
-        assert "49" not in text
+        assert "62615533" not in text
         assert "\u202e" not in text
     assert "&lt;img src=x" in client.get("/alerts/1", headers=PAGE).text
 
@@ -255,3 +259,57 @@ def test_strangers_hear_nothing(client: Client) -> None:
 def test_events_carry_the_site_as_json() -> None:
     data = events.event_of(events.Event("a/b", alerts=True)).split(b"data: ")[1]
     assert json.loads(data) == {"site": "a/b", "alerts": True}
+
+
+def test_one_session_holds_only_some_of_the_streams(here: World, client: Client) -> None:
+    log_in(client)
+    [session] = here.app.state.context.sessions._sessions
+    with ExitStack() as open_pages:
+        for _ in range(events.STREAMS_MAX_EACH):
+            open_pages.enter_context(here.changes.listening(session))
+        response = client.get("/events")
+        assert response.status_code == 429
+        assert response.headers["retry-after"] == "30"
+    assert here.changes.listeners(session) == 0
+
+
+# --- files beside the pages ------------------------------------------------------------------
+
+
+def test_a_file_is_kept_by_browsers_if_they_asked_for_this_very_one(client: Client) -> None:
+    for name in ("console.css", "console.js", "vendor/htmx.min.js", "icon.svg"):
+        assert "immutable" in client.get(asset(name)).headers["cache-control"]
+        assert client.get(f"/static/{name}?0123").headers["cache-control"] == "no-cache"
+        assert client.get(f"/static/{name}").headers["cache-control"] == "no-cache"
+    assert client.get("/static/nothing.css").headers["cache-control"] == "no-store"
+
+
+def test_text_is_sent_compressed(client: Client) -> None:
+    response = client.get(asset("console.css"), headers={"Accept-Encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert "content-security-policy" in response.headers
+
+
+# --- navigation ------------------------------------------------------------------------------
+
+
+def test_the_navigation_shows_what_one_may_see_and_a_phone_has_room_for_its_bar() -> None:
+    tester = Caller(name="t", rights=RIGHTS[Role.TESTER])
+    police = Caller(name="p", rights=RIGHTS[Role.POLICE])
+    assert "quarantine" in {place.key for place in navigation_of(tester).more}
+    assert "quarantine" not in {place.key for place in navigation_of(police).more}
+    assert navigation_of(police).bar[0].path == "/"
+    assert sum(place.in_bar for place in PLACES) <= 4
+    assert len({place.key for place in PLACES}) == len(PLACES)
+    assert {place.text for place in PLACES} <= Texts.of("zh").messages.keys()
+    assert navigation_of(Caller(name="n", rights=frozenset())).bar == ()
+
+
+def test_every_line_of_the_navigation_leads_somewhere_and_shows_where_one_is(
+    client: Client,
+) -> None:
+    log_in(client)
+    for place in PLACES:
+        response = client.get(place.path, headers=PAGE)
+        assert response.status_code == 200, place
+        assert f'<a href="{place.path}" aria-current="page">' in response.text

@@ -15,7 +15,7 @@ from tests.http_doubles import (
     World,
 )
 
-WICKED = '<img src=x onerror="document.title=1">{{7*7}}'
+WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
 
 pytest_plugins = ["tests.http_fixtures"]
 
@@ -92,7 +92,7 @@ def test_switching_the_language_keeps_the_page(
         expect(page.get_by_role("heading", level=1)).to_have_text("人民路充电站")
         page.get_by_role("link", name="English").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Renmin Road station")
-        page.get_by_role("link", name="Overview").first.click()
+        page.get_by_role("link", name="On duty").click()
         expect(page.get_by_text("Open alerts", exact=True)).to_be_visible()
 
 
@@ -115,9 +115,10 @@ def test_no_page_is_wider_than_a_small_telephone(
                 )
                 assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
             page.goto(server.url + "/")
-            box = page.get_by_role("button").nth(1).bounding_box()
-            assert box
-            assert box["height"] >= 44
+            for button in page.get_by_role("button").all():
+                box = button.bounding_box()
+                assert box
+                assert box["height"] >= 44
 
 
 def test_what_a_device_calls_itself_runs_nothing_in_a_real_browser(

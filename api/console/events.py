@@ -17,6 +17,8 @@ HEARTBEAT_S = 15.0
 """Shorter than the half minute after which proxies think that a connection is dead."""
 PAUSE_S = 0.5
 STREAMS_MAX = 200
+STREAMS_MAX_EACH = 4
+"""Of one session. Without HTTP/2 a browser has six connections: some must be left for pages."""
 RETRY_MS = 3_000
 
 events = APIRouter()
@@ -35,6 +37,10 @@ async def stream(request: Request, session: Visitor) -> StreamingResponse:
     context = context_of(request)
     if context.watch.changes.listeners() >= STREAMS_MAX:
         raise Trouble(503, "Too many pages are open.", headers={"Retry-After": "30"})
+    if context.watch.changes.listeners(session.id) >= STREAMS_MAX_EACH:
+        raise Trouble(
+            429, "Too many pages of this session are open.", headers={"Retry-After": "30"}
+        )
     return StreamingResponse(
         changes(context, session.id),
         media_type="text/event-stream",
@@ -44,7 +50,7 @@ async def stream(request: Request, session: Visitor) -> StreamingResponse:
 
 async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
     """Yield at most two events a second, and a comment where there is nothing to tell."""
-    with context.watch.changes.listening() as queue:
+    with context.watch.changes.listening(session) as queue:
         yield f"retry: {RETRY_MS}\n\n".encode()
         while (known := await context.sessions.find(session)) is not None:
             caller = known.caller

@@ -40,12 +40,34 @@ async def home(
         page,
         request,
         "home.html",
-        here="home",
+        here="duty",
         session=session,
         live=True,
         now=watch.now(),
         unwell=views.unwell(watch),
         alerts=await views.open_alerts(scoped, lang, area),
+        stations=await views.stations(scoped, area),
+        areas=scoped.areas(),
+        area=area,
+        zone=Schedule.nightly().zone,
+    )
+
+
+@pages.get("/stations")
+async def stations(
+    request: Request, session: MaySee, scoped: ScopedPage, area: Id | None = None
+) -> Response:
+    """Show every station, the worst first."""
+    watch = scoped.watch
+    return await asyncio.to_thread(
+        page,
+        request,
+        "stations.html",
+        here="stations",
+        session=session,
+        live=True,
+        now=watch.now(),
+        unwell=views.unwell(watch),
         stations=await views.stations(scoped, area),
         areas=scoped.areas(),
         area=area,

@@ -1,6 +1,5 @@
 """Pages from templates. Everything is escaped; nothing is fetched from anywhere else."""
 
-import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -10,12 +9,13 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
 
+from api.console.assets import asset
+from api.console.navigation import navigation_of
+from api.http.sessions import Session
 from api.text import DEFAULT, LANGUAGES, Texts, plain
 
 FOLDER = Path(__file__).parent
-STATIC = FOLDER / "static"
 LANGUAGE_COOKIE = "chargewatch_lang"
 YEAR_S = 365 * 86_400
 
@@ -26,10 +26,6 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
 
 
 def _path(identity: str) -> str:
@@ -46,14 +42,7 @@ _environment.filters["lines"] = _lines
 _environment.filters["path"] = _path
 _environment.filters["plain"] = plain
 _environment.globals["zone_of"] = ZoneInfo
-_environment.globals["digests"] = {
-    name: _digest(name) for name in ("console.css", "console.js", "icon.svg")
-}
-
-
-def static() -> StaticFiles:
-    """Return the files beside the pages."""
-    return StaticFiles(directory=STATIC)
+_environment.globals["asset"] = asset
 
 
 def language_of(request: Request) -> str:
@@ -71,11 +60,21 @@ def page(
     headers: Mapping[str, str] | None = None,
     **values: object,
 ) -> Response:
-    """Return a page in the language of whoever asks."""
+    """Return a page in the language of whoever asks.
+
+    `session`, `here` (its line of the navigation) and `live` (it is kept up to date) are for
+    the frame; all other values are the template's own.
+    """
     lang = language_of(request)
     say = Texts.of(lang)
+    session = values.get("session")
     body = _environment.get_template(template).render(
-        say=say, lang=lang, other_language=_other_language(request, lang), **_blank | values
+        say=say,
+        lang=lang,
+        other_language=_other_language(request, lang),
+        navigation=navigation_of(session.caller) if isinstance(session, Session) else None,
+        request_path=_own_address(request),
+        **_blank | values,
     )
     response = HTMLResponse(body, status, headers=dict(headers or {}))
     if request.query_params.get("lang") in LANGUAGES:
@@ -119,6 +118,12 @@ def path_after_login(request: Request) -> str:
 def is_secure(request: Request) -> bool:
     """Say whether the browser came over TLS (a proxy says so by X-Forwarded-Proto)."""
     return request.url.scheme == "https"
+
+
+def _own_address(request: Request) -> str:
+    """Return where this page is, without a language that was chosen only now."""
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k != "lang"]
+    return quote(request.url.path, safe="/") + (f"?{urlencode(kept)}" if kept else "")
 
 
 def _other_language(request: Request, lang: str) -> str:

@@ -4,12 +4,13 @@ import time
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
+from api.console.assets import Assets
 from api.console.events import events
 from api.console.login import login
 from api.console.pages import pages
 from api.console.password import password
-from api.console.rendering import static
 from api.http.access import Access
 from api.http.context import Context
 from api.http.door import Door
@@ -75,7 +76,10 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # these pages would load their scripts from strangers
         redoc_url=None,
-        middleware=[Middleware(Hardened, access=access, gates=Gates(rates, monotonic_s))],
+        middleware=[
+            Middleware(Hardened, access=access, gates=Gates(rates, monotonic_s)),
+            Middleware(GZipMiddleware),
+        ],
     )
     app.state.context = Context(
         watch=watch,
@@ -105,7 +109,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
     app.include_router(metrics, include_in_schema=False)
     for console in (login, password, pages, events):
         app.include_router(console, include_in_schema=False)
-    app.mount("/static", static())
+    app.mount("/static", Assets())
     explain_problems(app)
     describe_with_problems(app)
     return app

@@ -1,45 +1,51 @@
 "use strict";
-/* Keeps a page up to date: an event says that it is old, then the page is fetched again and
-   its live regions are exchanged. Without this script every page works, but stands still. */
+/* What htmx cannot do for a page that is watched at night. htmx fetches a page again when an
+   event says that it is old, and exchanges its live parts (data-live, with an id). Here: when the
+   connection is lost, since when; nothing is exchanged under somebody's fingers; news is said
+   aloud. Tells other scripts by "chargewatch:news" on document. Without scripts all pages work. */
 (() => {
   const REFRESH_MS = 30000; // ages grow old too, and an event may be missed
-  const FETCH_WITHIN_MS = 15000;
+  const RETRY_MS_MIN = 2000;
+  const RETRY_MS_MAX = 30000;
+  const TOAST_MS = 8000;
+  const refresher = document.getElementById("refresher");
   const offline = document.getElementById("offline");
   const since = document.getElementById("offline-since");
   const announcer = document.getElementById("announcer");
-  let fetching = false;
-  let again = false;
+  const toast = document.getElementById("toast");
+  let retryMs = RETRY_MS_MIN;
+  let retry = 0;
+  let known = new Set();
 
-  const regions = () => [...document.querySelectorAll("[data-live]")];
-  const alertsOn = (page) => new Map(
-    [...page.querySelectorAll("[data-alert]")].map((each) => [each.dataset.alert, each.dataset.title]),
-  );
+  const live = () => [...document.querySelectorAll("[data-live][id]")];
+  const alerts = () => [...document.querySelectorAll("[data-alert]")];
+  const refresh = () => window.htmx && window.htmx.trigger(refresher, "refresh");
 
   function showOffline(isOffline) {
     const shown = document.querySelector("[data-shown-at]");
-    since.textContent = shown ? shown.dataset.shownAt : "";
+    if (isOffline === !offline.hidden) return;
+    since.textContent = isOffline && shown ? shown.dataset.shownAt : "";
     offline.hidden = !isOffline;
     document.body.classList.toggle("is-offline", isOffline);
   }
 
-  function isBeingEdited(region) {
-    const typed = [...region.querySelectorAll("textarea")].some((each) => each.value !== "");
-    const busy = region.querySelector("form[aria-busy=true]") !== null;
-    return busy || typed || region.querySelector("textarea:focus") !== null;
+  function lost() {
+    showOffline(true);
+    clearTimeout(retry);
+    retry = setTimeout(refresh, retryMs * (0.75 + Math.random() / 2));
+    retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
   }
 
-  function exchange(page) {
-    const known = alertsOn(document);
-    const focused = document.activeElement ? document.activeElement.id : "";
-    for (const region of regions()) {
-      const fresh = page.getElementById(region.id);
-      if (fresh && !isBeingEdited(region)) region.replaceWith(document.adoptNode(fresh));
-    }
-    const refocus = focused && document.getElementById(focused);
-    if (refocus && refocus !== document.activeElement) refocus.focus({ preventScroll: true });
-    document.title = page.title;
-    const news = [...alertsOn(document)].filter(([id]) => !known.has(id)).map(([, title]) => title);
-    if (news.length) announce(news);
+  function found() {
+    showOffline(false);
+    clearTimeout(retry);
+    retryMs = RETRY_MS_MIN;
+  }
+
+  function isBusy(region) {
+    const typed = [...region.querySelectorAll("textarea, input[type=text], input[type=file]")]
+      .some((each) => each.value !== each.defaultValue);
+    return typed || region.querySelector("form[aria-busy=true], dialog[open], textarea:focus, input:focus, select:focus") !== null;
   }
 
   function announce(titles) {
@@ -50,45 +56,16 @@
     }
   }
 
-  async function refresh() {
-    if (fetching) {
-      again = true;
-      return;
-    }
-    fetching = true;
-    regions().forEach((region) => region.setAttribute("aria-busy", "true"));
-    try {
-      const answer = await fetch(location.href, { signal: AbortSignal.timeout(FETCH_WITHIN_MS) });
-      if (answer.redirected) {
-        location.reload(); // the login is over
-        return;
-      }
-      if (!answer.ok) throw new Error(String(answer.status));
-      exchange(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      showOffline(false);
-    } catch {
-      showOffline(true);
-    } finally {
-      fetching = false;
-      regions().forEach((region) => region.setAttribute("aria-busy", "false"));
-      if (again) {
-        again = false;
-        refresh();
-      }
-    }
+  function say(words) {
+    toast.textContent = words;
+    toast.hidden = false;
+    setTimeout(() => { toast.hidden = true; }, TOAST_MS);
   }
 
-  function listen() {
-    const source = new EventSource(document.body.dataset.events);
-    source.addEventListener("change", refresh);
-    source.addEventListener("open", () => {
-      if (!offline.hidden) refresh();
-    });
-    source.addEventListener("error", () => {
-      showOffline(true);
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => { refresh(); listen(); }, 5000);
-    });
-    window.addEventListener("pagehide", () => source.close(), { once: true });
+  function release(form) {
+    const button = form.querySelector("button");
+    form.removeAttribute("aria-busy");
+    if (button && button.dataset.words) button.textContent = button.dataset.words;
   }
 
   document.addEventListener("submit", (event) => {
@@ -96,18 +73,76 @@
     const button = form.querySelector("button");
     if (form.getAttribute("aria-busy") === "true") {
       event.preventDefault(); // one press is enough
+      event.stopPropagation();
       return;
     }
     form.setAttribute("aria-busy", "true");
-    if (form.dataset.busy && button) button.textContent = form.dataset.busy;
+    if (form.dataset.busy && button) {
+      button.dataset.words = button.textContent;
+      button.textContent = form.dataset.busy;
+    }
+  }, true);
+
+  /* A button or link with data-opens="id" opens that <dialog>; one with data-closes closes its own. */
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-opens]");
+    const dialog = opener && document.getElementById(opener.dataset.opens);
+    if (dialog && dialog.showModal) {
+      event.preventDefault();
+      dialog.showModal();
+    }
+    const closer = event.target.closest("[data-closes]");
+    if (closer) closer.closest("dialog").close();
   });
 
-  if (document.body.dataset.events) {
-    listen();
-    setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-    window.addEventListener("offline", () => showOffline(true));
-    window.addEventListener("online", refresh);
-    window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-  }
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload(); // what a browser kept of a page is old
+  });
+  if (!refresher) return;
+
+  refresher.setAttribute("hx-select-oob", live().map((region) => `#${region.id}`).join(","));
+  known = new Set(alerts().map((each) => each.dataset.alert));
+
+  const on = (name, what) => document.body.addEventListener(name, what);
+  on("htmx:sseOpen", () => { if (!offline.hidden) refresh(); });
+  on("htmx:sseError", refresh); // whether we are cut off, or only the stream is, is seen by that
+  on("htmx:beforeRequest", (event) => {
+    if (event.target === refresher) live().forEach((each) => each.setAttribute("aria-busy", "true"));
+  });
+  on("htmx:beforeSwap", (event) => {
+    const answer = event.detail.xhr.responseURL;
+    if (!answer || !new URL(answer).pathname.startsWith("/login")) return;
+    event.detail.shouldSwap = false;
+    location.reload(); // the login is over
+  });
+  on("htmx:beforeOnLoad", (event) => {
+    if (event.target.tagName === "FORM" && event.detail.xhr.status < 400) event.target.removeAttribute("aria-busy");
+  });
+  on("htmx:oobBeforeSwap", (event) => {
+    const { target, fragment } = event.detail;
+    if (isBusy(target)) event.detail.shouldSwap = false;
+    for (const each of target.querySelectorAll("details[open][id]")) {
+      const fresh = fragment.querySelector(`#${CSS.escape(each.id)}`);
+      if (fresh) fresh.setAttribute("open", "");
+    }
+  });
+  on("htmx:afterRequest", (event) => {
+    const form = event.target.tagName === "FORM" ? event.target : null;
+    live().forEach((each) => each.setAttribute("aria-busy", "false"));
+    if (event.detail.successful) found();
+    else if (event.detail.xhr.status === 0 || !form) lost();
+    if (form && !event.detail.successful) {
+      release(form);
+      say(document.body.dataset.failed);
+    }
+    const fresh = alerts().filter((each) => !known.has(each.dataset.alert) && each.dataset.severity);
+    known = new Set(alerts().map((each) => each.dataset.alert));
+    if (fresh.length) announce(fresh.map((each) => each.dataset.title));
+    document.dispatchEvent(new CustomEvent("chargewatch:news", { detail: fresh }));
+  });
+
+  setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  window.addEventListener("offline", () => showOffline(true));
+  window.addEventListener("online", refresh);
 })();
