@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from api.console import events, rendering
 from api.console.assets import asset
+from api.console.login import COOKIE
 from api.console.navigation import PLACES, navigation_of
 from api.http.access import RIGHTS, Caller
 from api.text import Texts
@@ -262,8 +263,8 @@ def test_events_carry_the_site_as_json() -> None:
 
 
 def test_one_session_holds_only_some_of_the_streams(here: World, client: Client) -> None:
-    log_in(client)
-    [session] = here.app.state.context.sessions._sessions
+    response = client.post("/login", data={"token": READ_TOKEN}, headers=PAGE)
+    session = response.cookies[COOKIE]
     with ExitStack() as open_pages:
         for _ in range(events.STREAMS_MAX_EACH):
             open_pages.enter_context(here.changes.listening(session))
