@@ -262,6 +262,9 @@ class Client:
     def post(self, path: str, **how: object) -> httpx.Response:
         return self.request("POST", path, **how)
 
+    def delete(self, path: str, **how: object) -> httpx.Response:
+        return self.request("DELETE", path, **how)
+
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}

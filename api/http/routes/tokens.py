@@ -44,7 +44,7 @@ async def find(
     return Tokens(tokens=[Token.of(each) for each in found])
 
 
-@tokens.post("/tokens", status_code=201)
+@tokens.post("/tokens")
 async def make(request: Request, caller: Anybody, wanted: Wanted) -> NewToken:
     """Make a token of your own, for your own areas. Its secret is in this answer only.
 
