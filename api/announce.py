@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from api.channels import Channel, Notice
+from api.delivery.digest_words import digest_notice
 from api.text import Texts, alert_text, alert_title
 from ingest.ledger.commit import ToTell
+from ingest.ledger.digests import Digest
 from ingest.ledger.outbox import Due
 from ingest.registry import Registry
 from rules.alerts import Alert, Change, State, Transition
@@ -64,14 +66,19 @@ def urgency(alert: Alert, heard: Transition) -> int:
     return LATER if alert.severity is Severity.WARNING else FIRST
 
 
-def composer(registry: Registry, say: Texts, console_url: str) -> Callable[[Due], Notice]:
-    """Return what puts a notification into words, at the moment it is sent."""
-    worded = wording(registry, say, console_url)
+class Composer:
+    """Puts notifications into words when they are sent, in their reader's language."""
 
-    def compose(item: Due) -> Notice:
+    def __init__(self, registry: Registry, console_url: str) -> None:
+        self._registry, self._console_url = registry, console_url
+
+    def notice(self, item: Due, language: str) -> Notice:
+        worded = wording(self._registry, Texts.of(language), self._console_url)
         return worded(item.alert, Transition(item.transition), item.idempotency_key)
 
-    return compose
+    def digest(self, digest: Digest, items: Sequence[Due], language: str) -> Notice:
+        say = Texts.of(language)
+        return digest_notice(digest, items, self._registry, say, self._console_url)
 
 
 def wording(

@@ -44,6 +44,11 @@ def _what(say: Texts, event: LogLine) -> str:
         case "told":
             state = say.word("state", event.detail)
             return say("event.told", who=event.who, detail=state)
+        case "told_in_digest":
+            state = say.word("state", event.detail)
+            return say("event.told_in_digest", who=event.who, detail=state)
+        case "spilled":
+            return say("event.spilled", who=event.who, detail=event.detail)
         case "not_told":
             reason = say.word("reason", event.detail)
             return say("event.not_told", who=event.who, detail=reason)

@@ -1,14 +1,16 @@
 """What Prometheus may know of us, and the delay of alarms, which we answer for."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from api.delivery import DeliveryHealth
+from api.delivery import DeliveryHealth, LaneHealth
+from api.lane_metrics import Lanes
 from api.sampling import Counts
+from ingest.clock import Now
 from ingest.influx_writing import Losses
 from ingest.ledger.commit import Commit
 from ingest.mqtt import Link
@@ -53,9 +55,17 @@ class Metrics:
             registry=self.registry,
         )
 
-    def watch(self, links: Iterable[Link], delivery: DeliveryHealth, losses: Losses) -> None:
+    def watch(
+        self,
+        links: Iterable[Link],
+        delivery: DeliveryHealth,
+        losses: Losses,
+        lanes: Callable[[], Mapping[str, LaneHealth]],
+        now: Now,
+    ) -> None:
         """Add what is read when it is asked for."""
         self._delivery = delivery
+        self.registry.register(Lanes(lanes, now))
         connected = Gauge(
             "chargewatch_broker_connected",
             "Whether a session with the broker is up",
@@ -64,7 +74,7 @@ class Metrics:
         )
         for link in links:
             connected.labels(link.client_id).set_function(partial(_is_up, link))
-        for name in ("told", "tries_failed", "given_up"):
+        for name in ("told", "tries_failed", "given_up", "spilled", "digests"):
             gauge = Gauge(
                 f"chargewatch_notifications_{name}",
                 "Since the service started",

@@ -16,13 +16,15 @@ import structlog
 from fastapi import FastAPI
 
 from api.addresses import broker_address
-from api.announce import composer, firing_notices, router
+from api.announce import Composer, firing_notices, router
 from api.channels import Channel
 from api.channels.alertmanager import Alertmanager
 from api.channels.chosen import chosen
 from api.channels.console_log import ConsoleLog
+from api.channels.lanes import lane_of
+from api.channels.ways import Ways
 from api.commands import Commands
-from api.delivery import Delivery
+from api.delivery import Delivery, Recipients
 from api.drills import DrillRunner
 from api.health import Health
 from api.histories import influx_address, open_history
@@ -116,8 +118,15 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
         drops_id = f"{settings.broker.client_id}-drops"
         drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
-        compose = composer(registry, Texts.of(settings.language), settings.http.url)
-        delivery = Delivery(ledger, channels, compose, now, speed)
+        recipients = Recipients(
+            channels,
+            partial(lane_of, settings=settings),
+            settings.language,
+            directory,
+            Ways(settings=settings, now=utc_now).channel_for,
+        )
+        words = Composer(registry, settings.http.url)
+        delivery = Delivery(ledger, recipients, words, now, speed)
         commands = Commands(
             ledger=ledger,
             registry=registry,
@@ -163,7 +172,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             commands.health,
             losses=losses,
         )
-        metrics.watch(links, delivery.health, losses)
+        metrics.watch(links, delivery.health, losses, delivery.lanes, now)
         watch = Watch(
             ledger=ledger,
             history=history,

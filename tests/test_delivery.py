@@ -11,19 +11,22 @@ from typing import Any
 
 import pytest
 
-from api import delivery as delivery_module
-from api.announce import composer, router, urgency
+from api.announce import Composer, router, urgency
 from api.channels import UNLIMITED, Channel, DeliveryFailed, Limits, Notice
-from api.delivery import Delivery
-from api.text import Texts
+from api.channels.lanes import lane_of
+from api.channels.ways import Ways
+from api.delivery import Delivery, Recipients, running
+from api.settings import Settings
 from ingest.ledger import queries
 from ingest.ledger.commit import Commit
 from ingest.ledger.queries import DeliveryRow
 from ingest.ledger.store import Ledger, open_ledger
+from ingest.people import Directory
 from ingest.registry import Area, Device, Name, Registry, Site
 from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId, Kind
 from rules.verdict import Evidence, Severity
+from tests.receivers import TLS
 
 NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -136,14 +139,25 @@ async def happen(ledger: Ledger, channels: Sequence[Channel], *changes: Alert) -
 
 @asynccontextmanager
 async def telling(ledger: Ledger, clock: Clock, *channels: Channel) -> AsyncIterator[Delivery]:
-    compose = composer(registry(), Texts.of("en"), "http://cw.example")
-    delivery = Delivery(ledger, channels, compose, clock, 1.0)
-    running = asyncio.create_task(delivery.run())
+    delivery = made(ledger, clock, channels)
+    task = asyncio.create_task(delivery.run())
     try:
         yield delivery
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def made(ledger: Ledger, clock: Clock, channels: Sequence[Channel]) -> Delivery:
+    settings = Settings(language="en")
+    recipients = Recipients(
+        channels,
+        partial(lane_of, settings=settings),
+        settings.language,
+        Directory(),
+        Ways(settings=settings, now=clock, tls=TLS).channel_for,
+    )
+    return Delivery(ledger, recipients, Composer(registry(), "http://cw.example"), clock, 1.0)
 
 
 async def rows(ledger: Ledger, alert: Alert) -> list[DeliveryRow]:
@@ -316,9 +330,8 @@ def test_a_crash_between_telling_and_noting_it_repeats_it_with_the_same_key(
     async def play() -> None:
         alert, crashing, restarted = firing(), Listener("log", [Crash()]), Listener("log")
         await happen(ledger, [crashing], alert)
-        compose = composer(registry(), Texts.of("zh"), "http://cw.example")
         with pytest.raises(BaseExceptionGroup):
-            await Delivery(ledger, [crashing], compose, Clock(), 1.0).run()
+            await made(ledger, Clock(), [crashing]).run()
         [row] = await rows(ledger, alert)
         assert row.state == "waiting"
         async with telling(ledger, Clock(), restarted):
@@ -331,7 +344,7 @@ def test_a_crash_between_telling_and_noting_it_repeats_it_with_the_same_key(
 def test_a_ledger_that_cannot_be_written_makes_nobody_be_told_twice(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery_module, "LEDGER_RETRY_S", 0.01)
+    monkeypatch.setattr(running, "LEDGER_RETRY_S", 0.01)
     other = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
 
     class Locking(Listener):

@@ -48,6 +48,7 @@ from ingest.registry import Area, Device, Name, Site
 from rules.alerts import Alert, AlertKey, State
 from rules.readings import DeviceId, Kind, Report
 from rules.verdict import Evidence, Severity
+from tests import worklists
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -355,7 +356,7 @@ def test_notifications_that_wait_or_were_refused_are_noticed(
     assert finding == found("notifications", "waiting", channels="webhook")
 
     async def refuse() -> None:
-        [due] = await ledger.read(lambda c: outbox.due(c, "webhook", NOW, 1))
+        [due] = await ledger.read(lambda c: worklists.due(c, "webhook", NOW))
         await ledger.write(
             lambda c: outbox.mark_failed(c, due, "HTTP 404", NOW, Reason.REFUSED_FOR_GOOD)
         )

@@ -21,6 +21,7 @@ from ingest.ledger.store import Ledger, open_ledger
 from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId, Reading
 from rules.verdict import Evidence, Severity
+from tests import worklists
 from tests.http_doubles import PILE, SMOKE, WRITE_TOKEN, Client, World, bearer
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -69,7 +70,7 @@ def happen(ledger: Ledger, *changes: Change, seen: str = "", at: datetime = NOON
 
 
 def due(ledger: Ledger) -> list[Due]:
-    return asyncio.run(ledger.read(lambda c: outbox.due(c, "log", NOON + MINUTE, 10)))
+    return asyncio.run(ledger.read(lambda c: worklists.due(c, "log", NOON + MINUTE)))
 
 
 def tell(ledger: Ledger, item: Due, *, receives: bool = True) -> None:
@@ -111,10 +112,10 @@ def test_whoever_heard_only_that_it_became_worse_hears_its_end_too(ledger: Ledge
     happen(ledger, *LIFE)
     [first] = due(ledger)
     tell(ledger, first, receives=False)
-    asked = asyncio.run(ledger.read(lambda c: outbox.was_told(c, FIRED.episode, "log")))
+    asked = asyncio.run(ledger.read(lambda c: worklists.was_told(c, "log")))
     assert not asked
     tell(ledger, due(ledger)[0])
-    asked = asyncio.run(ledger.read(lambda c: outbox.was_told(c, FIRED.episode, "log")))
+    asked = asyncio.run(ledger.read(lambda c: worklists.was_told(c, "log")))
     assert asked
 
 

@@ -30,6 +30,7 @@ from rules.schedule import Schedule, Window
 from rules.session import EndedSession, Ending, Phase
 from rules.subject import DeviceState
 from rules.verdict import Evidence, Severity
+from tests import worklists
 
 NOON = datetime(2026, 1, 5, 4, 0, 0, 123456, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -290,6 +291,9 @@ def test_a_ledger_of_versions_before_is_taken_over(tmp_path: Path) -> None:
     run(ledger.commit(commit_of(registered=list(WHO), changes=happened(firing()))))
     ledger.close()
     with sqlite3.connect(path) as older:
+        for index in ("outbox_waiting", "outbox_told", "outbox_digest"):
+            older.execute(f"DROP INDEX {index}")
+        older.execute("CREATE INDEX outbox_due ON outbox (channel, state, urgency)")
         for table, column in (
             ("sites", "latitude"),
             ("sites", "longitude"),
@@ -541,7 +545,7 @@ def test_a_device_without_a_site_is_refused(ledger: Ledger) -> None:
 
 
 def due(ledger: Ledger, channel: str = "log", now: datetime = NOON) -> list[outbox.Due]:
-    return run(ledger.read(lambda connection: outbox.due(connection, channel, now, 10)))
+    return run(ledger.read(lambda connection: worklists.due(connection, channel, now)))
 
 
 def test_fire_goes_first_then_the_oldest(ledger: Ledger) -> None:
@@ -568,15 +572,16 @@ def test_the_end_waits_until_the_beginning_is_told(ledger: Ledger) -> None:
     again_at = NOON + 5 * MINUTE
     run(ledger.write(lambda c: outbox.mark_retry(c, first, "busy", again_at)))
     assert due(ledger, now=NOON + MINUTE) == []
-    asked = run(ledger.read(lambda c: outbox.next_due_at(c, "log")))
+    asked = run(ledger.read(lambda c: worklists.next_due_at(c, "log", NOON + MINUTE)))
     assert asked == again_at  # not the end's, which is due but may not go
     [again] = due(ledger, now=again_at)
     assert (again.idempotency_key, again.attempts) == (first.idempotency_key, 1)
     run(ledger.write(lambda c: outbox.mark_told(c, again, "ok", again_at)))
     [end] = due(ledger, now=again_at)
     assert (end.transition, end.alert) == ("resolved", over)
-    assert run(ledger.read(lambda c: outbox.was_told(c, alert.episode, "log")))
-    assert not run(ledger.read(lambda c: outbox.was_told(c, alert.episode, "mail")))
+    assert run(ledger.read(lambda c: outbox.before_the_end(c, end).told))
+    elsewhere = replace(end, channel="mail")
+    assert not run(ledger.read(lambda c: outbox.before_the_end(c, elsewhere).told))
 
 
 def test_what_became_of_a_notification_is_said_in_words(ledger: Ledger) -> None:

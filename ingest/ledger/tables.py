@@ -147,7 +147,14 @@ outbox = sa.Table(
     sa.Column("spilled_from", sa.Integer),
     sa.Column("digest", sa.Integer),
 )
-sa.Index("outbox_due", outbox.c.channel, outbox.c.state, outbox.c.urgency)
+sa.Index(
+    "outbox_waiting",
+    outbox.c.urgency,
+    outbox.c.id,
+    sqlite_where=sa.and_(outbox.c.state == "waiting", outbox.c.digest.is_(None)),
+)
+sa.Index("outbox_told", outbox.c.told_at)
+sa.Index("outbox_digest", outbox.c.digest, sqlite_where=outbox.c.digest.is_not(None))
 
 silences = sa.Table(
     "silences",
@@ -391,6 +398,8 @@ digests = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("idempotency_key", sa.Text, nullable=False, unique=True),
     sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("urgency", sa.Integer, nullable=False),
     sa.Column("made_at", Moment, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -399,7 +408,8 @@ digests = sa.Table(
     sa.Column("receipt", sa.Text, nullable=False),
     sqlite_autoincrement=True,
 )
-sa.Index("digests_due", digests.c.channel, digests.c.state)
+sa.Index("digests_waiting", digests.c.id, sqlite_where=digests.c.state != "told")
+sa.Index("digests_told", digests.c.told_at)
 
 post_checks = sa.Table(
     "post_checks",

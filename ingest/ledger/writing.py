@@ -13,6 +13,7 @@ from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
+from ingest.ledger.outbox import WHY
 from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.sessions import write_sessions
 from ingest.moments import to_us
@@ -25,14 +26,6 @@ QUARANTINE_MAX = 20_000
 QUARANTINE_PAYLOAD_BYTES_MAX = 4_096
 REPLAY_MESSAGES = 100_000
 """Messages recognised when they come again: the broker holds at most 2 x 4,000 unconfirmed."""
-
-REASONS = {
-    Transition.FIRING: "new_alert",
-    Transition.RAISED: "alert_worse",
-    Transition.ESCALATED: "nobody_answered",
-    Transition.RESOLVED: "alert_over",
-}
-"""Why a notification was written down."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _evidence_json = msgspec.json.Encoder().encode
@@ -155,7 +148,7 @@ def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> No
         "alert": _pack(told.alert),
         "created_at": now,
         "state": "waiting",
-        "reason": REASONS[Transition(told.transition)],
+        "reason": WHY[Transition(told.transition)],
         "attempts": 0,
         "next_at": now,
         "receipt": "",

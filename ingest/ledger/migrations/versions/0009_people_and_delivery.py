@@ -22,6 +22,17 @@ def upgrade() -> None:
         sa.Column("digest", sa.Integer()),
     ):
         op.add_column("outbox", column)
+    op.drop_index("outbox_due", "outbox")
+    op.create_index(
+        "outbox_waiting",
+        "outbox",
+        ["urgency", "id"],
+        sqlite_where=sa.text("state = 'waiting' AND digest IS NULL"),
+    )
+    op.create_index("outbox_told", "outbox", ["told_at"])
+    op.create_index(
+        "outbox_digest", "outbox", ["digest"], sqlite_where=sa.text("digest IS NOT NULL")
+    )
     op.create_table(
         "people",
         sa.Column("id", sa.Text(), primary_key=True),
@@ -100,6 +111,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("idempotency_key", sa.Text(), nullable=False, unique=True),
         sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("urgency", sa.Integer(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -121,7 +134,10 @@ def upgrade() -> None:
         sa.Column("told", sa.LargeBinary(), nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("digests_due", "digests", ["channel", "state"])
+    op.create_index(
+        "digests_waiting", "digests", ["id"], sqlite_where=sa.text("state != 'told'")
+    )
+    op.create_index("digests_told", "digests", ["told_at"])
     op.create_index("post_checks_by_post", "post_checks", ["post", "asked_at"])
     for change in ("UPDATE", "DELETE"):
         op.execute(
