@@ -9,13 +9,17 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.ports import free_port
 from tests.brokers import HOST
 
 STARTS_WITHIN_S = 15.0
+PHONE, DESKTOP = (360, 740), (1280, 860)
+GRAVE = {"serious", "critical"}
+TABS_MAX = 200
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
@@ -92,3 +96,58 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=binary, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def log_in_with_token(page: Page, token: str) -> None:
+    """Fill in the form of the login page that is open."""
+    page.locator(".login summary").click()
+    page.fill("#token", token)
+    page.locator("form:has(#token) button").click()
+    expect(page.locator(".login")).to_have_count(0)
+
+
+def grave_violations(page: Page) -> list[str]:
+    """Return what axe-core finds on the open page that is serious or critical, and where."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in GRAVE
+        for node in rule["nodes"]
+    ]
+
+
+def walked_with_tab(page: Page) -> list[str]:
+    """Press Tab until the focus has been everywhere; return what it was on, in words.
+
+    Fails if something has the focus and cannot be seen.
+    """
+    page.evaluate("document.activeElement && document.activeElement.blur()")
+    been: list[str] = []
+    for _ in range(TABS_MAX):
+        page.keyboard.press("Tab")
+        seen = page.evaluate(
+            """() => {
+              const at = document.activeElement;
+              if (!at || at === document.body) return null;
+              const box = at.getBoundingClientRect();
+              const words = (at.innerText || at.getAttribute("aria-label") || at.id).trim();
+              const again = at.dataset.walked === "yes";
+              at.dataset.walked = "yes";
+              return { words, again, hidden: box.width < 1 || box.height < 1 };
+            }"""
+        )
+        if seen is None or seen["again"]:
+            return been
+        if seen["hidden"]:
+            pytest.fail(f"the focus is on what cannot be seen: {seen['words']!r}")
+        been.append(seen["words"])
+    pytest.fail("the focus goes on and on")
+
+
+def is_too_wide(page: Page) -> bool:
+    """Say whether the open page must be scrolled sideways."""
+    wide: bool = page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
+    return wide

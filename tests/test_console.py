@@ -90,9 +90,9 @@ def test_pages_are_chinese_unless_somebody_chooses_and_then_remember(client: Cli
     log_in(client)
     assert '<html lang="zh-CN">' in client.get("/", headers=PAGE).text
     assert '<html lang="en">' in client.get("/?lang=en", headers=PAGE).text
-    assert "Open alerts" in client.get("/", headers=PAGE).text
-    assert "当前警报" in client.get("/?lang=zh", headers=PAGE).text
-    assert "当前警报" in client.get("/?lang=tlh", headers=PAGE).text
+    assert "Duty desk" in client.get("/", headers=PAGE).text
+    assert "值班台" in client.get("/?lang=zh", headers=PAGE).text
+    assert "值班台" in client.get("/?lang=tlh", headers=PAGE).text
 
 
 def test_a_station_says_how_well_a_device_is_received_and_its_firmware_if_it_told(

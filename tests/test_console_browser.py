@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from rules.readings import DeviceId, Kind, Reading
-from tests.browsing import Served, chromium, served
+from tests.browsing import Served, chromium, log_in_with_token, served
 from tests.http_doubles import (
     PILE,
     SMOKE,
@@ -43,8 +43,7 @@ def at_the_console(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
     page.goto(f"{server.url}/?lang={lang}")
-    page.fill("#token", WRITE_TOKEN)
-    page.click(".login .primary")
+    log_in_with_token(page, WRITE_TOKEN)
     page.wait_for_url(f"{server.url}/**")
     yield page
     context.close()
@@ -88,12 +87,13 @@ def test_switching_the_language_keeps_the_page(
 ) -> None:
     server.do(here.hear(PILE, Reading(channel=1, power_w=300.0)))
     with at_the_console(browser, server) as page:
+        page.get_by_role("link", name="充电站", exact=True).click()
         page.get_by_role("link", name="人民路充电站").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("人民路充电站")
         page.get_by_role("link", name="English").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Renmin Road station")
         page.get_by_role("link", name="On duty").click()
-        expect(page.get_by_text("Open alerts", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name="Duty desk")).to_be_visible()
 
 
 def test_no_page_is_wider_than_a_small_telephone(
@@ -157,8 +157,7 @@ def test_a_page_without_script_works_too(here: World, server: Served, browser: B
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server.url)
-    page.fill("#token", WRITE_TOKEN)
-    page.click(".login .primary")
+    log_in_with_token(page, WRITE_TOKEN)
     page.get_by_role("button", name="确认警报").click()
     expect(page.locator(".alert.seen")).to_contain_text("patrol")
     context.close()

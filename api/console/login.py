@@ -2,7 +2,7 @@
 
 import math
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -127,17 +127,19 @@ async def begin(
     """Take name and password, or an operator's token, and begin a session under a new id."""
     not_from_elsewhere(request)
     door, address = context_of(request).door, address_of(request)
+    typed: dict[str, Any] = {"name": name, "with_token": bool(token)}
     try:
         if token:
             session = await door.by_token(token, address)
         else:
             session = await door.by_password(name, password, address)
     except Wait as wait:
-        return _wait(request, after, wait.seconds)
+        message, headers = wait_words(request, wait.seconds)
+        return _form(request, after, status=429, message=message, headers=headers, **typed)
     if session is None:
         words = "ui.login.wrong" if token else "ui.login.wrong_password"
         message = Texts.of(language_of(request))(words)
-        return _form(request, after, status=401, message=message)
+        return _form(request, after, status=401, message=message, **typed)
     response = RedirectResponse("/password" if session.must_change else own_path(after), 303)
     give_cookie(response, request, session)
     return response
@@ -168,11 +170,6 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _wait(request: Request, after: str, wait_s: float) -> Response:
-    message, headers = wait_words(request, wait_s)
-    return _form(request, after, status=429, message=message, headers=headers)
-
-
 def wait_words(request: Request, wait_s: float) -> tuple[str, dict[str, str]]:
     """Return how to say that somebody must wait, to people and to their browser."""
     say, seconds = Texts.of(language_of(request)), math.ceil(wait_s)
@@ -187,10 +184,12 @@ def _form(
     status: int = 200,
     message: str = "",
     headers: dict[str, str] | None = None,
+    **typed: object,
 ) -> Response:
     return page(
         request,
         "login.html",
+        **typed,
         status=status,
         headers=headers,
         message=message,

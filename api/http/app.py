@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.assets import Assets
+from api.console.duty import duty
 from api.console.events import events
 from api.console.login import login
 from api.console.pages import pages
@@ -107,7 +108,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)
-    for console in (login, password, pages, events):
+    for console in (login, password, duty, pages, events):
         app.include_router(console, include_in_schema=False)
     app.mount("/static", Assets())
     explain_problems(app)

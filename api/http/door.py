@@ -31,7 +31,7 @@ from ingest.ledger.audit import Audited, append_audit
 from ingest.ledger.logins import Secret, read_secret, write_rehashed, write_secret
 from ingest.people import Person
 
-NAME_CHARS_MAX = 64
+NAME_CHARS_MAX = 100
 UNKNOWN = "?"
 """Goes into the log of deeds for a name that nobody has: it may be a mistyped password."""
 REFUSED_WRITTEN = Rate(60, 0.1)
