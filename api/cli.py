@@ -5,7 +5,6 @@ Each command imports what it needs: `decode` must not wait for web servers.
 
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -13,6 +12,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from api.cli_audit import audit
 from api.cli_backup import backup, restore
 from api.cli_deploy import deploy
 from api.cli_devices import devices
@@ -20,6 +20,8 @@ from api.cli_doctor import doctor, drill
 from api.cli_errors import run_or_explain
 from api.cli_health import health
 from api.cli_history import history
+from api.cli_instants import instant
+from api.cli_login import login
 from api.cli_rules import check_policy, rules
 from ingest.clock import utc_now
 
@@ -36,6 +38,8 @@ app.add_typer(rules)
 app.add_typer(deploy)
 app.add_typer(devices)
 app.add_typer(history)
+app.add_typer(login)
+app.add_typer(audit)
 app.command()(backup)
 app.command()(restore)
 app.command()(health)
@@ -264,7 +268,7 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
             if recording is not None:
                 result = on_recording(asked, recording, tell)
             else:
-                times = (_instant(since, "--from"), _instant(until, "--to"))
+                times = (instant(since, "--from"), instant(until, "--to"))
                 influx = influx_address(settings)
                 result = asyncio.run(
                     on_history(asked, settings.data_dir, *times, tell, influx=influx)
@@ -275,14 +279,3 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
             show(result, Console())
 
     run_or_explain(run)
-
-
-def _instant(text: str, option: str) -> datetime:
-    """Read an ISO instant. It must say its offset: guessing a zone shifts a whole night."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text} is no ISO instant", param_hint=option) from None
-    if moment.tzinfo is None:
-        raise typer.BadParameter(f"{text} has no offset; write {text}+08:00", param_hint=option)
-    return moment

@@ -16,6 +16,7 @@ from ingest.ledger import tables
 from ingest.moments import to_us
 
 ROWS_AT_A_TIME = 1_000
+NUMBER_DIGITS_MAX = 18
 
 
 class Verified(NamedTuple):
@@ -77,3 +78,31 @@ def _verify(
         before, expected = row.chain, expected + 1
     broken_at = expected if expected <= newest else None
     return Verified(log.name, expected - first, broken_at)
+
+
+LOGS: dict[str, Callable[[sa.Connection], Verified]] = {
+    tables.alert_events.name: verify_events,
+    tables.policy_changes.name: verify_policy_changes,
+    tables.audit.name: verify_audit,
+}
+"""All of them, with how each is checked."""
+
+
+def head_of(connection: sa.Connection, log: str) -> str:
+    """Return the digest of the last line in hexadecimal, which stands for all before it."""
+    kept = tables.metadata.tables[log].c
+    newest = sa.select(kept.chain).order_by(kept.id.desc()).limit(1)
+    return (connection.scalar(newest) or b"").hex()
+
+
+def holds(connection: sa.Connection, noted: str) -> bool:
+    """Say whether a line that was noted elsewhere, LOG:LINE:DIGEST, is there as it was."""
+    log, _, rest = noted.strip().partition(":")
+    number, _, digest = rest.partition(":")
+    if log not in LOGS or not number.isdecimal() or len(number) > NUMBER_DIGITS_MAX:
+        return False
+    if int(number) == 0:
+        return not digest
+    kept = tables.metadata.tables[log].c
+    chain = connection.scalar(sa.select(kept.chain).where(kept.id == int(number)))
+    return chain is not None and chain.hex() == digest
