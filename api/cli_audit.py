@@ -36,7 +36,7 @@ def verify(
     """Check every line of the three logs that are only ever added to.
 
     Prints the last line of each with its digest, which stands for all before it. Keep that
-    elsewhere, and give it with --noted later: then a log that was written anew, as a whole, shows
+    elsewhere and give it with --noted later: then a log that was written anew as a whole shows,
     too. Status 0: all is whole; 1: something was changed, put in or taken out.
     """
 

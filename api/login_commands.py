@@ -1,6 +1,6 @@
-"""What the command line does about logins: on the ledger's file, whether the service runs or not.
+"""What the command line does about logins, on the ledger's file, with or without the service.
 
-A running service looks into the ledger at each login and each request, so that what is done
+A running one looks into the ledger at each login and each request, so that what is done
 here is in force at once.
 """
 
@@ -51,9 +51,7 @@ def make_admin(  # noqa: PLR0913  (what there is to say about somebody)
 ) -> str:
     """Make an administrator, or with `reset` give one a new password; return the password."""
     if ID.fullmatch(who) is None:
-        raise LoginCommandRefused(
-            f"an id is small letters, digits, dots and dashes, not {who!r}"
-        )
+        raise LoginCommandRefused(f"an id is small letters, digits, dots, dashes; not {who!r}")
     if len(name) > NAME_CHARS_MAX or not (name or who).isprintable():
         raise LoginCommandRefused(f"a name is at most {NAME_CHARS_MAX} printable characters")
     password = generated()

@@ -57,6 +57,8 @@ async def serving(
                 server_header=False,
                 timeout_graceful_shutdown=SHUTDOWN_S,
                 lifespan="off",
+                proxy_headers=bool(http.trusted_proxies),
+                forwarded_allow_ips=[str(each) for each in http.trusted_proxies],
             )
         )
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -71,6 +71,12 @@ class HttpSettings(Part):
     url: str = Field(
         default="http://127.0.0.1:8000",
         description="how people reach the console; used in messages",
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="JSON list of networks of the proxies before the console, whose word on who"
+        " asks (X-Forwarded-For, X-Forwarded-Proto) is believed",
+        max_length=20,
     )
 
 

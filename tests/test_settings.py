@@ -1,6 +1,7 @@
 """Settings: every name works, mistakes are said, and nothing changes afterwards."""
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "BROKER__CLIENT_ID": ("watch-2", "watch-2"),
     "HTTP__HOST": ("::", "::"),
     "HTTP__PORT": ("80", 80),
+    "HTTP__TRUSTED_PROXIES": ('["127.0.0.1/32"]', (ip_network("127.0.0.1/32"),)),
     "HTTP__URL": ("https://cw.example", "https://cw.example"),
     "HISTORY__KIND": ("influxdb", "influxdb"),
     "HISTORY__KEEP_DAYS": ("7", 7),
@@ -115,6 +117,7 @@ REFUSED = {
     "BROKER__PORT": ["0", "65536", "mqtt"],
     "BROKER__CLIENT_ID": ["", "two words", "x" * 65, "a/b"],
     "HTTP__PORT": ["-1"],
+    "HTTP__TRUSTED_PROXIES": ['["everybody"]', '["10.0.0.1/8"]'],
     "HISTORY__KEEP_DAYS": ["0", "forever"],
     "HISTORY__KIND": ["influx", "sqlite"],
     "INFLUX__URL": ["influx.example"],
