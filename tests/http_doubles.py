@@ -10,19 +10,24 @@ from typing import Any
 
 import httpx
 import msgspec
+import sqlalchemy as sa
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from api.drills import DrillRunner
 from api.http.access import Access, Caller
 from api.http.app import create_app
+from api.http.throttle import Rates
+from api.passwords import Passwords
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
 from ingest.desk import Desk
 from ingest.journal import Entry, packed
+from ingest.ledger import tables
 from ingest.ledger.commit import Commit, Refused, Stored, ToTell
 from ingest.ledger.store import open_ledger
 from ingest.mqtt_connection import BrokerAddress
-from ingest.people import Directory
+from ingest.people import Directory, Person, Role
 from ingest.registry import Area, Device, Name, Registry, Site
 from ingest.switching import Switching
 from rules.alerts import Alert
@@ -45,6 +50,9 @@ TOKENS = {
     READ_TOKEN: Caller.of_token("desk", "read"),
     WRITE_TOKEN: Caller.of_token("patrol", "write"),
 }
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Does what a hasher does, and takes no time."""
 
 PILE = DeviceId("xuhui/renmin-lu/pile-1")
 SMOKE = DeviceId("xuhui/renmin-lu/smoke-1")
@@ -132,8 +140,29 @@ class World:
         )
         self.app = self.app_for(TOKENS)
 
-    def app_for(self, tokens: dict[str, Caller]) -> FastAPI:
-        return create_app(self.watch, Access.of(tokens), monotonic_s=lambda: self.elapsed_s)
+    def app_for(self, tokens: dict[str, Caller], rates: Rates | None = None) -> FastAPI:
+        return create_app(
+            self.watch,
+            Access.of(tokens),
+            monotonic_s=lambda: self.elapsed_s,
+            wall=lambda: NOON + timedelta(seconds=self.elapsed_s),
+            rates=rates,
+            passwords=Passwords(QUICK),
+        )
+
+    async def add(
+        self, person: Person, password: str = "", *, must_change: bool = False
+    ) -> None:
+        """Make somebody known, who may log in if there is a password."""
+        hashed = QUICK.hash(password) if password else ""
+        row = {
+            "id": person.id,
+            "person": msgspec.json.encode(person),
+            "password": hashed,
+            "must_change": must_change,
+        }
+        await self.ledger.write(lambda c: c.execute(sa.insert(tables.people).values(row)))
+        self.directory.people[person.id] = person
 
     async def hear(self, device: DeviceId, *readings: Reading) -> None:
         """Take one message, as the pipeline does: judge, commit, tell the pages."""
@@ -219,8 +248,8 @@ def world(path: Path) -> Iterator[World]:
 class Client:
     """Asks an application without a network in between; keeps cookies like a browser."""
 
-    def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("10.0.0.7", 1))
+    def __init__(self, app: FastAPI, runner: asyncio.Runner, address: str = "10.0.0.7") -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
         self._client = httpx.AsyncClient(transport=transport, base_url="http://watch")
         self._runner = runner
 
@@ -232,6 +261,9 @@ class Client:
 
     def post(self, path: str, **how: object) -> httpx.Response:
         return self.request("POST", path, **how)
+
+    def delete(self, path: str, **how: object) -> httpx.Response:
+        return self.request("DELETE", path, **how)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -252,6 +284,18 @@ def log_in(client: Client, token: str = WRITE_TOKEN, after: str = "/") -> None:
     response = client.post("/login", data={"token": token, "next": after}, headers=PAGE)
     assert response.status_code == 303
     assert response.headers["location"] == after
+
+
+def somebody(
+    id: str = "li",  # noqa: A002
+    role: Role = Role.POLICE,
+    areas: frozenset[str] = frozenset({"xuhui"}),
+) -> Person:
+    return Person(id=id, name="李", role=role, areas=areas, added_at=NOON)
+
+
+def log_in_as(client: Client, name: str, password: str) -> httpx.Response:
+    return client.post("/login", data={"name": name, "password": password}, headers=PAGE)
 
 
 def csrf_on(client: Client, path: str) -> str:

@@ -79,9 +79,9 @@ def test_a_token_that_could_be_guessed_is_refused_at_the_start() -> None:
         Access.of({"secret": Caller.of_token("desk", "read")})
 
 
-def test_access_keeps_no_token(here: World) -> None:
+def test_access_keeps_no_token(here: World, runner: asyncio.Runner) -> None:
     access = here.app.state.context.access
-    assert access.grant(READ_TOKEN) == Caller.of_token("desk", "read")
+    assert runner.run(access.grant(READ_TOKEN)) == Caller.of_token("desk", "read")
     assert READ_TOKEN not in repr(vars(access))
 
 

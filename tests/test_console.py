@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from api.console import events, rendering
 from api.console.assets import asset
+from api.console.login import COOKIE
 from api.console.navigation import PLACES, navigation_of
 from api.http.access import RIGHTS, Caller
 from api.text import Texts
@@ -89,9 +90,9 @@ def test_pages_are_chinese_unless_somebody_chooses_and_then_remember(client: Cli
     log_in(client)
     assert '<html lang="zh-CN">' in client.get("/", headers=PAGE).text
     assert '<html lang="en">' in client.get("/?lang=en", headers=PAGE).text
-    assert "Open alerts" in client.get("/", headers=PAGE).text
-    assert "当前警报" in client.get("/?lang=zh", headers=PAGE).text
-    assert "当前警报" in client.get("/?lang=tlh", headers=PAGE).text
+    assert "Duty desk" in client.get("/", headers=PAGE).text
+    assert "值班台" in client.get("/?lang=zh", headers=PAGE).text
+    assert "值班台" in client.get("/?lang=tlh", headers=PAGE).text
 
 
 def test_a_station_says_how_well_a_device_is_received_and_its_firmware_if_it_told(
@@ -234,7 +235,7 @@ def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr(events, "PAUSE_S", 0.01)
     context = here.app.state.context
-    session = context.sessions.begin(TOKENS[READ_TOKEN])
+    session = runner.run(context.sessions.begin(TOKENS[READ_TOKEN], "10.0.0.7"))
 
     async def listen() -> list[bytes]:
         heard = []
@@ -243,7 +244,7 @@ def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(
             if said.startswith(b": "):
                 here.changes.tell(Change("a/b", alerts=False))
             if said.startswith(b"event"):
-                context.sessions.end(session.id)
+                await context.sessions.end(session)
         return heard
 
     assert [said.split(b":")[0] for said in runner.run(listen())] == [b"retry", b"", b"event"]
@@ -262,8 +263,8 @@ def test_events_carry_the_site_as_json() -> None:
 
 
 def test_one_session_holds_only_some_of_the_streams(here: World, client: Client) -> None:
-    log_in(client)
-    [session] = here.app.state.context.sessions._sessions
+    response = client.post("/login", data={"token": READ_TOKEN}, headers=PAGE)
+    session = response.cookies[COOKIE]
     with ExitStack() as open_pages:
         for _ in range(events.STREAMS_MAX_EACH):
             open_pages.enter_context(here.changes.listening(session))

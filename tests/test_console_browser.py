@@ -1,19 +1,13 @@
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from rules.readings import DeviceId, Kind, Reading
-from tests.browsing import Served, chromium, served
-from tests.http_doubles import (
-    PILE,
-    SMOKE,
-    WRITE_TOKEN,
-    World,
-)
+from tests.browsing import Served, at_the_console, chromium, log_in_with_token, served
+from tests.http_doubles import PILE, SMOKE, WRITE_TOKEN, World
 
 WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
 
@@ -30,25 +24,6 @@ def browser() -> Iterator[Browser]:
 def server(here: World) -> Iterator[Served]:
     with served(here.app) as running:
         yield running
-
-
-@contextmanager
-def at_the_console(
-    browser: Browser, server: Served, lang: str = "zh", size: tuple[int, int] = (1180, 800)
-) -> Iterator[Page]:
-    """Yield a page, logged in; anything that the browser complains of fails the test."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
-    page.goto(f"{server.url}/?lang={lang}")
-    page.fill("#token", WRITE_TOKEN)
-    page.click(".login .primary")
-    page.wait_for_url(f"{server.url}/**")
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def test_a_new_alarm_appears_by_itself_and_is_acknowledged_by_a_click(
@@ -88,12 +63,13 @@ def test_switching_the_language_keeps_the_page(
 ) -> None:
     server.do(here.hear(PILE, Reading(channel=1, power_w=300.0)))
     with at_the_console(browser, server) as page:
+        page.get_by_role("link", name="充电站", exact=True).click()
         page.get_by_role("link", name="人民路充电站").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("人民路充电站")
         page.get_by_role("link", name="English").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Renmin Road station")
         page.get_by_role("link", name="On duty").click()
-        expect(page.get_by_text("Open alerts", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name="Duty desk")).to_be_visible()
 
 
 def test_no_page_is_wider_than_a_small_telephone(
@@ -157,8 +133,7 @@ def test_a_page_without_script_works_too(here: World, server: Served, browser: B
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server.url)
-    page.fill("#token", WRITE_TOKEN)
-    page.click(".login .primary")
+    log_in_with_token(page, WRITE_TOKEN)
     page.get_by_role("button", name="确认警报").click()
     expect(page.locator(".alert.seen")).to_contain_text("patrol")
     context.close()

@@ -52,17 +52,19 @@ async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
     """Yield at most two events a second, and a comment where there is nothing to tell."""
     with context.watch.changes.listening(session) as queue:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        while (known := context.sessions.find(session)) is not None:
-            caller = known.caller
+        while True:
             try:
-                first = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
+                waiting = [await asyncio.wait_for(queue.get(), HEARTBEAT_S), *drained(queue)]
             except TimeoutError:
+                waiting = []
+            known = await context.sessions.find(session)
+            if known is None:
+                return
+            if not waiting:
                 yield b": all is quiet\n\n"
-                continue
-            event = merged([first, *drained(queue)], caller)
-            if event is not None:
+            elif event := merged(waiting, known.caller):
                 yield event_of(event)
-            await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(PAUSE_S)
 
 
 def drained(queue: asyncio.Queue[Change]) -> list[Change]:

@@ -2,33 +2,44 @@
 
 import math
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-import structlog
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from api.console.rendering import is_secure, language_of, page
 from api.http.access import TOKEN_CHARS_MAX, Right
 from api.http.context import context_of
-from api.http.problems import LoginNeeded, Trouble
+from api.http.door import NAME_CHARS_MAX, Wait
+from api.http.problems import LoginNeeded, PasswordNeeded, Trouble
 from api.http.scope import Scoped
 from api.http.sessions import SESSION_S, Session
+from api.passwords import CHARS_MAX
 from api.text import Texts
 
 COOKIE = "chargewatch_session"
 NEXT_CHARS_MAX = 1_000
 
-log = structlog.get_logger("api.console")
-
 login = APIRouter()
 
 
-async def visitor(request: Request) -> Session:
-    """Return the session of whoever looks at a page, or send them to log in."""
-    session = context_of(request).sessions.find(request.cookies.get(COOKIE))
+async def logged_in(request: Request) -> Session:
+    """Return the session of whoever asks, or send them to log in."""
+    context = context_of(request)
+    session = await context.sessions.find(request.cookies.get(COOKIE))
     if session is None:
         raise LoginNeeded
+    context.not_too_much(session.caller)
+    return session
+
+
+LoggedIn = Annotated[Session, Depends(logged_in)]
+
+
+async def visitor(session: LoggedIn) -> Session:
+    """Return the session of whoever looks at a page, once their password is their own."""
+    if session.must_change:
+        raise PasswordNeeded
     return session
 
 
@@ -44,11 +55,21 @@ ScopedPage = Annotated[Scoped, Depends(scoped_page)]
 Csrf = Annotated[str, Form(max_length=200)]
 
 
-async def own_post(request: Request, session: Visitor, csrf: Csrf = "") -> Session:
+async def from_own_page(request: Request, session: LoggedIn, csrf: Csrf = "") -> Session:
     """Return the session of a post that one of our own pages made, or refuse with 403."""
     not_from_elsewhere(request)
     if not session.allows(csrf):
         raise Trouble(403, "The form is too old.", words="problem.form_old")
+    return session
+
+
+FromOwnPage = Annotated[Session, Depends(from_own_page)]
+
+
+async def own_post(session: FromOwnPage) -> Session:
+    """As for `from_own_page`, once the password is their own."""
+    if session.must_change:
+        raise PasswordNeeded
     return session
 
 
@@ -98,25 +119,42 @@ async def form(
 @login.post("/login")
 async def begin(
     request: Request,
+    name: Annotated[str, Form(max_length=NAME_CHARS_MAX)] = "",
+    password: Annotated[str, Form(max_length=CHARS_MAX)] = "",
     token: Annotated[str, Form(max_length=TOKEN_CHARS_MAX)] = "",
     after: Annotated[str, Form(alias="next", max_length=NEXT_CHARS_MAX)] = "/",
 ) -> Response:
-    """Take a token and begin a session; guesses are answered ever more slowly."""
+    """Take name and password, or an operator's token, and begin a session under a new id."""
     not_from_elsewhere(request)
-    context = context_of(request)
-    address = request.client.host if request.client else ""
-    if wait_s := context.throttle.wait_s(address):
-        return _wait(request, after, wait_s)
-    caller = context.access.grant(token.strip())
-    if caller is None:
-        context.throttle.failed(address)
-        log.warning("login.refused", address=address)
-        say = Texts.of(language_of(request))
-        return _form(request, after, status=401, message=say("ui.login.wrong"))
-    context.throttle.succeeded(address)
-    session = context.sessions.begin(caller)
-    log.info("login.begun", who=caller.name, address=address)
-    response = RedirectResponse(own_path(after), 303)
+    door, address = context_of(request).door, address_of(request)
+    typed: dict[str, Any] = {"name": name, "with_token": bool(token)}
+    try:
+        if token:
+            session = await door.by_token(token, address)
+        else:
+            session = await door.by_password(name, password, address)
+    except Wait as wait:
+        message, headers = wait_words(request, wait.seconds)
+        return _form(request, after, status=429, message=message, headers=headers, **typed)
+    if session is None:
+        words = "ui.login.wrong" if token else "ui.login.wrong_password"
+        message = Texts.of(language_of(request))(words)
+        return _form(request, after, status=401, message=message, **typed)
+    response = RedirectResponse("/password" if session.must_change else own_path(after), 303)
+    give_cookie(response, request, session)
+    return response
+
+
+@login.post("/logout")
+async def end(request: Request, session: FromOwnPage) -> Response:
+    await context_of(request).sessions.end(session)
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=is_secure(request))
+    return response
+
+
+def give_cookie(response: Response, request: Request, session: Session) -> None:
+    """Have the browser hold a session, where no script and no other site reaches it."""
     response.set_cookie(
         COOKIE,
         session.id,
@@ -125,27 +163,18 @@ async def begin(
         samesite="strict",
         secure=is_secure(request),
     )
-    return response
 
 
-@login.post("/logout")
-async def end(request: Request, session: OwnPost) -> Response:
-    context_of(request).sessions.end(session.id)
-    response = RedirectResponse("/login", 303)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return response
+def address_of(request: Request) -> str:
+    """Return from where somebody asks: uvicorn believes the proxies that the settings name."""
+    return request.client.host if request.client else ""
 
 
-def _wait(request: Request, after: str, wait_s: float) -> Response:
-    say = Texts.of(language_of(request))
-    wait = timedelta(seconds=math.ceil(wait_s))
-    return _form(
-        request,
-        after,
-        status=429,
-        message=say("ui.login.wait", wait=say.span(wait)),
-        headers={"Retry-After": str(math.ceil(wait_s))},
-    )
+def wait_words(request: Request, wait_s: float) -> tuple[str, dict[str, str]]:
+    """Return how to say that somebody must wait, to people and to their browser."""
+    say, seconds = Texts.of(language_of(request)), math.ceil(wait_s)
+    message = say("ui.login.wait", wait=say.span(timedelta(seconds=seconds)))
+    return message, {"Retry-After": str(seconds)}
 
 
 def _form(
@@ -155,10 +184,12 @@ def _form(
     status: int = 200,
     message: str = "",
     headers: dict[str, str] | None = None,
+    **typed: object,
 ) -> Response:
     return page(
         request,
         "login.html",
+        **typed,
         status=status,
         headers=headers,
         message=message,

@@ -30,29 +30,6 @@ pages = APIRouter()
 MaySee = Annotated[Session, Depends(Viewing(Right.SEE))]
 
 
-@pages.get("/")
-async def home(
-    request: Request, session: MaySee, scoped: ScopedPage, area: Id | None = None
-) -> Response:
-    """Show the open alerts and every station."""
-    watch, lang = scoped.watch, language_of(request)
-    return await asyncio.to_thread(
-        page,
-        request,
-        "home.html",
-        here="duty",
-        session=session,
-        live=True,
-        now=watch.now(),
-        unwell=views.unwell(watch),
-        alerts=await views.open_alerts(scoped, lang, area),
-        stations=await views.stations(scoped, area),
-        areas=scoped.areas(),
-        area=area,
-        zone=Schedule.nightly().zone,
-    )
-
-
 @pages.get("/stations")
 async def stations(
     request: Request, session: MaySee, scoped: ScopedPage, area: Id | None = None

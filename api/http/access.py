@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -17,6 +17,8 @@ from rules.alerts import EVERYTHING
 TOKEN_CHARS_MIN = 16
 """Tokens are guessed at, not remembered: 16 random characters are beyond guessing."""
 TOKEN_CHARS_MAX = 200
+TOKEN_PREFIX = "cw_"  # noqa: S105  (how one begins, and no secret)
+"""Of the tokens that people make, so that one is known where it leaks."""
 
 
 class Right(StrEnum):
@@ -74,6 +76,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The person's id; empty: it is a program with a token of its own."""
     via: str = "api"
     """By which way they came; goes into the log of deeds."""
+    ends_at: datetime | None = None
+    """When what they came in with is good no more; None: that is not known."""
 
     @classmethod
     def of_token(cls, name: str, scope: Scope) -> "Caller":
@@ -136,11 +140,18 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Access:
-    """Knows the tokens by their SHA-256 alone."""
+Holder = Callable[[str], Awaitable[Caller | None]]
+"""Finds whose a token is."""
 
-    def __init__(self, digests: Mapping[bytes, Caller]) -> None:
+
+class Access:
+    """Knows the operator's tokens by their SHA-256 alone, and whom to ask for others."""
+
+    def __init__(
+        self, digests: Mapping[bytes, Caller], of_people: Holder | None = None
+    ) -> None:
         self._digests = tuple(digests.items())
+        self._of_people = of_people
 
     @classmethod
     def of(cls, tokens: Mapping[str, Caller]) -> "Access":
@@ -149,21 +160,37 @@ class Access:
             if not TOKEN_CHARS_MIN <= len(token) <= TOKEN_CHARS_MAX:
                 wanted = f"{TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters"
                 raise TokensUnusable(f"the token of {grant.name!r} is not {wanted} long")
-        return cls({_digest(token): grant for token, grant in tokens.items()})
+        return cls({digest_of(token): grant for token, grant in tokens.items()})
+
+    def with_people(self, of_people: Holder) -> "Access":
+        """Return the same, which also knows the tokens that people make."""
+        return Access(dict(self._digests), of_people)
 
     @property
     def empty(self) -> bool:
         """True if nobody at all can log in."""
         return not self._digests
 
-    def grant(self, token: str) -> Caller | None:
+    async def grant(self, token: str) -> Caller | None:
+        """Return whose token it is and what it is good for."""
+        found = self.of_operator(token)
+        if found is None and self._of_people is not None and token.startswith(TOKEN_PREFIX):
+            found = await self._of_people(token)
+        return found
+
+    def of_operator(self, token: str) -> Caller | None:
         """Return whose token it is, in a time that does not tell how near a guess came."""
-        digest, found = _digest(token), None
+        digest, found = digest_of(token), None
         for known, grant in self._digests:
             if hmac.compare_digest(known, digest):
                 found = grant
         return found
 
+    def holder(self, name: str) -> Caller | None:
+        """Return what the operator's token of that name grants; of several the least."""
+        named = [grant for _, grant in self._digests if grant.name == name]
+        return min(named, key=lambda grant: len(grant.rights), default=None)
 
-def _digest(token: str) -> bytes:
+
+def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -7,15 +7,20 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.assets import Assets
+from api.console.duty import duty
 from api.console.events import events
 from api.console.login import login
 from api.console.pages import pages
+from api.console.password import password
 from api.http.access import Access
 from api.http.context import Context
-from api.http.hardening import Hardened
+from api.http.door import Door
+from api.http.hardening import Gates, Hardened
 from api.http.openapi import describe_with_problems
+from api.http.people_tokens import PeopleTokens
 from api.http.problems import explain_problems
 from api.http.routes.alerts import alerts
+from api.http.routes.audit import audit
 from api.http.routes.drills import drills
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
@@ -25,8 +30,12 @@ from api.http.routes.readings import readings
 from api.http.routes.sessions import sessions
 from api.http.routes.silences import silences
 from api.http.routes.switching import switching
-from api.http.sessions import Monotonic, Sessions, Throttle
+from api.http.routes.tokens import tokens as token_routes
+from api.http.sessions import Sessions
+from api.http.throttle import Buckets, Monotonic, Rates
+from api.passwords import Passwords
 from api.watch import Watch
+from ingest.clock import Now, utc_now
 
 API = "/api/v1"
 DESCRIPTION = """\
@@ -35,13 +44,32 @@ Moments are RFC 3339 in UTC; ranges are half-open, since <= at < until.
 """
 
 
-def create_app(
-    watch: Watch, access: Access, *, monotonic_s: Monotonic = time.monotonic
+def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
+    watch: Watch,
+    access: Access,
+    *,
+    monotonic_s: Monotonic = time.monotonic,
+    wall: Now = utc_now,
+    rates: Rates | None = None,
+    passwords: Passwords | None = None,
 ) -> FastAPI:
     """Return the application; run it on the loop that runs the engine.
 
-    `monotonic_s` measures logins and their back-off, in real seconds.
+    `monotonic_s` measures back-off, in real seconds; `wall` is the time of people, by which
+    logins and tokens end (the watch's runs faster in the demo).
     """
+    rates = rates or Rates()
+    tokens = PeopleTokens(watch, wall)
+    access = access.with_people(tokens.holder)
+    sessions_here = Sessions(watch.ledger, access, watch.directory, watch.now, wall)
+    door = Door(
+        watch,
+        access,
+        sessions_here,
+        passwords=passwords or Passwords(),
+        monotonic_s=monotonic_s,
+        wall=wall,
+    )
     app = FastAPI(
         title="chargewatch",
         version="1",
@@ -49,13 +77,18 @@ def create_app(
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # these pages would load their scripts from strangers
         redoc_url=None,
-        middleware=[Middleware(Hardened, access=access), Middleware(GZipMiddleware)],
+        middleware=[
+            Middleware(Hardened, access=access, gates=Gates(rates, monotonic_s)),
+            Middleware(GZipMiddleware),
+        ],
     )
     app.state.context = Context(
         watch=watch,
         access=access,
-        sessions=Sessions(monotonic_s),
-        throttle=Throttle(monotonic_s),
+        sessions=sessions_here,
+        door=door,
+        tokens=tokens,
+        callers=Buckets(rates.caller, monotonic_s),
     )
     for routes in (
         health,
@@ -69,11 +102,13 @@ def create_app(
         switching,
         drills,
         ledger,
+        token_routes,
+        audit,
     ):
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)
-    for console in (login, pages, events):
+    for console in (login, password, duty, pages, events):
         app.include_router(console, include_in_schema=False)
     app.mount("/static", Assets())
     explain_problems(app)

@@ -7,9 +7,12 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.http.access import Access, Caller, Right
-from api.http.problems import Trouble
+from api.http.door import Door
+from api.http.people_tokens import PeopleTokens
+from api.http.problems import Trouble, too_much
 from api.http.scope import Scoped
-from api.http.sessions import Sessions, Throttle
+from api.http.sessions import Sessions
+from api.http.throttle import Buckets
 from api.watch import Watch
 
 
@@ -19,7 +22,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch
     access: Access
     sessions: Sessions
-    throttle: Throttle
+    door: Door
+    tokens: PeopleTokens
+    callers: Buckets
+    """How much each caller may ask."""
+
+    def not_too_much(self, caller: Caller) -> None:
+        """Refuse with 429 whoever asks more than anybody needs."""
+        if wait_s := self.callers.wait_s(caller.person or f"token:{caller.name}"):
+            raise too_much(wait_s)
 
 
 def context_of(request: Request) -> Context:
@@ -36,13 +47,15 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 async def caller_of(request: Request, credentials: Credentials) -> Caller:
     """Return who asks, or refuse with 401."""
-    caller = credentials and context_of(request).access.grant(credentials.credentials)
+    context = context_of(request)
+    caller = credentials and await context.access.grant(credentials.credentials)
     if not caller:
         raise Trouble(
             401,
             "Send a token: Authorization: Bearer …",
             headers={"WWW-Authenticate": 'Bearer realm="chargewatch"'},
         )
+    context.not_too_much(caller)
     return caller
 
 

@@ -6,12 +6,17 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.access import Access
-from api.http.problems import Trouble, problem_response
+from api.http.problems import Trouble, problem_response, too_much
+from api.http.throttle import Buckets, Monotonic, Rates, is_loopback, network_of
 
 BODY_BYTES_MAX = 64 * 1024
 """The largest honest body is a note of 500 characters."""
 
 ALIVE = frozenset({"/api/v1/live", "/health/live"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+ENTRIES = frozenset({"/login", "/password"})
+LINKS = "/a/"
+"""Signed links: whoever has one needs no login."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
@@ -35,13 +40,44 @@ TOO_LARGE = f"A request is at most {BODY_BYTES_MAX} bytes."
 log = structlog.get_logger("api.http")
 
 
-class Hardened:
-    """Wraps the application: headers, a limit on bodies, no service without tokens, and no
-    word to strangers about what broke.
+class Gates:
+    """How much one address may ask; this machine itself may ask what it likes.
+
+    A proxy that stands before us on this machine is named in the settings: then the address
+    is that of whoever asks the proxy.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self._app, self._access = app, access
+    def __init__(self, rates: Rates, monotonic_s: Monotonic) -> None:
+        self._all = Buckets(rates.address, monotonic_s)
+        self._change = Buckets(rates.change, monotonic_s)
+        self._entry = Buckets(rates.entry, monotonic_s)
+
+    def check(self, request: Request) -> None:
+        """Refuse with 429 whoever asks too much."""
+        if wait_s := self._wait_s(request):
+            raise too_much(wait_s)
+
+    def _wait_s(self, request: Request) -> float:
+        path, changes = request.url.path, request.method not in SAFE
+        address = request.client.host if request.client else ""
+        if path in ALIVE or is_loopback(address):
+            return 0.0
+        place = network_of(address)
+        wait_s = self._all.wait_s(place)
+        if not wait_s and changes:
+            wait_s = self._change.wait_s(place)
+        if not wait_s and (path.startswith(LINKS) or (changes and path in ENTRIES)):
+            wait_s = self._entry.wait_s(place)
+        return wait_s
+
+
+class Hardened:
+    """Wraps the application: headers, a limit on bodies and on haste, no service without
+    tokens, and no word to strangers about what broke.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, gates: Gates) -> None:
+        self._app, self._access, self._gates = app, access, gates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,6 +87,7 @@ class Hardened:
         answer = _Answer(send)
         try:
             self._check_that_somebody_may(request)
+            self._gates.check(request)
             await self._app(scope, _limited(Headers(scope=scope), receive), answer.send)
         except Trouble as trouble:
             if answer.begun:

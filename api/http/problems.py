@@ -1,5 +1,6 @@
 """What goes wrong, said in one form: RFC 9457 to programs, a page in their words to people."""
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from api.console.rendering import error_page, path_after_login
+from api.passwords import HashingBusy
 from ingest.desk import DeskBusy
 from ingest.errors import ChargewatchError
 from ingest.history import HistoryUnavailable
@@ -68,8 +70,20 @@ class Trouble(ChargewatchError):
         self.headers = dict(headers or {})
 
 
+def too_much(wait_s: float) -> Trouble:
+    """Return the answer to whoever asks too often."""
+    headers = {"Retry-After": str(math.ceil(wait_s))}
+    return Trouble(
+        429, "Too many requests; wait a little.", words="problem.slow", headers=headers
+    )
+
+
 class LoginNeeded(ChargewatchError):
     """A page of the console was asked for by somebody who is not logged in."""
+
+
+class PasswordNeeded(ChargewatchError):
+    """A page was asked for by somebody who must choose a password of their own first."""
 
 
 def problem_response(
@@ -98,16 +112,11 @@ def for_people(request: Request) -> bool:
 
 def explain_problems(app: FastAPI) -> None:
     """Make every error of `app` a problem document or an error page."""
+    _explain_logins(app)
 
     @app.exception_handler(Trouble)
     async def trouble(request: Request, error: Trouble) -> Response:
         return problem_response(request, error)
-
-    @app.exception_handler(LoginNeeded)
-    async def login_needed(request: Request, _error: LoginNeeded) -> Response:
-        if not for_people(request):
-            return problem_response(request, Trouble(401, "Log in at /login."))
-        return RedirectResponse(f"/login{path_after_login(request)}", 303)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -138,3 +147,24 @@ def explain_problems(app: FastAPI) -> None:
         detail = f"The {what} does not answer now. Try again soon."
         headers = {"Retry-After": RETRY_AFTER_S}
         return problem_response(request, Trouble(503, detail, headers=headers))
+
+
+def _explain_logins(app: FastAPI) -> None:
+    @app.exception_handler(LoginNeeded)
+    async def login_needed(request: Request, _error: LoginNeeded) -> Response:
+        if not for_people(request):
+            return problem_response(request, Trouble(401, "Log in at /login."))
+        return RedirectResponse(f"/login{path_after_login(request)}", 303)
+
+    @app.exception_handler(PasswordNeeded)
+    async def password_needed(request: Request, _error: PasswordNeeded) -> Response:
+        if not for_people(request):
+            return problem_response(request, Trouble(403, "Change the password at /password."))
+        return RedirectResponse("/password", 303)
+
+    @app.exception_handler(HashingBusy)
+    async def hashing_busy(request: Request, error: HashingBusy) -> Response:
+        headers = {"Retry-After": RETRY_AFTER_S}
+        return problem_response(
+            request, Trouble(503, f"{error}.".capitalize(), headers=headers)
+        )

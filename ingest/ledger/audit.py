@@ -10,11 +10,13 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest.ledger import tables
+from ingest.ledger.areas import Areas
 from ingest.ledger.chained import append
 from ingest.moments import to_us
 
 DETAIL_CHARS_MAX = 500
 SHOWN_MAX = 200
+READ_MAX = 10_000
 
 
 class Audited(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +56,43 @@ def append_audit(connection: sa.Connection, deed: Audited) -> None:
     append(connection, tables.audit, line, {"at": deed.at, **row})
 
 
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Each part that is given narrows the list."""
+
+    who: str | None = None
+    what: str | None = None
+    """A word, or the beginning of some up to a dot: "login."."""
+    since: datetime | None = None
+    until: datetime | None = None
+    before_id: int | None = None
+
+
 def audit_lines(
-    connection: sa.Connection, before_id: int | None = None, limit: int = SHOWN_MAX
+    connection: sa.Connection,
+    before_id: int | None = None,
+    limit: int = SHOWN_MAX,
+    *,
+    wanted: AuditFilter | None = None,
+    areas: Areas = None,
 ) -> list[AuditLine]:
-    """Return the log, newest first."""
-    kept = tables.audit.c
+    """Return the log, newest first; for `areas`, what is their business or nobody's."""
+    kept, wanted = tables.audit.c, wanted or AuditFilter(before_id=before_id)
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.who is not None:
+        conditions.append(kept.who == wanted.who)
+    if wanted.what is not None:
+        family = wanted.what.endswith(".")
+        by_family = kept.what.startswith(wanted.what, autoescape=True)
+        conditions.append(by_family if family else kept.what == wanted.what)
+    if wanted.since is not None:
+        conditions.append(kept.at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(kept.at < wanted.until)
+    if wanted.before_id is not None:
+        conditions.append(kept.id < wanted.before_id)
+    if areas is not None:
+        conditions.append(kept.area.in_(["", *sorted(areas)]))
     columns = [kept[name] for name in AuditLine.__struct_fields__]
-    question = sa.select(*columns).order_by(kept.id.desc()).limit(min(limit, SHOWN_MAX))
-    if before_id is not None:
-        question = question.where(kept.id < before_id)
-    return [AuditLine(**row) for row in connection.execute(question).mappings()]
+    question = sa.select(*columns).where(*conditions).order_by(kept.id.desc())
+    rows = connection.execute(question.limit(min(limit, READ_MAX))).mappings()
+    return [AuditLine(**row) for row in rows]

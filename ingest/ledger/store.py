@@ -65,6 +65,8 @@ class Ledger:
     def _write_now(self, change: Callable[[sa.Connection], T]) -> T:
         try:
             with self._writer.begin():
+                # before anything is read: a command may write to the same file
+                self._writer.exec_driver_sql("BEGIN IMMEDIATE")
                 return change(self._writer)
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             raise LedgerUnavailable(str(error.orig)) from error

@@ -339,6 +339,7 @@ logins = sa.Table(
     sa.Column("began_at", Moment, nullable=False),
     sa.Column("ends_at", Moment, nullable=False),
     sa.Column("address", sa.Text, nullable=False),
+    sa.Column("standing", sa.Text, nullable=False),
 )
 
 api_tokens = sa.Table(
@@ -369,6 +370,7 @@ audit = sa.Table(
     sa.Column("chain", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
+sa.Index("audit_by_who", audit.c.who)
 
 links = sa.Table(
     "links",

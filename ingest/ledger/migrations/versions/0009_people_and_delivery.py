@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("began_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("standing", sa.Text(), nullable=False),
     )
     op.create_index("ix_logins_who", "logins", ["who"])
     op.create_table(
@@ -87,6 +88,7 @@ def upgrade() -> None:
         sa.Column("chain", sa.LargeBinary(), nullable=False),
         sqlite_autoincrement=True,
     )
+    op.create_index("audit_by_who", "audit", ["who"])
     op.create_table(
         "links",
         sa.Column("id", sa.Text(), primary_key=True),

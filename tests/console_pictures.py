@@ -1,0 +1,179 @@
+"""Pictures of the console for the documents: `.venv/bin/python -m tests.console_pictures`.
+
+A real broker and a real service with a village of three areas; its devices say what makes the
+pages worth looking at. Who adds a page adds a line to PICTURES.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from playwright.sync_api import Browser, Page
+
+from api.tokens import read_tokens
+from tests.brokers import Mosquitto, mosquitto
+from tests.browsing import DESKTOP, PHONE, chromium, log_in_with_token
+from tests.processes import ROOT, ServiceProcess, eventually, publish, service
+
+FOLDER = ROOT / "docs" / "images" / "console"
+SITES = """\
+[areas.liuxi]
+name = { zh = "柳溪镇", en = "Liuxi Town" }
+[areas.donghu]
+name = { zh = "东湖街道", en = "Donghu Street" }
+[areas.beiling]
+name = { zh = "北岭乡", en = "Beiling Township" }
+
+"""
+PLACES = {
+    "liuxi/liushu": ("柳树村充电站", "Willow Village", 6, 30.2741, 120.1551),
+    "liuxi/shiqiao": ("石桥村充电站", "Stone Bridge", 4, 30.2903, 120.1322),
+    "liuxi/dongtou": ("洞头村充电站", "Dongtou Village", 4, 30.3011, 120.1102),
+    "donghu/xingfuli": ("幸福里小区东门", "Xingfuli East Gate", 10, 30.2588, 120.1701),
+    "donghu/caishichang": ("菜市场南侧", "Market South Side", 8, 30.2555, 120.1644),
+    "donghu/wenhua": ("文化广场", "Culture Square", 6, 30.2511, 120.1590),
+    "beiling/xiaoxue": ("北岭小学旁", "Beiling School", 4, 30.3320, 120.0907),
+    "beiling/weisheng": ("乡卫生院", "Township Clinic", 6, 30.3388, 120.0877),
+}
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """`name` is that of the file, without language and size."""
+
+    name: str
+    path: str
+    views: tuple[str, ...] = ("zh-phone", "en-phone", "en-desktop")
+    """Language, size, and "night" for the dark colours."""
+    before: Callable[[Page], None] | None = None
+    """What is done on the page before the picture is taken."""
+    whole: bool = False
+    """All of the page, and not only what fits the screen."""
+    stranger: bool = False
+    """Taken before anybody has logged in."""
+
+
+def open_menu(page: Page) -> None:
+    page.locator("[popovertarget=more]").click()
+
+
+PICTURES = (
+    Picture(name="login", path="/", views=("zh-phone",), stranger=True),
+    Picture(
+        name="duty",
+        path="/",
+        views=("zh-phone", "zh-phone-night", "en-phone", "en-desktop", "zh-desktop-night"),
+    ),
+    Picture(name="duty-calm", path="/?area=beiling", views=("zh-phone",)),
+    Picture(name="menu", path="/", views=("zh-phone",), before=open_menu),
+    Picture(name="stations", path="/stations", views=("zh-phone", "en-desktop")),
+    Picture(name="quarantine", path="/quarantine", views=("zh-phone",)),
+    Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
+)
+
+
+def main() -> None:
+    """Take all pictures, or those whose names are given."""
+    wanted = set(sys.argv[1:])
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with village() as running, chromium() as browser:
+        for picture in PICTURES:
+            if not wanted or picture.name in wanted:
+                for view in picture.views:
+                    _take(browser, running, picture, view)
+
+
+@contextmanager
+def village() -> Iterator[ServiceProcess]:
+    """Yield a service in whose village it is a bad night in two of three places."""
+    with tempfile.TemporaryDirectory(prefix="chargewatch-pictures-") as name:
+        folder = Path(name)
+        sites = folder / "sites.toml"
+        sites.write_text(SITES + "\n".join(_declared()), encoding="utf-8")
+        with mosquitto(folder) as broker, service(folder, broker, sites=sites) as running:
+            running.begin()
+            _happen(broker)
+            eventually("the overload is there", lambda: _of_rule(running, "overload"), 60)
+            running.post(
+                f"/alerts/{_of_rule(running, 'tamper')}/acknowledge", note="电工已出发"
+            )
+            yield running
+
+
+def _declared() -> Iterator[str]:
+    for site, (zh, en, sockets, north, east) in PLACES.items():
+        yield f'[sites."{site}"]\nname = {{ zh = "{zh}", en = "{en}" }}'
+        yield f"location = {{ latitude = {north}, longitude = {east} }}\nclosed = []\n"
+        yield f'[[devices]]\nid = "{site}/pile-1"\nkind = "charger"\nsockets = {sockets}\n'
+        yield f'[[devices]]\nid = "{site}/smoke-1"\nkind = "smoke"\n'
+
+
+HAPPENS = (
+    ("liuxi/shiqiao", "smoke-1", '{"event": "tamper"}'),
+    ("donghu/caishichang", "smoke-1", '{"event": "tamper"}'),
+    ("donghu/caishichang", "smoke-1", '{"event": "tamper", "active": false}'),
+    ("donghu/xingfuli", "pile-1", '{"event": "heat", "channel": 4, "temperature_c": 86.5}'),
+    ("donghu/xingfuli", "smoke-1", '{"event": "smoke", "temperature_c": 58.5}'),
+)
+OVERLOADED = ("liuxi/liushu", 3)
+"""Its alarm comes last: it must last for half a minute."""
+
+
+def _happen(broker: Mosquitto) -> None:
+    said: list[tuple[str, str]] = []
+    for number, (site, (_, _, sockets, _, _)) in enumerate(PLACES.items()):
+        ports: list[dict[str, object]] = [
+            {"channel": channel, "power_w": _power(number, channel), "relay_on": True}
+            for channel in range(1, sockets + 1)
+        ]
+        if site == OVERLOADED[0]:
+            ports[OVERLOADED[1] - 1]["power_w"] = 1403
+        said.append(_says(site, "pile-1", "telemetry", json.dumps({"readings": ports})))
+        quiet = [{"smoke_alarm": False, "battery_pct": 86, "signal_pct": 71}]
+        said.append(_says(site, "smoke-1", "telemetry", json.dumps({"readings": quiet})))
+    publish(broker, said)
+    publish(broker, [_says(site, device, "event", what) for site, device, what in HAPPENS])
+
+
+def _says(site: str, device: str, topic: str, payload: str) -> tuple[str, str]:
+    return f"chargewatch/v1/{site}/{device}/{topic}", payload
+
+
+def _power(number: int, channel: int) -> int:
+    return (0, 148, 212, 0, 96, 187, 0, 233, 121, 0)[(number * 3 + channel) % 10]
+
+
+def _of_rule(running: ServiceProcess, rule: str) -> int:
+    """Return the number of the alert that fires; 0: none does."""
+    found = running.alerts(rule=rule, state="firing")
+    return int(found[0]["id"]) if found else 0
+
+
+def _take(browser: Browser, running: ServiceProcess, picture: Picture, view: str) -> None:
+    lang, size, *night = view.split("-")
+    width, height = PHONE if size == "phone" else DESKTOP
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=2 if size == "phone" else 1,
+        color_scheme="dark" if night else "light",
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    url = f"http://127.0.0.1:{running.port}"
+    page.goto(f"{url}/?lang={lang}")
+    if not picture.stranger:
+        [token] = [each for each in read_tokens(running.data) if each.name == "admin"]
+        log_in_with_token(page, token.secret)
+        page.goto(url + picture.path)
+    if picture.before is not None:
+        picture.before(page)
+    page.wait_for_timeout(300)
+    page.screenshot(path=FOLDER / f"{picture.name}-{view}.png", full_page=picture.whole)
+    context.close()
+
+
+if __name__ == "__main__":
+    main()
