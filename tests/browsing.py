@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from api.ports import free_port
 from tests.brokers import HOST
+from tests.http_doubles import WRITE_TOKEN
 
 STARTS_WITHIN_S = 15.0
 PHONE, DESKTOP = (360, 740), (1280, 860)
@@ -34,13 +35,14 @@ ARGUMENTS = [
 class Served:
     """An application on a free port of the loopback, on a loop in a thread of its own."""
 
-    def __init__(self, app: FastAPI) -> None:
-        self.url = f"http://{HOST}:{(port := free_port())}"
+    def __init__(self, app: FastAPI, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{HOST}:{self.port}"
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 host=HOST,
-                port=port,
+                port=self.port,
                 log_config=None,
                 lifespan="off",
                 timeout_graceful_shutdown=1,
@@ -76,8 +78,8 @@ class Served:
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[Served]:
-    server = Served(app)
+def served(app: FastAPI, port: int = 0) -> Iterator[Served]:
+    server = Served(app, port)
     server.start()
     try:
         yield server
@@ -96,6 +98,40 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=binary, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@contextmanager
+def at_the_console(  # noqa: PLR0913  (as many things differ between people's browsers)
+    browser: Browser,
+    server: Served,
+    lang: str = "zh",
+    size: tuple[int, int] = (1180, 800),
+    *,
+    token: str = WRITE_TOKEN,
+    night: bool = False,
+    permissions: Sequence[str] = (),
+    forgiven: Sequence[str] = (),
+) -> Iterator[Page]:
+    """Yield a page, logged in; what the browser complains of fails the test.
+
+    `forgiven` are beginnings of complaints that the test is about.
+    """
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if night else "light",
+        permissions=list(permissions),
+    )
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
+    page.goto(f"{server.url}/?lang={lang}")
+    log_in_with_token(page, token)
+    page.wait_for_url(f"{server.url}/**")
+    yield page
+    context.close()
+    if held := [each for each in complaints if not each.startswith(tuple(forgiven))]:
+        pytest.fail(f"the browser complains: {held}")
 
 
 def log_in_with_token(page: Page, token: str) -> None:

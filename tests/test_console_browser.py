@@ -1,19 +1,13 @@
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from rules.readings import DeviceId, Kind, Reading
-from tests.browsing import Served, chromium, log_in_with_token, served
-from tests.http_doubles import (
-    PILE,
-    SMOKE,
-    WRITE_TOKEN,
-    World,
-)
+from tests.browsing import Served, at_the_console, chromium, log_in_with_token, served
+from tests.http_doubles import PILE, SMOKE, WRITE_TOKEN, World
 
 WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
 
@@ -30,24 +24,6 @@ def browser() -> Iterator[Browser]:
 def server(here: World) -> Iterator[Served]:
     with served(here.app) as running:
         yield running
-
-
-@contextmanager
-def at_the_console(
-    browser: Browser, server: Served, lang: str = "zh", size: tuple[int, int] = (1180, 800)
-) -> Iterator[Page]:
-    """Yield a page, logged in; anything that the browser complains of fails the test."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
-    page.goto(f"{server.url}/?lang={lang}")
-    log_in_with_token(page, WRITE_TOKEN)
-    page.wait_for_url(f"{server.url}/**")
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def test_a_new_alarm_appears_by_itself_and_is_acknowledged_by_a_click(

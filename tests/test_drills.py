@@ -220,6 +220,7 @@ def test_a_drill_that_a_restart_cut_short_ends_at_the_next_start(
 
 def delivery(channel: str, state: str) -> DeliveryRow:
     return DeliveryRow(
+        id=1,
         transition="firing",
         channel=channel,
         state=state,

@@ -72,6 +72,7 @@ def page(
         say=say,
         lang=lang,
         other_language=_other_language(request, lang),
+        status=status,
         navigation=navigation_of(session.caller) if isinstance(session, Session) else None,
         request_path=_own_address(request),
         **_blank | values,
@@ -105,6 +106,7 @@ def error_page(
         headers=headers,
         title=title,
         words=words,
+        hint=say.messages.get(f"problem.{status}.hint", ""),
         ours=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
     )
 

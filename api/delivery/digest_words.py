@@ -71,7 +71,7 @@ def digest_notice(
 def _title(digest: Digest, told: Sequence[_Told], say: Texts) -> str:
     over = sum(each.over for each in told)
     fires = sum(each.alert.key.rule in FIRE_RULES and not each.over for each in told)
-    if digest.urgency != FIRST:
+    if digest.urgency != FIRST or over == len(told):
         return say("digest.title.rest", count=say.number(len(told)), over=say.number(over))
     kind = "fire" if fires else "danger"
     count = say.number(len(told))

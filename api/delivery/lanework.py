@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import chain, islice
@@ -25,14 +25,14 @@ from api.delivery.planning import (
 )
 from api.delivery.spilling import to_spill
 from ingest.ledger.digests import Digest
-from ingest.ledger.outbox import FIRST, URGENCIES, Due, Reason, Told, retry_after
+from ingest.ledger.outbox import FIRST, RETRY_FIRST, URGENCIES, Due, Reason, Told
 
 LOOKED_AT_MAX = 4_000
 """What one plan is made of, the most urgent first; the others wait behind it anyway."""
 UNFOLDED_MAX = 64
 """The same where nothing folds: more than may be on its way at once is of no use."""
 PROBE_AFTER_MAX = MINUTE
-"""How long it takes at most to see that a lane is back."""
+"""How long it takes at most to see that a lane is back: as long as it has failed, or this."""
 
 
 class LaneHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +67,8 @@ class LaneWork:
         """What failed, until it may be tried again: it must not hide what is behind it."""
         self._ripe_at: list[tuple[datetime, int]] = []
         self._busy: dict[Trail, int] = {}
+        self._folded: dict[int, frozenset[Trail]] = {}
+        """What is in the digests that are not told yet."""
         self._sent: deque[datetime] = deque()
         self._paused_until: datetime | None = None
         self._probe_at: datetime | None = None
@@ -79,6 +81,14 @@ class LaneWork:
             heappush(self._ripe_at, (item.next_at, item.id))
         else:
             self._waiting[item.urgency][item.id] = item
+
+    def put_digest(self, digest: Digest, items: Iterable[Due]) -> None:
+        """Have a digest wait; nothing else is told of what it tells of until it is told."""
+        self.digests[digest.id] = digest
+        self._folded[digest.id] = frozenset(map(trail_of, items))
+
+    def end_digest(self, number: int) -> None:
+        self._folded.pop(number, None)
 
     def take_out(self, number: int) -> bool:
         for some in (*self._waiting, self._later):
@@ -103,7 +113,8 @@ class LaneWork:
     def planned(self, heard: Mapping[str, Heard], now: datetime) -> Plan:
         self._ripen(now)
         digests = list(self.digests.values())
-        busy = {*self._busy, *map(trail_of, self._later.values())}
+        later = map(trail_of, self._later.values())
+        busy = {*self._busy, *later, *chain.from_iterable(self._folded.values())}
         made = plan(self.looked_at(), digests, self.now_is(now), heard, busy, now)
         if self._ripe_at:
             made.wake(self._ripe_at[0][0])
@@ -183,9 +194,10 @@ class LaneWork:
         self, now: datetime, asked: timedelta | None, jitter: float, speed: float
     ) -> None:
         """Note a failure that may pass."""
-        pause = min(retry_after(self.failures, jitter), PROBE_AFTER_MAX)
         self.failures += 1
         self.failing_since = self.failing_since or now
+        lasts = (now - self.failing_since) / speed
+        pause = min(max(lasts, RETRY_FIRST), PROBE_AFTER_MAX) * (0.5 + jitter / 2)
         self._probe_at = now + pause * speed
         if asked is not None:
             self._paused_until = now + asked * speed

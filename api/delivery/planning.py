@@ -32,6 +32,8 @@ RESERVE_PART = 4
 STALE = timedelta(minutes=15)
 DOWN_AFTER = 3
 """Tries that failed one after another, whatever they were to tell."""
+ODD_PROBE = 4
+"""Of so many tries of a lane that is down, one is not for what is most urgent."""
 
 HEARD_WITHIN = timedelta(minutes=10)
 MESSAGES_MAX = 30
@@ -91,6 +93,10 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def who(self) -> str:
         return self.digest.who if self.digest is not None else self.items[0].who
+
+    @property
+    def attempts(self) -> int:
+        return self.digest.attempts if self.digest is not None else self.items[0].attempts
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -216,15 +222,27 @@ def _again(digest: Digest) -> Parcel:
     return Parcel(digest=digest, is_digest=True, rank=rank)
 
 
+def _most_urgent(parcel: Parcel) -> tuple[int, int]:
+    return (parcel.rank, parcel.attempts)
+
+
+def _least_tried(parcel: Parcel) -> tuple[int, int]:
+    return (parcel.attempts, parcel.rank)
+
+
 def _probe(
     lines: Sequence[_Line], due: Sequence[Digest], now_is: LaneNow, made: Plan, now: datetime
 ) -> None:
-    """Try with one message whether the lane is back: the most urgent that may be tried."""
+    """Try with one message whether the lane is back: the most urgent that may be tried.
+
+    Now and then it is the one that was tried least, lest what fails by itself stops the rest.
+    """
     tries = [*map(_single, lines), *map(_again, due)]
     if now_is.probe_at is not None and now < now_is.probe_at:
         made.wake(now_is.probe_at)
     elif tries and not now_is.on_the_way:
-        first = min(tries, key=lambda parcel: parcel.rank)
+        odd = now_is.failures % ODD_PROBE == ODD_PROBE - 1
+        first = min(tries, key=_least_tried if odd else _most_urgent)
         made.send = [first]
         lines = [line for line in lines if line.head not in first.items]
     _hold(lines, Reason.WAITS_FOR_PROVIDER, made)

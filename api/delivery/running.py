@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from api.channels import DeliveryFailed, Notice
 from api.channels.lanes import Lane
 from api.delivery.health import DeliveryHealth
-from api.delivery.lanework import Ears, LaneHealth, LaneWork, spill_key
-from api.delivery.planning import HEARD_WITHIN, MINUTE, Parcel
+from api.delivery.lanework import PROBE_AFTER_MAX, Ears, LaneHealth, LaneWork, spill_key
+from api.delivery.planning import HEARD_WITHIN, MINUTE, Parcel, Rank
 from api.delivery.recipients import Reachable, Recipients, Unreachable, is_no_call
 from ingest.clock import Now
 from ingest.ledger import digests, outbox
 from ingest.ledger.digests import Digest
-from ingest.ledger.outbox import URGENCIES, Due, Reason
+from ingest.ledger.outbox import FIRST, LATER, URGENCIES, Due, Reason
 from ingest.ledger.store import Ledger, LedgerUnavailable
 from rules.alerts import Transition
 
@@ -162,7 +162,7 @@ class Delivery:
             await self._digest_refused(digest, error.detail)
             return
         work = self._work_of(lane)
-        work.digests[digest.id] = digest
+        work.put_digest(digest, await self._asked(lambda c: digests.members(c, digest.id)))
         work.wake.set()
 
     def _work_of(self, lane: Lane) -> LaneWork:
@@ -316,9 +316,10 @@ class Delivery:
         """Return when to try again what failed, and have the lane know of it."""
         jitter, now = random.random(), self._now()  # noqa: S311  (no secret)
         work.failed(now, failure.retry_after, jitter, self._speed)
-        pause = max(
-            outbox.retry_after(item.attempts, jitter), failure.retry_after or timedelta(0)
-        )
+        pause = outbox.retry_after(item.attempts, jitter)
+        if item.urgency == FIRST:  # as soon as the lane itself is tried again
+            pause = min(pause, PROBE_AFTER_MAX * (0.5 + jitter / 2))
+        pause = max(pause, failure.retry_after or timedelta(0))
         log.warning(
             "alert.not_told", channel=item.channel, reason=failure.reason, again_in=str(pause)
         )
@@ -327,23 +328,28 @@ class Delivery:
     # --- a digest ----------------------------------------------------------------------
 
     async def _fold(self, work: LaneWork, parcel: Parcel) -> bool:
-        urgency = min(item.urgency for item in parcel.items)
+        urgency = LATER if parcel.rank is Rank.REST else FIRST
         made = await self._note(lambda c: digests.fold(c, parcel.items, urgency, self._now()))
         return made is not None and await self._tell_digest(work, made)
 
     async def _tell_digest(self, work: LaneWork, digest: Digest) -> bool:
+        if digest.attempts:
+            self._drop(await self._note(lambda c: digests.join(c, digest)))
         items = await self._asked(lambda c: digests.members(c, digest.id))
         if not items:
             await self._note(lambda c: digests.mark_skipped_whole(c, digest))
+            work.end_digest(digest.id)
             return False
         try:
             reachable = self._recipients.reached(digest.channel, digest.recipient)
         except Unreachable as error:
+            work.end_digest(digest.id)
             await self._digest_refused(digest, error.detail)
             return False
         notice = self._words.digest(digest, items, reachable.language)
         sent = await self._sent(work, digest, reachable, notice)
         if isinstance(sent, str):
+            work.end_digest(digest.id)
             self.health.told += len(items)
             self.health.digests += 1
             await self._note(lambda c: digests.mark_told(c, digest, sent, self._now()))
@@ -351,12 +357,13 @@ class Delivery:
             await self._close_digests()
             return True
         if sent.permanent:
+            work.end_digest(digest.id)
             await self._digest_refused(digest, sent.reason)
             return False
         next_at = self._again_at(work, digest, sent)
         await self._note(lambda c: digests.mark_retry(c, digest, sent.reason, next_at))
         again = replace(digest, attempts=digest.attempts + 1, next_at=next_at)
-        work.digests[digest.id] = again
+        work.put_digest(again, items)
         return False
 
     async def _digest_refused(self, digest: Digest, detail: str) -> None:

@@ -87,6 +87,28 @@ def fold(
     return digest
 
 
+def join(connection: sa.Connection, digest: Digest) -> list[int]:
+    """Put into a digest what has happened since to what it tells of; return those rows."""
+    row = tables.outbox.c
+    inside = sa.select(row.episode).where(
+        row.digest == digest.id, row.state == OutboxState.WAITING
+    )
+    news = sa.select(row.id).where(
+        row.episode.in_(inside),
+        row.channel == digest.channel,
+        row.recipient == digest.recipient,
+        row.state == OutboxState.WAITING,
+        row.digest.is_(None),
+    )
+    numbers = list(connection.scalars(news))
+    connection.execute(
+        sa.update(tables.outbox)
+        .where(row.id.in_(numbers))
+        .values(digest=digest.id, reason=Reason.IN_DIGEST)
+    )
+    return numbers
+
+
 def waiting_digests(connection: sa.Connection) -> list[Digest]:
     """Return the digests that were made and are not told yet, oldest first."""
     kept = tables.digests.c

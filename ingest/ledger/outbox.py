@@ -22,6 +22,7 @@ _unpack_alert = msgspec.msgpack.Decoder(Alert).decode
 
 FIRST = 0
 """The urgency of danger: what may use all of a budget."""
+LATER = 1
 URGENCIES = range(3)
 
 

@@ -68,6 +68,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     """One notification and what became of it; `reason` is a word of the catalogue."""
 
+    id: int
     transition: str
     channel: str
     state: str
@@ -78,6 +79,13 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     told_at: datetime | None
     receipt: str
     idempotency_key: str
+    recipient: str = ""
+    """`person:{id}` or `post:{id}`; empty: whoever reads this channel of the settings."""
+    tier: int = 1
+    spilled_from: int | None = None
+    """The row of the way that failed before this one was taken."""
+    digest: int | None = None
+    """The digest in which it is told, or was."""
 
 
 class QuarantineRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,8 +171,12 @@ class LogLine(Shape):
 class Delivery(Shape):
     """One notification, and in `reason` why it is where it is."""
 
+    id: int
     transition: str
     channel: str
+    recipient: str
+    """`person:{id}` or `post:{id}`; empty: whoever reads this channel of the settings."""
+    tier: int
     state: str
     reason: str
     attempts: int
@@ -180,6 +184,10 @@ class Delivery(Shape):
     next_at: datetime
     told_at: datetime | None
     receipt: str
+    spilled_from: int | None
+    """The notification whose way failed before this one was taken."""
+    digest: int | None
+    """What is told together has the same."""
 
     @classmethod
     def of(cls, delivery: DeliveryRow) -> "Delivery":
