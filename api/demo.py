@@ -21,6 +21,7 @@ from rich.text import Text
 
 from api.demo_summary import Summary, Truth, all_alerts, summed_up
 from api.embedded_broker import HOST, embedded_broker
+from api.login_commands import make_admin
 from api.ports import check_free, free_port
 from api.service import Running
 from api.serving import check_http, serving
@@ -32,6 +33,7 @@ from ingest.errors import ChargewatchError
 from ingest.ledger import queries
 from ingest.ledger.queries import AlertRow
 
+ADMIN = "admin"
 SCENARIO = "village-evening"
 ZONE = ZoneInfo("Asia/Shanghai")
 HEAD_START = timedelta(seconds=3)
@@ -75,6 +77,9 @@ async def play(options: Options, console: Console, stop: asyncio.Event) -> Summa
             broker=broker,
             http=http,
         )
+        password = await asyncio.to_thread(
+            make_admin, folder, ADMIN, utc_now(), must_change=False
+        )
         with embedded_broker(folder, options.broker_port, broker.port):
             async with serving(settings, now, options.speed) as (service, server):
                 pages = asyncio.create_task(server.serve(), name="pages")
@@ -92,7 +97,7 @@ async def play(options: Options, console: Console, stop: asyncio.Event) -> Summa
                     ),
                     name="devices",
                 )
-                _welcome(console, settings, options)
+                _welcome(console, settings, options, password)
                 try:
                     others = (pages, devices)
                     await _show_alerts(service, options, console, stop, others, truth.ends)
@@ -134,12 +139,13 @@ async def _simulator(*arguments: object) -> None:
         raise DemoFailed(f"the simulator stopped: {words.decode(errors='replace')[-2000:]}")
 
 
-def _welcome(console: Console, settings: Settings, options: Options) -> None:
+def _welcome(console: Console, settings: Settings, options: Options, password: str) -> None:
     token = add_token(settings.data_dir, "admin", "write").secret
     url = f"{settings.http.url}/"
     console.print(f"[bold]chargewatch demo[/]: {SCENARIO}, {options.speed:g} times as fast")
     console.print(f"  console   [link={url}]{url}[/link]")
-    console.print(f"  token     {token}")
+    console.print(f"  log in    {ADMIN}  {password}")
+    console.print(f"  token     {token} (for programs)")
     console.print(f"  broker    mqtt://{HOST}:{options.broker_port} (MQTT 3.1.1)")
     console.print("  Ctrl-C ends it.\n")
     if options.browser:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from api.ports import check_free
 from api.service import Running, running
@@ -47,24 +48,27 @@ async def serving(
     http = settings.http
     async with running(settings, now, speed) as service:
         spare_the_collector()
-        server = _Pages(
-            uvicorn.Config(
-                service.app,
-                host=http.host,
-                port=http.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=SHUTDOWN_S,
-                lifespan="off",
-                proxy_headers=bool(http.trusted_proxies),
-                forwarded_allow_ips=[str(each) for each in http.trusted_proxies],
-            )
-        )
+        server = _Pages(configured(service.app, http))
         try:
             yield service, server
         finally:
             gc.unfreeze()  # or DuckDB takes what is frozen for leaks, and says so at length
+
+
+def configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
+    """Return how the pages are served: nobody is believed about who asks unless named."""
+    return uvicorn.Config(
+        app,
+        host=http.host,
+        port=http.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        lifespan="off",
+        proxy_headers=bool(http.trusted_proxies),
+        forwarded_allow_ips=[str(each) for each in http.trusted_proxies],
+    )
 
 
 async def serve(settings: Settings, now: Now) -> None:

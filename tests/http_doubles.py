@@ -248,7 +248,8 @@ def world(path: Path) -> Iterator[World]:
 class Client:
     """Asks an application without a network in between; keeps cookies like a browser."""
 
-    def __init__(self, app: FastAPI, runner: asyncio.Runner, address: str = "10.0.0.7") -> None:
+    def __init__(self, app: Any, runner: asyncio.Runner, address: str = "10.0.0.7") -> None:
+        self.app = app
         transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 1))
         self._client = httpx.AsyncClient(transport=transport, base_url="http://watch")
         self._runner = runner

@@ -16,6 +16,8 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from api.console.login import COOKIE
 from api.http.throttle import Rate, Rates
 from api.passwords import HashingBusy, Passwords, Weakness, generated, weakness
+from api.serving import configured
+from api.settings import HttpSettings
 from ingest.ledger import tables
 from ingest.ledger.audit import AuditLine, audit_lines
 from ingest.people import Role
@@ -386,6 +388,31 @@ def test_logins_are_taken_more_slowly_than_anything_else(
     answers = [log_in_as(client, f"n{n}", "x").status_code for n in range(3)]
     assert answers == [401, 401, 429]
     assert client.get("/login", headers=PAGE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("trusted", "said", "believed"),
+    [
+        ([], "198.51.100.9", "10.0.0.7"),
+        (["10.0.0.0/24"], "198.51.100.9", "198.51.100.9"),
+        (["10.0.0.0/24"], "6.6.6.6, 198.51.100.9", "198.51.100.9"),
+        (["10.0.0.0/24"], "6.6.6.6, 198.51.100.9, 10.0.0.3", "198.51.100.9"),
+        (["10.0.1.0/24"], "198.51.100.9", "10.0.0.7"),
+        (["10.0.0.0/24"], "", "10.0.0.7"),
+    ],
+)
+def test_a_proxy_is_believed_about_who_asks_only_if_it_is_named(
+    li: World, runner: asyncio.Runner, trusted: list[str], said: str, believed: str
+) -> None:
+    http = HttpSettings.model_validate({"trusted_proxies": trusted})
+    config = configured(li.app, http)
+    config.load()
+    client = Client(config.loaded_app, runner)
+    headers = PAGE | {"X-Forwarded-For": said, "X-Forwarded-Proto": "https"}
+    data = {"name": "li", "password": PASSWORD}
+    cookie = client.post("/login", data=data, headers=headers).headers["set-cookie"]
+    assert deeds(li, runner)[0].detail == believed
+    assert ("Secure" in cookie) is (trusted == ["10.0.0.0/24"])
 
 
 # --- passwords -----------------------------------------------------------------------------

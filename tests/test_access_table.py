@@ -1,0 +1,418 @@
+"""Every route of the API and every page, asked by every role in its own and in a foreign area.
+
+A route that is added without a line in the table fails here.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from api.console import events
+from api.console.login import COOKIE
+from api.http.access import RIGHTS, Caller, Right
+from api.http.hardening import HEADERS
+from api.http.people_tokens import LASTS_MAX
+from api.http.throttle import Rate, Rates
+from ingest.ledger.hazards import write_hazard
+from ingest.people import EVERYWHERE, Role
+from rules.readings import Reading
+from rules.retrospect import Hazard
+from rules.verdict import Evidence
+from tests.http_doubles import NOON, PAGE, PILE, SMOKE, TOKENS, Client, World, bearer, somebody
+from tests.http_doubles import world as made_world
+
+pytest_plugins = ["tests.http_fixtures"]
+
+TABLE = """
+GET    /api/v1/openapi.json                         open         same
+GET    /api/v1/live                                 open         same
+GET    /api/v1/ready                                open         same
+GET    /health/live                                 open         same
+GET    /health/ready                                open         same
+GET    /api/v1/metrics                              service      same
+GET    /metrics                                     service      same
+GET    /api/v1/areas                                see          list
+GET    /api/v1/sites                                see          list
+GET    /api/v1/sites/{area}/{site}                  see          404
+GET    /api/v1/devices                              see          list
+GET    /api/v1/devices/{area}/{site}/{device:path}  see          404
+GET    /api/v1/readings                             see          404
+GET    /api/v1/readings/aggregate                   see          404
+GET    /api/v1/sessions                             see          list
+GET    /api/v1/alerts                               see          list
+GET    /api/v1/alerts/{number}                      see          404
+POST   /api/v1/alerts/{number}/acknowledge          acknowledge  404
+GET    /api/v1/silences                             see          list
+POST   /api/v1/silences                             silence      422
+POST   /api/v1/silences/{number}/end                silence      404
+GET    /api/v1/hazards                              see          list
+GET    /api/v1/policy                               see          same
+POST   /api/v1/policy/reload                        policy       same
+GET    /api/v1/policy/changes                       see          same
+POST   /api/v1/cut                                  cut          404
+GET    /api/v1/commands                             see          list
+GET    /api/v1/commands/{id}                        see          404
+GET    /api/v1/latches                              see          list
+POST   /api/v1/latches/{id}/clear                   clear_latch  404
+POST   /api/v1/drills                               drill        422
+GET    /api/v1/drills/{drill}                       see          404
+GET    /api/v1/quarantine                           service      same
+GET    /api/v1/summary                              service      same
+GET    /api/v1/tokens                               anybody      same
+POST   /api/v1/tokens                               anybody      same
+DELETE /api/v1/tokens/{number}                      anybody      same
+GET    /api/v1/audit                                audit        same
+GET    /login                                       open         same
+POST   /login                                       open         same
+POST   /logout                                      anybody      same
+GET    /password                                    anybody      same
+POST   /password                                    anybody      same
+GET    /                                            see          list
+GET    /service-worker.js                           open         same
+GET    /stations                                    see          list
+GET    /stations/{area}/{site}                      see          404
+GET    /alerts/{number}                             see          404
+POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /quarantine                                  service      same
+GET    /events                                      anybody      same
+"""
+"""Method, path, the right that it wants (anybody: a login is enough), and what somebody who has
+it, but in another area, is answered: the same; a list without what is foreign; or a status."""
+
+ANSWERS = {
+    "POST /api/v1/cut": 202,
+    "DELETE /api/v1/tokens/{number}": 404,  # it is somebody else's
+    "POST /login": 401,  # nobody is called so
+    "POST /logout": 303,
+    "POST /password": 422,  # the old one is wrong
+    "POST /alerts/{number}/acknowledge": 303,
+    "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
+}
+"""To somebody who may, where it is not 200."""
+QUERIES = {
+    "GET /api/v1/readings": f"?device={PILE}",
+    "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
+    "GET /api/v1/sessions": "?open=true",
+}
+ENDS = (NOON + timedelta(days=1)).isoformat()
+BODIES: Mapping[str, Mapping[str, object]] = {
+    "POST /api/v1/alerts/{number}/acknowledge": {},
+    "POST /api/v1/silences": {"owner": "L", "reason": "tests", "device": SMOKE, "ends": ENDS},
+    "POST /api/v1/cut": {"device": PILE, "channel": 3, "reason": "smells"},
+    "POST /api/v1/latches/{id}/clear": {"reason": "looked at"},
+    "POST /api/v1/drills": {"site": "xuhui/renmin-lu"},
+    "POST /api/v1/tokens": {"name": "wall", "rights": ["see"]},
+}
+FORMS = {
+    "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
+}
+ONCE = {
+    "POST /api/v1/latches/{id}/clear",
+    "POST /api/v1/drills",
+    "POST /login",
+    "POST /logout",
+}
+"""What can be done only once, or a few times: each role has a world of its own."""
+ADMINS_TOO = {"DELETE /api/v1/tokens/{number}": 200}
+"""What an admin is answered instead: with the right `people`, tokens of others are theirs."""
+HAZARD = Hazard(
+    rule="smoke",
+    device=SMOKE,
+    channel=None,
+    site="xuhui/renmin-lu",
+    began_at=NOON,
+    ended_at=NOON,
+    evidence=Evidence(),
+)
+OWN = "renmin-lu"
+"""Is in every list of somebody who answers for xuhui; but areas are named by their id."""
+
+
+class Line(NamedTuple):
+    method: str
+    path: str
+    need: str
+    foreign: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def is_page(self) -> bool:
+        return not self.path.startswith(("/api/", "/health/", "/metrics"))
+
+
+LINES = [Line(*line.split()) for line in TABLE.strip().splitlines()]
+PAGES_POSTED = [line for line in LINES if line.is_page and line.method == "POST"]
+each_line = pytest.mark.parametrize("line", LINES, ids=[line.key for line in LINES])
+
+
+class Somebody(NamedTuple):
+    """One role, in one area: how they ask the API, and how the pages."""
+
+    role: Role
+    token: str
+    cookie: str
+    csrf: str
+
+
+class Ids(NamedTuple):
+    command: str
+    latch: str
+    drill: str
+
+
+class Here(NamedTuple):
+    world: World
+    client: Client
+    ids: Ids
+    runner: asyncio.Runner
+
+    def somebody(self, role: Role, area: str) -> Somebody:
+        """Return somebody of that role who answers for an area, logged in and with a token."""
+        name = f"{role}-{area.strip('*') or 'all'}"
+        if name not in self.world.directory.people:
+            self.runner.run(self.world.add(somebody(name, role, frozenset({area}))))
+        caller = Caller.of_person(self.world.directory.people[name])
+        context = self.client.app.state.context
+        _, token = self.runner.run(context.tokens.make(caller, "t", caller.rights, LASTS_MAX))
+        session = self.runner.run(context.sessions.begin(caller, "10.0.0.7"))
+        return Somebody(role, token, session.id, session.csrf)
+
+    def ask(
+        self, line: Line, who: Somebody | None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Ask for what the line says, in xuhui."""
+        ids = self.ids
+        latch = "latches" in line.path
+        path = line.path.format_map(
+            {
+                "area": "xuhui",
+                "site": "renmin-lu",
+                "number": 1,
+                "id": ids.latch if latch else ids.command,
+                "drill": ids.drill,
+                "device": _Tail("pile-1"),
+            }
+        )
+        said = dict(headers or {})
+        form: dict[str, str] = dict(FORMS.get(line.key, {}))
+        if line.is_page:
+            said |= PAGE
+            if who is not None:
+                said["Cookie"] = f"{COOKIE}={who.cookie}"
+                form.setdefault("csrf", who.csrf)
+        elif who is not None:
+            said |= bearer(who.token)
+        return self.client.request(
+            line.method,
+            path + QUERIES.get(line.key, ""),
+            headers=said,
+            json=BODIES.get(line.key),
+            data=form if line.is_page and line.method == "POST" else None,
+        )
+
+
+class _Tail(str):
+    """The rest of a path, as a route's own format asks for it."""
+
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+
+@contextmanager
+def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
+    """Yield a world in which something of everything has happened in xuhui."""
+    path.mkdir(exist_ok=True)
+    with made_world(path) as world:
+        for device, reading in (
+            (PILE, Reading(channel=3, power_w=1203.0)),
+            (SMOKE, Reading(smoke_alarm=True)),
+        ):
+            runner.run(world.hear(device, reading))
+        runner.run(world.wait(timedelta(seconds=31)))
+        runner.run(world.ledger.write(lambda c: write_hazard(c, HAZARD, NOON)))
+        much = Rate(1e6, 1e6)
+        rates = Rates(address=much, caller=much, change=much, entry=much)
+        client = Client(world.app_for(TOKENS, rates), runner)
+        here = Here(world, client, Ids("", "", ""), runner)
+        first = bearer(here.somebody(Role.ADMIN, EVERYWHERE).token)
+        for key in ("POST /api/v1/cut", "POST /api/v1/silences"):
+            made = client.post(key.split()[1], json=BODIES[key], headers=first)
+            assert made.is_success, made.text
+        [command] = client.get("/api/v1/commands", headers=first).json()["commands"]
+        [latch] = client.get("/api/v1/latches", headers=first).json()["latches"]
+        site = {"site": "xuhui/renmin-lu"}
+        drill = client.post("/api/v1/drills", json=site, headers=first).json()
+        world.at += timedelta(minutes=30)
+        yield here._replace(ids=Ids(command["id"], latch["id"], drill["id"]))
+
+
+@pytest.fixture
+def busy(tmp_path: Path, runner: asyncio.Runner) -> Iterator[Here]:
+    with a_busy_world(tmp_path / "busy", runner) as here:
+        yield here
+
+
+@pytest.fixture(autouse=True)
+def no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody listen: whoever may is told that there are too many."""
+    monkeypatch.setattr(events, "STREAMS_MAX_EACH", 0)
+
+
+def expected(line: Line, role: Role, *, own: bool) -> int:
+    """Return what somebody of a role is answered."""
+    if line.need not in {"open", "anybody"} and Right(line.need) not in RIGHTS[role]:
+        return 403
+    if not own and line.foreign.isdecimal():
+        return int(line.foreign)
+    if role is Role.ADMIN and line.key in ADMINS_TOO:
+        return ADMINS_TOO[line.key]
+    return ANSWERS.get(line.key, 200)
+
+
+def check(line: Line, here: Here, role: Role) -> None:
+    for area in ("berlin", "xuhui"):
+        own = area == "xuhui"
+        response = here.ask(line, here.somebody(role, area))
+        assert response.status_code == expected(line, role, own=own), (
+            f"{role} of {area}: {response.status_code} {response.text[:500]}"
+        )
+        if line.foreign == "list" and response.is_success:
+            word = "xuhui" if line.path.endswith("areas") else OWN
+            assert (word in response.text) is own, f"{role} of {area}"
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+def test_every_route_has_a_line_and_every_line_a_route(here: World) -> None:
+    routes = {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(here.app.routes)
+        for method in (getattr(route, "methods", None) or {"MOUNT"}) - {"HEAD"}
+    }
+    assert routes == {line.key for line in LINES} | {"MOUNT /static"}
+
+
+@each_line
+def test_each_role_is_answered_what_its_rights_and_its_area_are_worth(
+    tmp_path: Path, runner: asyncio.Runner, line: Line
+) -> None:
+    if line.key in ONCE:
+        for role in Role:
+            with a_busy_world(tmp_path / role, runner) as here:
+                check(line, here, role)
+        return
+    with a_busy_world(tmp_path / "busy", runner) as here:
+        for role in Role:
+            check(line, here, role)
+
+
+@each_line
+def test_strangers_are_answered_what_is_open_and_nothing_else(busy: Here, line: Line) -> None:
+    response = busy.ask(line, None)
+    if line.need == "open":
+        assert response.status_code == ANSWERS.get(line.key, 200)
+    elif line.is_page:
+        assert response.status_code == 303
+        assert response.headers["location"].startswith("/login")
+    else:
+        assert response.status_code == 401
+        assert OWN not in response.text
+
+
+@each_line
+def test_somebody_with_no_area_at_all_sees_nothing_of_any(busy: Here, line: Line) -> None:
+    nobody = busy.somebody(Role.MANAGER, "nowhere")
+    response = busy.ask(line, nobody)
+    assert response.status_code == expected(line, Role.MANAGER, own=False)
+    if line.foreign == "list":
+        assert OWN not in response.text
+
+
+# --- forms, methods, headers, cookies --------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", PAGES_POSTED, ids=[line.key for line in PAGES_POSTED])
+def test_no_page_takes_a_form_that_it_did_not_make(busy: Here, line: Line) -> None:
+    admin, other = (busy.somebody(Role.ADMIN, area) for area in (EVERYWHERE, "xuhui"))
+    for site in ("cross-site", "same-site"):
+        elsewhere = busy.ask(line, admin, {"Sec-Fetch-Site": site})
+        assert elsewhere.status_code == 403
+    if line.need == "open":
+        return
+    for csrf in ("", "x" * 43, other.csrf, admin.csrf + "x"):
+        assert busy.ask(line, admin._replace(csrf=csrf)).status_code == 403
+    assert busy.ask(line, admin).status_code == ANSWERS[line.key]
+
+
+@pytest.mark.parametrize("path", sorted({line.path for line in LINES}))
+def test_a_method_that_a_path_does_not_have_is_refused(busy: Here, path: str) -> None:
+    admin = busy.somebody(Role.ADMIN, EVERYWHERE)
+    known = {line.method for line in LINES if line.path == path}
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - known:
+        response = busy.ask(Line(method, path, "", ""), admin)
+        assert response.status_code == 405, method
+
+
+@each_line
+def test_every_answer_has_the_headers_that_keep_browsers_in_line(
+    busy: Here, line: Line
+) -> None:
+    people = (busy.somebody(role, "xuhui") for role in (Role.ADMIN, Role.POLICE))
+    for who in (None, *people):
+        headers = busy.ask(line, who).headers
+        for name, value in HEADERS.items():
+            assert headers[name] == value, name
+        assert "server" not in headers
+        assert headers["cache-control"] in {"no-store", "no-cache"}
+
+
+def test_the_cookie_is_for_us_alone_and_for_tls_alone_where_there_is_tls(busy: Here) -> None:
+    who = busy.somebody(Role.POLICE, "xuhui")
+    data = {"token": next(iter(TOKENS))}
+    for scheme in ("http", "https"):
+        url = f"{scheme}://watch"
+        begun = busy.client.post(f"{url}/login", data=data, headers=PAGE)
+        ended = busy.client.post(
+            f"{url}/logout",
+            data={"csrf": who.csrf},
+            headers=PAGE | {"Cookie": f"{COOKIE}={who.cookie}"},
+        )
+        for said in (begun.headers["set-cookie"], ended.headers.get("set-cookie", "")):
+            flags = {flag.strip().casefold() for flag in said.split(";")}
+            assert not said or {"httponly", "samesite=strict", "path=/"} <= flags
+            assert not said or ("secure" in flags) is (scheme == "https")
+
+
+# --- the page about it -----------------------------------------------------------------------
+
+
+def test_the_page_about_access_has_the_table_of_the_code() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "access.md").read_text(encoding="utf-8")
+    [head, *rows] = re.findall(r"^\| (?:right|`[a-z_]+`) \|.*$", text, re.MULTILINE)
+    roles = [Role(cell.strip()) for cell in head.split("|")[2:-2]]
+    assert roles == list(Role)
+    shown = {}
+    for row in rows:
+        right, *cells = (cell.strip() for cell in row.split("|")[1:-2])
+        shown[Right(right.strip("`"))] = {
+            role for role, cell in zip(roles, cells, strict=True) if cell == "yes"
+        }
+    assert list(shown) == list(Right)
+    assert shown == {
+        right: {role for role, rights in RIGHTS.items() if right in rights} for right in Right
+    }
