@@ -194,6 +194,8 @@ def test_with_keys_alone_one_gets_to_an_alarm_and_acknowledges_it(
         page.locator("[id^=acknowledge-]").focus()
         page.keyboard.press("Enter")
         expect(page.locator(".overview.attended")).to_be_visible()
+        expect(page.locator("#announcer")).to_have_text("Acknowledged.")
+        expect(page.locator("#main")).to_be_focused()
 
 
 def test_the_menu_of_a_phone_opens_with_a_key_and_closes_with_escape(

@@ -15,7 +15,7 @@ from api.announce import Composer, router, urgency
 from api.channels import UNLIMITED, Channel, DeliveryFailed, Limits, Notice
 from api.channels.lanes import lane_of
 from api.channels.ways import Ways
-from api.delivery import Delivery, Recipients, running
+from api.delivery import Delivery, Recipients, books
 from api.settings import Settings
 from ingest.ledger import queries
 from ingest.ledger.commit import Commit
@@ -344,7 +344,7 @@ def test_a_crash_between_telling_and_noting_it_repeats_it_with_the_same_key(
 def test_a_ledger_that_cannot_be_written_makes_nobody_be_told_twice(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "LEDGER_RETRY_S", 0.01)
+    monkeypatch.setattr(books, "LEDGER_RETRY_S", 0.01)
     other = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
 
     class Locking(Listener):

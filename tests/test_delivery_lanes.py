@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from api.channels import DeliveryFailed
-from api.delivery.planning import HEARD_WITHIN, MESSAGES_MAX
+from api.delivery.plans import HEARD_WITHIN, MESSAGES_MAX
 from ingest.ledger import outbox, queries, tables
 from ingest.people import Via
 from rules.verdict import Severity

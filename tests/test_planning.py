@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.channels.lanes import Lane
-from api.delivery.planning import (
+from api.delivery.planning import plan
+from api.delivery.plans import (
     DOWN_AFTER,
     HEARD_WITHIN,
     MESSAGES_MAX,
@@ -22,7 +23,6 @@ from api.delivery.planning import (
     Parcel,
     Plan,
     Rank,
-    plan,
     rank_of,
     trail_of,
 )

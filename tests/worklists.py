@@ -5,7 +5,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from api.channels.lanes import Lane
-from api.delivery.planning import LaneNow, plan
+from api.delivery.planning import plan
+from api.delivery.plans import LaneNow
 from ingest.ledger import outbox
 from ingest.ledger.outbox import URGENCIES, Due
 

@@ -8,9 +8,10 @@ What is sent when is decided in planning.py. A lane is served by a task for as l
 something waits for it: what costs time is the work, and not the number of people.
 """
 
+from api.delivery.carrying import Words
 from api.delivery.health import DeliveryHealth
 from api.delivery.lanework import LaneHealth
 from api.delivery.recipients import Recipients
-from api.delivery.running import Delivery, Words
+from api.delivery.running import Delivery
 
 __all__ = ["Delivery", "DeliveryHealth", "LaneHealth", "Recipients", "Words"]

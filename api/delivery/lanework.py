@@ -11,7 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from api.channels.lanes import Lane
-from api.delivery.planning import (
+from api.delivery.planning import plan
+from api.delivery.plans import (
     HEARD_WITHIN,
     MINUTE,
     Heard,
@@ -20,7 +21,6 @@ from api.delivery.planning import (
     Plan,
     Rank,
     Trail,
-    plan,
     trail_of,
 )
 from api.delivery.spilling import to_spill

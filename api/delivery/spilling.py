@@ -6,7 +6,7 @@ is something else (rules/escalation.py): here nobody was even told.
 
 from datetime import datetime, timedelta
 
-from api.delivery.planning import LaneNow
+from api.delivery.plans import LaneNow
 from ingest.ledger.digests import Digest
 from ingest.ledger.outbox import FIRST, Due
 

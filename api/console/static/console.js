@@ -68,6 +68,13 @@
     if (button && button.dataset.words) button.textContent = button.dataset.words;
   }
 
+  function done(form) {
+    if (form.dataset.done) announcer.textContent = form.dataset.done;
+    if (document.activeElement !== document.body) return; // its button is gone, so go on with the next
+    const next = document.querySelector("[data-live] form button") || document.getElementById("main");
+    next.focus({ preventScroll: true });
+  }
+
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const button = form.querySelector("button");
@@ -127,7 +134,8 @@
     }
   });
   on("htmx:afterRequest", (event) => {
-    const form = event.target.tagName === "FORM" ? event.target : null;
+    const asked = event.detail.requestConfig.elt; // it may be gone by now
+    const form = asked.tagName === "FORM" ? asked : null;
     live().forEach((each) => each.setAttribute("aria-busy", "false"));
     if (event.detail.successful) found();
     else if (event.detail.xhr.status === 0 || !form) lost();
@@ -135,6 +143,7 @@
       release(form);
       say(document.body.dataset.failed);
     }
+    if (form && event.detail.successful) done(form);
     const fresh = alerts().filter((each) => !known.has(each.dataset.alert) && each.dataset.severity);
     known = new Set(alerts().map((each) => each.dataset.alert));
     if (fresh.length) announce(fresh.map((each) => each.dataset.title));
