@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from api.drills import DrillRunner
+from api.links import Links
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
@@ -133,3 +134,5 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """The Prometheus exposition of the process."""
     policy: PolicyHere
     drills: DrillRunner
+    links: Links
+    """Makes and reads the signed links that go out with notifications."""
