@@ -54,7 +54,7 @@ def test_a_silence_is_made_and_ended_on_a_phone(
         )
         server.do(here.hear(PILE, Reading(channel=3, power_w=1203.0)))
         server.do(here.wait(timedelta(seconds=31)))
-        expect(page.locator("[data-alert]")).to_contain_text("插座过载")
+        expect(page.locator("[data-alert]")).to_contain_text("插座功率过高")
         page.get_by_role("button", name="立即结束").click()
         expect(page.get_by_text("提前结束")).to_be_visible()
         assert not is_too_wide(page)

@@ -55,14 +55,6 @@ PLACES: Sequence[Place] = (
         group=Group.RULES,
     ),
     Place(
-        key="policy",
-        path="/policy",
-        text="ui.policy",
-        right=Right.SEE,
-        icon="policy",
-        group=Group.RULES,
-    ),
-    Place(
         key="hazards",
         path="/hazards",
         text="ui.hazards",
@@ -71,27 +63,11 @@ PLACES: Sequence[Place] = (
         group=Group.RULES,
     ),
     Place(
-        key="service",
-        path="/service",
-        text="ui.service",
-        right=Right.SERVICE,
-        icon="service",
-        group=Group.SYSTEM,
-    ),
-    Place(
         key="quarantine",
         path="/quarantine",
         text="ui.quarantine",
         right=Right.SERVICE,
         icon="quarantine",
-        group=Group.SYSTEM,
-    ),
-    Place(
-        key="audit",
-        path="/audit",
-        text="ui.audit",
-        right=Right.AUDIT,
-        icon="audit",
         group=Group.SYSTEM,
     ),
 )
