@@ -70,6 +70,13 @@ PICTURES = (
     Picture(name="duty-calm", path="/?area=beiling", views=("zh-phone",)),
     Picture(name="menu", path="/", views=("zh-phone",), before=open_menu),
     Picture(name="stations", path="/stations", views=("zh-phone", "en-desktop")),
+    Picture(name="silences", path="/silences", views=("zh-phone", "en-desktop")),
+    Picture(
+        name="silence-new",
+        path="/silences/new?device=liuxi/liushu/pile-1&channel=3&rule=overload",
+        views=("zh-phone", "en-phone"),
+        whole=True,
+    ),
     Picture(name="quarantine", path="/quarantine", views=("zh-phone",)),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
 )

@@ -81,6 +81,12 @@ GET    /stations                                    see          list
 GET    /stations/{area}/{site}                      see          404
 GET    /alerts/{number}                             see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /silences                                    see          list
+GET    /silences/new                                silence      404
+POST   /silences                                    silence      404
+GET    /silences/{number}                           see          404
+POST   /silences/{number}/end                       silence      404
+GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
 GET    /events                                      anybody      same
 """
@@ -94,6 +100,8 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /silences": 303,
+    "POST /silences/{number}/end": 303,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -101,6 +109,7 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
 BODIES: Mapping[str, Mapping[str, object]] = {
@@ -113,6 +122,7 @@ BODIES: Mapping[str, Mapping[str, object]] = {
 }
 FORMS = {
     "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /silences": {"site": "xuhui/renmin-lu", "owner": "L", "reason": "tests"},
     "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
 }
 ONCE = {
