@@ -27,6 +27,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     payload_base64: str | None = None
     retained: bool = False
     """The broker had kept it, and sent it to a new subscriber."""
+    again: bool = False
+    """The broker had sent it before, and was not told that it had arrived."""
 
 
 class Recorded(Line, frozen=True, kw_only=True):
@@ -85,7 +87,7 @@ def message_of(line: Line, received_at: datetime) -> Message | Rejected:
             return Rejected(Refusal.WRONG_TYPE, "the line: payload or payload_base64?")
     except ValueError as error:
         return Rejected(Refusal.WRONG_TYPE, f"the line: {error}")
-    return Message(line.topic, payload, received_at, retained=line.retained)
+    return Message(line.topic, payload, received_at, line.retained, line.again)
 
 
 def in_utc(moment: datetime) -> datetime:
