@@ -117,6 +117,14 @@ class PolicyHere(Protocol):
         ...
 
 
+class PeopleHere(Protocol):
+    """Whoever keeps the directory up to date."""
+
+    async def refresh(self) -> None:
+        """Return when all that is in the ledger by now is in the directory."""
+        ...
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
@@ -133,6 +141,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere
+    people: PeopleHere
     drills: DrillRunner
     links: Links
     """Makes and reads the signed links that go out with notifications."""
