@@ -151,13 +151,15 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     _allow_files(options.devices + SPARE_FILES)
     report: dict[str, object] = {"machine": description()}
-    with tempfile.TemporaryDirectory(prefix="chargewatch-bench-") as name:
-        with mosquitto_process(Path(name)) as (port, process):
-            broker = Broker(host=HOST, port=port)
-            report["one_connection_each"] = asyncio.run(
-                connected(options.devices, options.minutes, broker, process.pid)
-            )
-            report["one_connection_for_all"] = asyncio.run(spoken(options.devices, broker))
+    with (
+        tempfile.TemporaryDirectory(prefix="chargewatch-bench-") as name,
+        mosquitto_process(Path(name)) as (port, process),
+    ):
+        broker = Broker(host=HOST, port=port)
+        report["one_connection_each"] = asyncio.run(
+            connected(options.devices, options.minutes, broker, process.pid)
+        )
+        report["one_connection_for_all"] = asyncio.run(spoken(options.devices, broker))
     if options.json:
         print(json.dumps(report))
     else:
