@@ -151,13 +151,19 @@ def replay(  # noqa: PLR0913  (a command line is as wide as its options)
     run_or_explain(run)
 
 
-def anonymise(
+def anonymise(  # noqa: PLR0913  (a command line is as wide as its options)
     source: Annotated[Path, typer.Argument(help="A tape; .gz, or - for standard input.")],
     out: Annotated[Path, typer.Argument(help="The new tape.")],
     *,
     key_file: Annotated[
         Path, typer.Option(help="The key; made if it is not there. Keep it, or destroy it.")
     ],
+    sites: Annotated[
+        Path | None, typer.Option(help="The sites file of these devices ...")
+    ] = None,
+    sites_out: Annotated[
+        Path | None, typer.Option(help="... is written here under the same pseudonyms.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Take names, texts and places out of a tape; what is not known is dropped.
@@ -170,12 +176,16 @@ def anonymise(
 
         from api.backtest.recording import Recording
         from api.tape.anonymising import Anonymiser
+        from api.tape.anonymous_sites import anonymous_sites
         from api.tape.pseudonyms import key_of
         from api.tape.recording import Heard
         from api.tape.taken import Taken, taken_message
         from api.tape.writing import Tape
 
-        change, tape = Anonymiser(key_of(key_file)), Tape(out)
+        key = key_of(key_file)
+        if sites is not None and sites_out is not None:
+            sites_out.write_text(anonymous_sites(sites, key), encoding="utf-8")
+        change, tape = Anonymiser(key), Tape(out)
         recording, heard = Recording(source, taken_message), Heard(left_out={}, gaps=[])
         try:
             for taken in recording.messages():

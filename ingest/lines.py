@@ -55,11 +55,16 @@ def recorded_message(raw: bytes) -> Message | Rejected:
         return Rejected(Refusal.WRONG_TYPE, f"the line: at: {error}")
 
 
-def recorded_line(message: Message) -> bytes:
-    """Return the line that `recorded_message` reads back, byte for byte the same payload."""
+def recorded_line(message: Message, *, retain: bool = False) -> bytes:
+    """Return the line that `recorded_message` reads back, byte for byte the same payload.
+
+    `retain`: the broker was to keep it. Only who plays the recording to a broker asks for that.
+    """
     line = {"at": message.received_at, "topic": message.topic} | _shown(message.payload)
     if message.retained:
         line["retained"] = True
+    if retain:
+        line["retain"] = True
     return msgspec.json.encode(line) + b"\n"
 
 

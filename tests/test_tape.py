@@ -4,7 +4,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.backtest.recording import Recording
+from api.backtest.running import Asked, on_recording
+from api.sites import read_sites
 from api.tape.address import Address
 from api.tape.anonymising import Anonymiser
+from api.tape.anonymous_sites import anonymous_sites
 from api.tape.pseudonyms import KeyUnusable, Pseudonyms, key_of
 from api.tape.replaying import dues, why_not_heard
 from api.tape.shifting import Unshifted, shifted, text
@@ -24,6 +27,9 @@ from api.tape.writing import Limits, Tape, TapeUnwritable
 from ingest.codecs import all_codecs
 from ingest.lines import recorded_message
 from ingest.wire import Message, Profile, Rejected, Said
+from simulator.player import Player, recorded
+from simulator.village import sites_toml
+from simulator.village_evening import village_evening
 from tests.test_codecs import CASES
 
 NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
@@ -84,6 +90,16 @@ def test_a_line_is_read_back_as_it_was_and_the_backtest_reads_it_too(
 )
 def test_a_line_that_is_none_is_refused_and_nothing_is_raised(line: bytes) -> None:
     assert isinstance(taken_message(line), Rejected)
+
+
+def test_what_the_simulator_writes_is_a_tape_with_its_births_to_be_kept() -> None:
+    village = village_evening(7, date(2026, 5, 12))
+    said = list(Player(village.devices()).play(village.starts + timedelta(minutes=1)))
+    found = [taken_message(recorded(each)) for each in said]
+    assert [each.retain for each in found if isinstance(each, Taken)] == [
+        e.retain for e in said
+    ]
+    assert any(each.retain for each in said)
 
 
 # --- files --------------------------------------------------------------------------------
@@ -424,3 +440,80 @@ def test_a_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("1234")
     with pytest.raises(KeyUnusable, match="at least 16 bytes"):
         key_of(tmp_path / "short")
+
+
+SITES = """
+[areas.xuhui]
+name = {zh = "徐汇", en = "Xuhui"}
+[sites."xuhui/renmin-lu"]
+name = {zh = "人民路", en = "People's Road"}
+zone = "Asia/Shanghai"
+closed = ["23:00-05:00"]
+calendar = "CN"
+extra_workdays = [2026-10-10]
+carrier = "a carrier of ours"
+location = {latitude = 31.19, longitude = 121.43}
+[[sites."xuhui/renmin-lu".exceptions]]
+from = 2026-01-01
+to = 2026-01-02
+closed = []
+[[devices]]
+id = "xuhui/renmin-lu/pile-1"
+kind = "charger"
+sockets = 10
+[[devices]]
+id = "xuhui/renmin-lu/plug-1"
+kind = "charger"
+dialect = "tasmota"
+name = "lisas-plug"
+silent_after_min = 20
+"""
+
+
+def test_a_sites_file_has_the_same_hours_and_devices_without_their_names(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sites.toml").write_text(SITES, encoding="utf-8")
+    made = anonymous_sites(tmp_path / "sites.toml", KEY)
+    for word in ("xuhui", "renmin", "徐汇", "人民路", "People", "lisa", "31.19", "of ours"):
+        assert word not in made
+    (tmp_path / "made.toml").write_text(made, encoding="utf-8")
+    dialects = [codec.name for codec in CODECS]
+    before = read_sites(tmp_path / "sites.toml", dialects, 2026)
+    after = read_sites(tmp_path / "made.toml", dialects, 2026)
+    assert [site.schedule for site in after.sites] == [site.schedule for site in before.sites]
+    assert [(d.kind, d.sockets, d.dialect) for d in after.devices] == [
+        (d.kind, d.sockets, d.dialect) for d in before.devices
+    ]
+    plug = Anonymiser(KEY)(taken("tele/lisas-plug/LWT", "Online"))
+    assert isinstance(plug, Taken)
+    assert plug.topic.split("/")[1] in {device.name for device in after.devices}
+
+
+def test_an_anonymous_evening_raises_what_the_evening_raised(tmp_path: Path) -> None:
+    village = village_evening(7, date(2026, 5, 12))
+    (tmp_path / "sites.toml").write_text(sites_toml(village), encoding="utf-8")
+    hidden_sites = anonymous_sites(tmp_path / "sites.toml", KEY)
+    (tmp_path / "hidden.toml").write_text(hidden_sites, encoding="utf-8")
+    anonymiser, open_tape, hidden_tape = (
+        Anonymiser(KEY),
+        Tape(tmp_path / "t.jsonl"),
+        Tape(tmp_path / "h.jsonl"),
+    )
+    for said in Player(village.devices()).play(village.starts + timedelta(minutes=35)):
+        message = Taken(said.topic, said.payload, said.at)
+        open_tape.take(message)
+        hidden = anonymiser(message)
+        if isinstance(hidden, Taken):
+            hidden_tape.take(hidden)
+    open_tape.close()
+    hidden_tape.close()
+
+    def raised(sites: str, tape: str) -> list[tuple[str, int | None, datetime]]:
+        asked = Asked(sites=tmp_path / sites)
+        result = on_recording(asked, tmp_path / tape, lambda _share, _now: None)
+        return sorted((e.rule, e.channel, e.fired_at) for e in result.in_force.episodes)
+
+    found = raised("hidden.toml", "h.jsonl")
+    assert {"overload", "smoke", "after_hours"} <= {rule for rule, *_ in found}
+    assert found == raised("sites.toml", "t.jsonl")
