@@ -69,6 +69,25 @@ GET    /api/v1/summary                              service      same
 GET    /api/v1/tokens                               anybody      same
 POST   /api/v1/tokens                               anybody      same
 DELETE /api/v1/tokens/{number}                      anybody      same
+GET    /api/v1/people                               people       list
+POST   /api/v1/people                               people       422
+GET    /api/v1/people/{id}                          people       404
+PUT    /api/v1/people/{id}                          people       404
+DELETE /api/v1/people/{id}                          people       404
+POST   /api/v1/people/{id}/password                 people       404
+POST   /api/v1/people/{id}/try                      people       404
+GET    /api/v1/posts                                people       list
+POST   /api/v1/posts                                people       422
+GET    /api/v1/posts/{id}                           people       404
+PUT    /api/v1/posts/{id}                           people       404
+DELETE /api/v1/posts/{id}                           people       404
+POST   /api/v1/posts/{id}/try                       people       404
+GET    /api/v1/routes                               people       list
+POST   /api/v1/routes                               people       422
+GET    /api/v1/routes/explain                       people       404
+GET    /api/v1/routes/{id}                          people       404
+PUT    /api/v1/routes/{id}                          people       404
+DELETE /api/v1/routes/{id}                          people       404
 GET    /api/v1/audit                                audit        same
 GET    /login                                       open         same
 POST   /login                                       open         same
@@ -95,6 +114,11 @@ it, but in another area, is answered: the same; a list without what is foreign; 
 
 ANSWERS = {
     "POST /api/v1/cut": 202,
+    "POST /api/v1/people": 201,
+    "POST /api/v1/posts": 201,
+    "DELETE /api/v1/posts/{id}": 204,
+    "POST /api/v1/routes": 201,
+    "DELETE /api/v1/routes/{id}": 204,
     "DELETE /api/v1/tokens/{number}": 404,  # it is somebody else's
     "POST /login": 401,  # nobody is called so
     "POST /logout": 303,
@@ -109,9 +133,24 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
     "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
+PERSON = {
+    "name": "安娜",
+    "role": "manager",
+    "areas": ["xuhui"],
+    "ways": [{"via": "sms", "address": "110"}],
+}
+POST = {
+    "name": {"zh": "岗", "en": "Desk"},
+    "area": "xuhui",
+    "ways": [{"via": "sms", "address": "110"}],
+}
+ROUTE = {"areas": ["xuhui"], "tiers": [["role:manager"]]}
+ENTERED = {"people": PERSON, "posts": POST, "routes": ROUTE}
+"""Of each there is one in xuhui."""
 BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/alerts/{number}/acknowledge": {},
     "POST /api/v1/silences": {"owner": "L", "reason": "tests", "device": SMOKE, "ends": ENDS},
@@ -119,6 +158,9 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/latches/{id}/clear": {"reason": "looked at"},
     "POST /api/v1/drills": {"site": "xuhui/renmin-lu"},
     "POST /api/v1/tokens": {"name": "wall", "rights": ["see"]},
+    **{f"POST /api/v1/{kind}": {"id": "new", **body} for kind, body in ENTERED.items()},
+    **{f"PUT /api/v1/{kind}/{{id}}": body for kind, body in ENTERED.items()},
+    **{f"POST /api/v1/{kind}/{{id}}/try": {"via": "sms"} for kind in ("people", "posts")},
 }
 FORMS = {
     "POST /login": {"name": "nobody", "password": "wrong"},
@@ -204,13 +246,14 @@ class Here(NamedTuple):
     ) -> httpx.Response:
         """Ask for what the line says, in xuhui."""
         ids = self.ids
-        latch = "latches" in line.path
+        kind = line.path.split("/")[3] if line.path.startswith("/api/v1/") else ""
+        entered = f"{OWN}.{kind}" if kind in ENTERED else ids.command
         path = line.path.format_map(
             {
                 "area": "xuhui",
                 "site": "renmin-lu",
                 "number": 1,
-                "id": ids.latch if latch else ids.command,
+                "id": ids.latch if kind == "latches" else entered,
                 "drill": ids.drill,
                 "device": _Tail("pile-1"),
             }
@@ -255,12 +298,16 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
         runner.run(world.wait(timedelta(seconds=31)))
         runner.run(world.ledger.write(lambda c: write_hazard(c, HAZARD, NOON)))
         much = Rate(1e6, 1e6)
-        rates = Rates(address=much, caller=much, change=much, entry=much)
+        rates = Rates(address=much, caller=much, change=much, entry=much, trying=much)
         client = Client(world.app_for(TOKENS, rates), runner)
         here = Here(world, client, Ids("", "", ""), runner)
         first = bearer(here.somebody(Role.ADMIN, EVERYWHERE).token)
         for key in ("POST /api/v1/cut", "POST /api/v1/silences"):
             made = client.post(key.split()[1], json=BODIES[key], headers=first)
+            assert made.is_success, made.text
+        for kind, body in ENTERED.items():
+            entered = {"id": f"{OWN}.{kind}", **body}
+            made = client.post(f"/api/v1/{kind}", json=entered, headers=first)
             assert made.is_success, made.text
         [command] = client.get("/api/v1/commands", headers=first).json()["commands"]
         [latch] = client.get("/api/v1/latches", headers=first).json()["latches"]

@@ -21,13 +21,16 @@ from api.http.hardening import Gates, Hardened
 from api.http.openapi import describe_with_problems
 from api.http.people_tokens import PeopleTokens
 from api.http.problems import explain_problems
+from api.http.routes.alarm_routes import alarm_routes
 from api.http.routes.alerts import alerts
 from api.http.routes.audit import audit
 from api.http.routes.drills import drills
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
+from api.http.routes.people import people
 from api.http.routes.places import places
 from api.http.routes.policy import policy
+from api.http.routes.posts import posts
 from api.http.routes.readings import readings
 from api.http.routes.sessions import sessions
 from api.http.routes.silences import silences
@@ -91,6 +94,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         door=door,
         tokens=tokens,
         callers=Buckets(rates.caller, monotonic_s),
+        tries=Buckets(rates.trying, monotonic_s),
     )
     for routes in (
         health,
@@ -105,6 +109,9 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         drills,
         ledger,
         token_routes,
+        people,
+        posts,
+        alarm_routes,
         audit,
     ):
         app.include_router(routes, prefix=API)
