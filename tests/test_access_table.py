@@ -107,6 +107,9 @@ GET    /silences/{number}                           see          404
 POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
+GET    /quarantine/{number}/payload                 service      same
+GET    /audit                                       audit        same
+GET    /audit/export                                audit        same
 GET    /events                                      anybody      same
 """
 """Method, path, the right that it wants (anybody: a login is enough), and what somebody who has
@@ -297,6 +300,7 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
             runner.run(world.hear(device, reading))
         runner.run(world.wait(timedelta(seconds=31)))
         runner.run(world.ledger.write(lambda c: write_hazard(c, HAZARD, NOON)))
+        runner.run(world.refuse("t", b"{", "not_json"))
         much = Rate(1e6, 1e6)
         rates = Rates(address=much, caller=much, change=much, entry=much, trying=much)
         client = Client(world.app_for(TOKENS, rates), runner)

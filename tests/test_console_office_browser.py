@@ -1,5 +1,6 @@
 """The office side of the console in a real Chromium: one flow each, on a phone or a desk."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -19,6 +20,11 @@ from tests.browsing import (
     walked_with_tab,
 )
 from tests.http_doubles import PILE, World
+
+WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
+
+REFUSED = "Failed to load resource: the server responded with a status of 422"
+"""A browser says so of a form with a mistake in it."""
 
 pytest_plugins = ["tests.http_fixtures"]
 
@@ -60,12 +66,44 @@ def test_a_silence_is_made_and_ended_on_a_phone(
         assert not is_too_wide(page)
 
 
+def test_what_strangers_sent_stays_text_in_a_browser(
+    here: World, server: Served, browser: Browser
+) -> None:
+    server.do(here.refuse(WICKED, WICKED.encode() + b"\x1b[2J", "not_json", WICKED))
+    with at_the_console(browser, server, "en", PHONE) as page:
+        page.goto(f"{server.url}/quarantine?reason=not_json")
+        page.locator("details[id^=payload] summary").click()
+        expect(page.locator("pre")).to_contain_text(WICKED + "⟨U+001B⟩[2J")
+        expect(page.locator(".panel.reasons dd")).to_contain_text("./chargewatch decode")
+        assert page.locator("main img, main script").count() == 0
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="Save as it was").click()
+        assert saved.value.suggested_filename == "quarantine-1.bin"
+        assert saved.value.path().read_bytes() == WICKED.encode() + b"\x1b[2J"
+
+
+def test_the_log_of_deeds_is_narrowed_and_taken_home(server: Served, browser: Browser) -> None:
+    with at_the_console(browser, server, "zh", DESKTOP) as page:
+        page.get_by_role("link", name="操作日志").click()
+        expect(page.get_by_text("日志完整，直到第 1 行")).to_be_visible()
+        page.get_by_text("筛选", exact=True).click()
+        page.get_by_label("做了什么").select_option(label="退出登录")
+        page.get_by_role("button", name="查找").click()
+        expect(page.get_by_text("没有符合条件的记录")).to_be_visible()
+        page.get_by_role("link", name="清除筛选").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="导出").click()
+        [line] = saved.value.path().read_text().splitlines()
+        assert json.loads(line)["what"] == "login.begun"
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_pages_are_for_everybody(
     server: Served, browser: Browser, lang: str, size: tuple[int, int]
 ) -> None:
-    with at_the_console(browser, server, lang, size) as page:
+    with at_the_console(browser, server, lang, size, forgiven=[REFUSED]) as page:
         for path in OFFICE:
             page.goto(server.url + path)
             assert grave_violations(page) == [], path
@@ -77,4 +115,7 @@ OFFICE = (
     "/silences",
     "/silences/new?site=xuhui/renmin-lu",
     "/hazards",
+    "/quarantine",
+    "/audit",
+    "/audit?since=2026-11-24T00:00&until=2026-11-23T00:00",
 )

@@ -70,6 +70,14 @@ PLACES: Sequence[Place] = (
         icon="quarantine",
         group=Group.SYSTEM,
     ),
+    Place(
+        key="audit",
+        path="/audit",
+        text="ui.audit",
+        right=Right.AUDIT,
+        icon="audit",
+        group=Group.SYSTEM,
+    ),
 )
 
 

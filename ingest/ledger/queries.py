@@ -209,6 +209,12 @@ def find_refused(
     return [QuarantineRow(**row._mapping) for row in rows]  # noqa: SLF001
 
 
+def get_refused(connection: sa.Connection, number: int) -> QuarantineRow | None:
+    """Return a refused message, if it is still kept."""
+    found = find_refused(connection, before_id=number + 1, limit=1)
+    return found[0] if found and found[0].id == number else None
+
+
 def tallies(connection: sa.Connection) -> dict[str, int]:
     """Return the counts since the ledger began: messages, readings, refused:<reason>, …."""
     rows = connection.execute(sa.select(tables.tallies.c.name, tables.tallies.c["count"]))
