@@ -361,6 +361,11 @@ def test_what_is_wrong_with_a_route_is_said_by_its_place(
     assert list(wrong(client, "routes", ROUTE | change)) == [where]
 
 
+def test_no_route_is_called_like_an_address_of_ours(client: Client) -> None:
+    response = client.post(f"{API}/routes", json={"id": "explain", **ROUTE}, headers=ADMIN)
+    assert problem(response, 422)["errors"][0]["where"] == "id"
+
+
 @pytest.mark.parametrize("tiers", [[], [[]], [["role:admin"]] * 10, [["role:admin"] * 51]])
 def test_a_route_has_tiers_and_not_too_many(client: Client, tiers: list[list[str]]) -> None:
     body = {"id": "x", "tiers": tiers}

@@ -18,6 +18,8 @@ from ingest.people import EVERYWHERE, Person, Post, Role, Route, Via, Way
 from ingest.registry import Name
 
 PEOPLE_MAX, POSTS_MAX, ROUTES_MAX = 5_000, 1_000, 500
+RESERVED = frozenset({"explain", "new"})
+"""No route is called so: these are addresses of ours."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,8 @@ def post_of(number: str, part: PostPart, known: Known) -> Post:
 def route_of(number: str, part: RoutePart, known: Known) -> Route:
     """Return the route that is meant. Raises Wrong."""
     wrong: list[Complaint] = []
+    if number in RESERVED:
+        wrong.append(Complaint(("id",), "id_reserved"))
     if number not in known.kept.routes and len(known.kept.routes) >= ROUTES_MAX:
         wrong.append(Complaint((), "too_many", {"count": str(ROUTES_MAX)}))
     areas = _areas(part.areas, known, wrong, needed=True)

@@ -81,6 +81,8 @@ def _kept(c: sa.Connection, read: PeopleFile, by: By) -> list[Done]:
     mistakes: list[tuple[KeyPath, str]] = []
     say = Texts.of("en")
     for each in read.declared:
+        if mistakes and mistakes[0][0][0] != each.kind:
+            break  # posts and routes name what is wrong: more would be said than is amiss
         path = (each.kind, each.id)
         try:
             done.append(put(c, each.id, each.part, by))
