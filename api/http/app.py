@@ -9,6 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from api.console.assets import Assets
 from api.console.duty import duty
 from api.console.events import events
+from api.console.handling import handled
 from api.console.login import login
 from api.console.pages import pages
 from api.console.password import password
@@ -22,6 +23,7 @@ from api.http.problems import explain_problems
 from api.http.routes.alerts import alerts
 from api.http.routes.audit import audit
 from api.http.routes.drills import drills
+from api.http.routes.handling import handling_routes
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
 from api.http.routes.places import places
@@ -34,6 +36,7 @@ from api.http.routes.tokens import tokens as token_routes
 from api.http.sessions import Sessions
 from api.http.throttle import Buckets, Monotonic, Rates
 from api.passwords import Passwords
+from api.photographs import Darkroom
 from api.watch import Watch
 from ingest.clock import Now, utc_now
 
@@ -88,6 +91,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         sessions=sessions_here,
         door=door,
         tokens=tokens,
+        darkroom=Darkroom(),
         callers=Buckets(rates.caller, monotonic_s),
     )
     for routes in (
@@ -97,6 +101,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         readings,
         sessions,
         alerts,
+        handling_routes,
         silences,
         policy,
         switching,
@@ -108,7 +113,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)
-    for console in (login, password, duty, pages, events):
+    for console in (login, password, duty, pages, handled, events):
         app.include_router(console, include_in_schema=False)
     app.mount("/static", Assets())
     explain_problems(app)
