@@ -310,11 +310,11 @@ def test_nobody_hands_an_alert_to_themselves(client: Client) -> None:
     assert client.post("/alerts/1/hand", data=data, headers=PAGE).status_code == 422
 
 
-def test_somebody_without_a_way_can_be_asked_and_is_not_told(
+def test_somebody_without_a_way_can_be_asked_and_the_alert_says_that_they_are_not_told(
     smoking: World, client: Client, runner: asyncio.Runner
 ) -> None:
     assert post(client, "hand", to="person:chief").status_code == 200
-    assert told(smoking, runner) == []
+    assert told(smoking, runner) == [("handed", "person:chief", "", "no_way")]
 
 
 def test_what_is_over_is_neither_taken_nor_handed(

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import msgspec
 from sqlalchemy import Connection
 
-from api.announce import urgency
-from api.channels.ways import name_of
+from api.announce import handed_to
 from api.http.access import Caller, Right
 from api.http.problems import Trouble
 from api.http.scope import Scoped
@@ -19,12 +18,11 @@ from api.photographs import Photograph
 from api.watch import Change
 from ingest.ledger.answers import NOTES_MAX, write_note
 from ingest.ledger.audit import append_audit
-from ingest.ledger.commit import Acknowledged, Commit, Handled, ToTell
+from ingest.ledger.commit import Acknowledged, Commit, Handled
 from ingest.ledger.photos import EACH_MAX, NoRoom, Photo, jpeg_of, photos_of, write_photo
 from ingest.ledger.queries import AlertRow
-from ingest.people import Directory, Person, Post, Via
-from rules.alerts import Alert, State, Transition
-from rules.verdict import Severity
+from ingest.people import Directory, Person, Post
+from rules.alerts import State
 
 NOTE_CHARS_MAX = 1_000
 HAND_NOTE_CHARS_MAX = 500
@@ -125,12 +123,11 @@ async def taken(scoped: Scoped, number: int, note: str = "") -> AlertRow:
 
 
 async def handed(scoped: Scoped, number: int, to: str, note: str = "") -> AlertRow:
-    """Ask somebody to take an alert over, and tell them by their first way."""
+    """Ask somebody to take an alert over, and tell them."""
     alert, watch, caller = await scoped.alert(number), scoped.watch, scoped.caller
     if alert.state != State.FIRING:
         raise _over()
-    candidates = {each.recipient: each.who for each in candidates_for(scoped, alert)}
-    if to not in candidates:
+    if to not in {each.recipient for each in candidates_for(scoped, alert)}:
         raise Trouble(422, "There is nobody like that here.", words="handling.hand.nobody")
     said = note.strip()
 
@@ -138,8 +135,7 @@ async def handed(scoped: Scoped, number: int, to: str, note: str = "") -> AlertR
         known = watch.engine.hand(alert.episode, batch.now)
         if known is None:  # it has ended in the meantime
             raise _over()
-        if (told := _to_tell(known, to, candidates[to], batch)) is not None:
-            batch.to_tell.append(told)
+        batch.to_tell += handed_to(watch.directory, known, to, batch.now)
         batch.handled.append(Handled(alert.episode, batch.now, caller.name, to, said))
         detail = f"{to} {said}".rstrip()
         batch.audited.append(
@@ -173,25 +169,3 @@ def _candidates(directory: Directory, alert: AlertRow, caller: Caller) -> Iterat
     for post in directory.posts.values():
         if post.active and post.answers_for(area):
             yield Candidate(f"post:{post.id}", post)
-
-
-def _to_tell(alert: Alert, to: str, who: Person | Post, batch: Commit) -> ToTell | None:
-    """Return the notification of a hand-over by the first way; what fails spills to others.
-
-    Nobody is called for what is no danger.
-    """
-    danger = alert.severity.rank >= Severity.CRITICAL.rank and not alert.drill
-    way = next((way for way in who.ways if danger or way.via is not Via.VOICE), None)
-    if way is None:
-        return None
-    channel = name_of(way.via, to)
-    moment = int(batch.now.timestamp() * 1_000_000)
-    return ToTell(
-        idempotency_key=f"{alert.episode}:handed-{moment}:{channel}",
-        episode=alert.episode,
-        transition=Transition.HANDED,
-        channel=channel,
-        urgency=urgency(alert, Transition.HANDED),
-        alert=alert,
-        recipient=to,
-    )
