@@ -18,8 +18,8 @@ from ingest.people import EVERYWHERE, Person, Post, Role, Route, Via, Way
 from ingest.registry import Name
 
 PEOPLE_MAX, POSTS_MAX, ROUTES_MAX = 5_000, 1_000, 500
-RESERVED = frozenset({"explain", "new"})
-"""No route is called so: these are addresses of ours."""
+RESERVED = frozenset({"explain"})
+"""No route is called so: it is an address of ours."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
