@@ -89,6 +89,10 @@ POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
+GET    /policy                                      see          404
+POST   /policy/reload                               policy       same
+GET    /service                                     service      same
+POST   /service/drills                              drill        422
 GET    /audit                                       audit        same
 GET    /audit/export                                audit        same
 GET    /events                                      anybody      same
@@ -103,6 +107,8 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /policy/reload": 303,
+    "POST /service/drills": 303,
     "POST /silences": 303,
     "POST /silences/{number}/end": 303,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
@@ -112,6 +118,7 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /policy": "?place=xuhui/renmin-lu",
     "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
@@ -125,12 +132,14 @@ BODIES: Mapping[str, Mapping[str, object]] = {
 }
 FORMS = {
     "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /service/drills": {"site": "xuhui/renmin-lu"},
     "POST /silences": {"site": "xuhui/renmin-lu", "owner": "L", "reason": "tests"},
     "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
 }
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
     "POST /api/v1/drills",
+    "POST /service/drills",
     "POST /login",
     "POST /logout",
 }
