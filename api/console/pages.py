@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from api.console import views
+from api.console.handling import handling_of
 from api.console.login import NEXT_CHARS_MAX, Posting, ScopedPage, Viewing, own_path
 from api.console.rendering import language_of, page
 from api.http.access import Right
@@ -92,6 +93,7 @@ async def alert(
         deliveries=deliveries,
         zone=card.zone,
         note_chars_max=NOTE_CHARS_MAX,
+        handling=await handling_of(scoped, row, language_of(request)),
     )
 
 
