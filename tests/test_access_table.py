@@ -121,6 +121,10 @@ POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
+GET    /policy                                      see          404
+POST   /policy/reload                               policy       same
+GET    /service                                     service      same
+POST   /service/drills                              drill        422
 GET    /audit                                       audit        same
 GET    /audit/export                                audit        same
 GET    /events                                      anybody      same
@@ -140,6 +144,8 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /policy/reload": 303,
+    "POST /service/drills": 303,
     "POST /alerts/{number}/notes": 303,
     "POST /alerts/{number}/photos": 303,
     "POST /alerts/{number}/take": 303,
@@ -154,6 +160,7 @@ QUERIES = {
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
     "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
+    "GET /policy": "?place=xuhui/renmin-lu",
     "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
@@ -187,6 +194,7 @@ BODIES: Mapping[str, Mapping[str, object]] = {
 }
 FORMS = {
     "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /service/drills": {"site": "xuhui/renmin-lu"},
     "POST /alerts/{number}/notes": {"text": "looked at"},
     "POST /alerts/{number}/hand": {"to": "person:wang"},
     "POST /silences": {"site": "xuhui/renmin-lu", "owner": "L", "reason": "tests"},
@@ -206,6 +214,7 @@ SHUT_OFF = {
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
     "POST /api/v1/drills",
+    "POST /service/drills",
     "POST /login",
     "POST /logout",
 }
