@@ -79,7 +79,18 @@ GET    /                                            see          list
 GET    /service-worker.js                           open         same
 GET    /stations                                    see          list
 GET    /stations/{area}/{site}                      see          404
+GET    /sockets/{area}/{site}/{device:path}         see          404
+GET    /charts/{area}/{site}/{device:path}          see          404
+GET    /devices                                     see          list
+GET    /devices/{area}/{site}/{device:path}         see          404
+GET    /sessions                                    see          list
+GET    /sessions.csv                                see          list
+GET    /cut                                         cut          404
+POST   /cut                                         cut          404
+GET    /latches/{id}/clear                          clear_latch  404
+POST   /latches/{id}/clear                          clear_latch  404
 GET    /alerts/{number}                             see          404
+GET    /alerts/{number}/chart                       see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
 GET    /quarantine                                  service      same
 GET    /events                                      anybody      same
@@ -94,6 +105,8 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /cut": 303,
+    "POST /latches/{id}/clear": 303,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -101,6 +114,11 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /sockets/{area}/{site}/{device:path}": "?channel=3",
+    "GET /charts/{area}/{site}/{device:path}": "?channel=3&quantity=power_w",
+    "GET /sessions": "?which=open",
+    "GET /sessions.csv": "?which=open",
+    "GET /cut": f"?device={PILE}&channel=3",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
 BODIES: Mapping[str, Mapping[str, object]] = {
@@ -112,11 +130,14 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/tokens": {"name": "wall", "rights": ["see"]},
 }
 FORMS = {
+    "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
+    "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
     "POST /login": {"name": "nobody", "password": "wrong"},
     "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
 }
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
+    "POST /latches/{id}/clear",
     "POST /api/v1/drills",
     "POST /login",
     "POST /logout",

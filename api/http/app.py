@@ -6,12 +6,19 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from api.console.alert import alert
 from api.console.assets import Assets
+from api.console.device import device
+from api.console.devices import devices
 from api.console.duty import duty
 from api.console.events import events
 from api.console.login import login
 from api.console.pages import pages
 from api.console.password import password
+from api.console.sessions import sessions as session_pages
+from api.console.station import station
+from api.console.stations import stations
+from api.console.switching import switching as switching_pages
 from api.http.access import Access
 from api.http.context import Context
 from api.http.door import Door
@@ -108,7 +115,20 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)
-    for console in (login, password, duty, pages, events):
+    for console in (
+        login,
+        password,
+        duty,
+        alert,
+        stations,
+        station,
+        switching_pages,
+        devices,
+        device,
+        session_pages,
+        pages,
+        events,
+    ):
         app.include_router(console, include_in_schema=False)
     app.mount("/static", Assets())
     explain_problems(app)

@@ -149,6 +149,11 @@ def site_name(registry: Registry, site: str, say: Texts) -> str:
     return say.name(known.name if known else Name(site, site))
 
 
+def socket_name(registry: Registry, say: Texts, device: str, channel: int | None) -> str:
+    """Return site, device and socket; without a channel the device."""
+    return _place(registry, say, "/".join(device.split("/")[:2]), device, channel)
+
+
 def area_name(registry: Registry, site: str, say: Texts) -> str:
     if not site:
         return say("where.all")
