@@ -29,7 +29,7 @@ from api.http.scope import Scoped
 from api.http.sessions import Session
 from api.http.shapes.shape import NAME_CHARS_MAX
 from api.text import Texts
-from api.text.explaining import socket_name, zone_of
+from api.text.explaining import place_name, zone_of
 from api.watch import Change
 from rules.latch import Latch
 
@@ -161,7 +161,7 @@ async def _asked_again(  # noqa: PLR0913, PLR0917  (both pages need as much)
         status=422 if form.posted else 200,
         session=session,
         now=watch.now(),
-        where=socket_name(watch.registry, say, control.device, control.channel),
+        where=place_name(watch.registry, say, site, control.device, control.channel),
         zone=zone_of(watch.registry, site),
         control=control,
         latch=latch,

@@ -8,14 +8,17 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.alert import alert
 from api.console.assets import Assets
+from api.console.audit import audit as audit_pages
 from api.console.device import device
 from api.console.devices import devices
 from api.console.duty import duty
 from api.console.events import events
+from api.console.hazards import hazards
 from api.console.login import login
-from api.console.pages import pages
 from api.console.password import password
+from api.console.quarantine import quarantine
 from api.console.sessions import sessions as session_pages
+from api.console.silences import silences as silence_pages
 from api.console.station import station
 from api.console.stations import stations
 from api.console.switching import switching as switching_pages
@@ -126,7 +129,10 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         devices,
         device,
         session_pages,
-        pages,
+        silence_pages,
+        hazards,
+        quarantine,
+        audit_pages,
         events,
     ):
         app.include_router(console, include_in_schema=False)
