@@ -15,9 +15,9 @@ def socket_path(device: str, channel: int | None) -> str:
     return f"/sockets/{quote(device, safe='/')}{query(channel=channel)}"
 
 
-def cut_path(device: str, channel: int | None, back: str) -> str:
+def cut_path(device: str, channel: int | None, back: str, reason: str = "") -> str:
     """Return where one is asked whether a socket is really to be switched off."""
-    return "/cut" + query(device=device, channel=channel, back=back)
+    return "/cut" + query(device=device, channel=channel, back=back, reason=reason)
 
 
 def clear_path(latch: str, back: str) -> str:

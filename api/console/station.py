@@ -182,7 +182,7 @@ def tile_of(watch: Watch, device: DeviceId, socket: Socket) -> Tile:
     elif socket.latched_since is not None:
         look = "latched"
     else:
-        look = _by_power(socket, policy)
+        look = _by_values(socket, policy)
     heat_c = socket.device_temperature_c
     return Tile(
         socket=socket,
@@ -192,12 +192,13 @@ def tile_of(watch: Watch, device: DeviceId, socket: Socket) -> Tile:
     )
 
 
-def _by_power(socket: Socket, policy: Policy) -> str:
-    """Return a warning before anything fires: it does only after a while."""
+def _by_values(socket: Socket, policy: Policy) -> str:
+    """Return how bad its values are before anything fires: that takes a while."""
     heat_c, power_w = socket.device_temperature_c, socket.power_w
-    if (heat_c is not None and heat_c >= policy.heat.warn_c) or (
-        power_w is not None and power_w > policy.overload.warn_w
-    ):
+    heat, overload = policy.heat, policy.overload
+    if (heat_c or 0.0) >= heat.act_c or (power_w or 0.0) > overload.act_w:
+        return "critical"
+    if (heat_c or 0.0) >= heat.warn_c or (power_w or 0.0) > overload.warn_w:
         return "warning"
     return str(socket.use)
 
