@@ -226,7 +226,7 @@ class World:
             batch.states.append((str(subject), msgspec.msgpack.encode(stored)))
         self.engine.touched.clear()
         batch.changes = changes
-        batch.to_tell = [_to_tell(change.alert) for change in changes]
+        batch.to_tell += [_to_tell(change.alert) for change in changes]
         batch.registered = list(self.registry.take_news())
         batch.sessions = self.engine.take_ended()
         await self.ledger.commit(batch)

@@ -15,6 +15,7 @@ from api.console.charted import chart_of_alert
 from api.console.control import Control, control_of
 from api.console.drawing import as_json, drawing_of
 from api.console.duty import open_alert
+from api.console.handling import handling_of
 from api.console.login import NEXT_CHARS_MAX, Posting, ScopedPage, Viewing, own_path
 from api.console.rendering import language_of, page
 from api.console.timeline import timeline
@@ -76,6 +77,7 @@ async def show(
         card=card,
         reach=open_alert(scoped, card, now, lang),
         controls=await _controls(scoped, card.row),
+        handling=await handling_of(scoped, row, lang),
         near=_near(scoped, card.row),
         drawing=chart and drawing_of(chart, say, card.zone),
         chart_address=f"/alerts/{number}/chart",

@@ -11,11 +11,13 @@ import msgspec
 
 from api.text import Texts
 from api.text.explaining import device_label
+from api.text.naming import named
 from ingest.ledger.queries import DeliveryRow, EventRow
 from ingest.people import Directory
 
 TELLING = frozenset({"told", "told_in_digest", "spilled", "not_told"})
 """What the outbox knows better than the log."""
+BY_PEOPLE = frozenset({"note", "photo", "taken", "handed"})
 OURS = "chargewatch"
 WITH_DETAIL = frozenset({"acknowledged"})
 ENTRIES_MAX = 400
@@ -41,23 +43,19 @@ def timeline(
     """Return the newest of what happened, oldest first, and how much is left out."""
     sent = list(deliveries)
     told = {each.channel for each in sent}
-    happened = (_happened(e, say) for e in log if not (e.what in TELLING and e.who in told))
+    happened = (
+        _happened(each, directory, say)
+        for each in log
+        if not (each.what in TELLING and each.who in told)
+    )
     telling = (_telling(each, directory, say) for each in sent)
     found = sorted(chain(happened, telling), key=lambda each: each.at)
     return found[-ENTRIES_MAX:], max(0, len(found) - ENTRIES_MAX)
 
 
-def recipient_name(recipient: str, directory: Directory, say: Texts) -> str:
-    """Return what people call who was told; empty: whoever reads the channel."""
-    kind, _, name = recipient.partition(":")
-    if kind == "person" and (person := directory.people.get(name)):
-        return person.name
-    if kind == "post" and (post := directory.posts.get(name)):
-        return say.name(post.name)
-    return name
-
-
-def _happened(event: EventRow, say: Texts) -> Happening:
+def _happened(event: EventRow, directory: Directory, say: Texts) -> Happening:
+    if event.what in BY_PEOPLE:
+        return _by_people(event, directory, say)
     say_it = _WORDS.get(event.what)
     if say_it is not None:
         note = event.detail if event.what in WITH_DETAIL else ""
@@ -74,6 +72,18 @@ def _happened(event: EventRow, say: Texts) -> Happening:
         words=say.word("event", event.what),
         who="" if event.who == OURS else event.who,
         note=_reason(event, say),
+    )
+
+
+def _by_people(event: EventRow, directory: Directory, say: Texts) -> Happening:
+    """Return a note, a photo, a taking over, or a handing over ("to whom, and why")."""
+    to, _, said = event.detail.partition(" ") if event.what == "handed" else ("", "", "")
+    words = {"to": named(to, directory, say)} if to else {}
+    return Happening(
+        at=event.at,
+        look=event.what,
+        words=say(f"event.{event.what}.by", who=event.who, **words),
+        note=said if to else "" if event.what == "photo" else event.detail,
     )
 
 
@@ -94,7 +104,7 @@ def _of_command(event: EventRow, say: Texts) -> Happening:
 
 
 def _telling(row: DeliveryRow, directory: Directory, say: Texts) -> Happening:
-    who = recipient_name(row.recipient, directory, say)
+    who = named(row.recipient, directory, say)
     words = say(
         f"timeline.{row.state}" if who else f"timeline.{row.state}.channel",
         who=who,

@@ -13,6 +13,7 @@ from api.console.device import device
 from api.console.devices import devices
 from api.console.duty import duty
 from api.console.events import events
+from api.console.handling import handled
 from api.console.hazards import hazards
 from api.console.login import login
 from api.console.password import password
@@ -32,6 +33,7 @@ from api.http.problems import explain_problems
 from api.http.routes.alerts import alerts
 from api.http.routes.audit import audit
 from api.http.routes.drills import drills
+from api.http.routes.handling import handling_routes
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
 from api.http.routes.places import places
@@ -44,6 +46,7 @@ from api.http.routes.tokens import tokens as token_routes
 from api.http.sessions import Sessions
 from api.http.throttle import Buckets, Monotonic, Rates
 from api.passwords import Passwords
+from api.photographs import Darkroom
 from api.watch import Watch
 from ingest.clock import Now, utc_now
 
@@ -98,6 +101,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         sessions=sessions_here,
         door=door,
         tokens=tokens,
+        darkroom=Darkroom(),
         callers=Buckets(rates.caller, monotonic_s),
     )
     for routes in (
@@ -107,6 +111,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         readings,
         sessions,
         alerts,
+        handling_routes,
         silences,
         policy,
         switching,
@@ -129,6 +134,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         devices,
         device,
         session_pages,
+        handled,
         silence_pages,
         hazards,
         quarantine,
