@@ -16,6 +16,7 @@ import msgspec
 
 from api.drills import DrillRunner
 from api.links import Links
+from api.workings import Workings
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
@@ -138,6 +139,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Where orders to the task that owns the engine are handed in."""
     switching: Switching
     """Its verbs are for those orders."""
+    workings: Callable[[], Workings]
+    """How it does inside, for whoever serves it."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere

@@ -119,6 +119,12 @@ PICTURES = (
     Picture(
         name="quarantine", path="/quarantine", views=("zh-phone", "en-desktop"), before=unfold
     ),
+    Picture(
+        name="policy", path="/policy?place=donghu/xingfuli", views=("zh-phone", "en-desktop")
+    ),
+    Picture(
+        name="service", path="/service", views=("zh-phone", "en-desktop", "zh-phone-night")
+    ),
     Picture(name="audit", path="/audit", views=("zh-phone", "en-desktop")),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
 )

@@ -23,6 +23,7 @@ from api.passwords import Passwords
 from api.people_keeper import PeopleKeeper
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
+from api.workings import Workings
 from ingest.desk import Desk
 from ingest.journal import Entry, packed
 from ingest.ledger import tables
@@ -120,6 +121,7 @@ class World:
         self.switching = Switching(self.engine, self.registry)
         self._tasks: set[asyncio.Task[None]] = set()
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
+        self.workings = Workings(data_dir=path)
         self.policy_file = path / "policy.toml"
         self.policy_file.touch()
         nowhere = BrokerAddress(host="127.0.0.1", port=1)
@@ -137,6 +139,7 @@ class World:
             changes=self.changes,
             desk=self.desk,
             switching=self.switching,
+            workings=lambda: self.workings,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
             people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),

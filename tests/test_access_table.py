@@ -113,6 +113,10 @@ POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
+GET    /policy                                      see          404
+POST   /policy/reload                               policy       same
+GET    /service                                     service      same
+POST   /service/drills                              drill        422
 GET    /audit                                       audit        same
 GET    /audit/export                                audit        same
 GET    /events                                      anybody      same
@@ -129,6 +133,8 @@ ANSWERS = {
     "POST /alerts/{number}/acknowledge": 303,
     "POST /cut": 303,
     "POST /latches/{id}/clear": 303,
+    "POST /policy/reload": 303,
+    "POST /service/drills": 303,
     "POST /alerts/{number}/notes": 303,
     "POST /alerts/{number}/photos": 303,
     "POST /alerts/{number}/take": 303,
@@ -147,6 +153,7 @@ QUERIES = {
     "GET /sessions": "?which=open",
     "GET /sessions.csv": "?which=open",
     "GET /cut": f"?device={PILE}&channel=3",
+    "GET /policy": "?place=xuhui/renmin-lu",
     "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
@@ -165,6 +172,7 @@ FORMS = {
     "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
     "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
     "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /service/drills": {"site": "xuhui/renmin-lu"},
     "POST /alerts/{number}/notes": {"text": "looked at"},
     "POST /alerts/{number}/hand": {"to": "person:wang"},
     "POST /silences": {"site": "xuhui/renmin-lu", "owner": "L", "reason": "tests"},
@@ -185,6 +193,7 @@ ONCE = {
     "POST /api/v1/latches/{id}/clear",
     "POST /latches/{id}/clear",
     "POST /api/v1/drills",
+    "POST /service/drills",
     "POST /login",
     "POST /logout",
 }

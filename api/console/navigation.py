@@ -64,12 +64,28 @@ PLACES: Sequence[Place] = (
         group=Group.RULES,
     ),
     Place(
+        key="policy",
+        path="/policy",
+        text="ui.policy",
+        right=Right.SEE,
+        icon="policy",
+        group=Group.RULES,
+    ),
+    Place(
         key="hazards",
         path="/hazards",
         text="ui.hazards",
         right=Right.SEE,
         icon="hazards",
         group=Group.RULES,
+    ),
+    Place(
+        key="service",
+        path="/service",
+        text="ui.service",
+        right=Right.SERVICE,
+        icon="service",
+        group=Group.SYSTEM,
     ),
     Place(
         key="quarantine",

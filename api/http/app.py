@@ -17,7 +17,9 @@ from api.console.handling import handled
 from api.console.hazards import hazards
 from api.console.login import login
 from api.console.password import password
+from api.console.policy import policy as policy_page
 from api.console.quarantine import quarantine
+from api.console.service import service as service_page
 from api.console.sessions import sessions as session_pages
 from api.console.silences import silences as silence_pages
 from api.console.station import station
@@ -139,6 +141,8 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         hazards,
         quarantine,
         audit_pages,
+        policy_page,
+        service_page,
         events,
     ):
         app.include_router(console, include_in_schema=False)
