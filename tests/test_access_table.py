@@ -106,7 +106,18 @@ GET    /                                            see          list
 GET    /service-worker.js                           open         same
 GET    /stations                                    see          list
 GET    /stations/{area}/{site}                      see          404
+GET    /sockets/{area}/{site}/{device:path}         see          404
+GET    /charts/{area}/{site}/{device:path}          see          404
+GET    /devices                                     see          list
+GET    /devices/{area}/{site}/{device:path}         see          404
+GET    /sessions                                    see          list
+GET    /sessions.csv                                see          list
+GET    /cut                                         cut          404
+POST   /cut                                         cut          404
+GET    /latches/{id}/clear                          clear_latch  404
+POST   /latches/{id}/clear                          clear_latch  404
 GET    /alerts/{number}                             see          404
+GET    /alerts/{number}/chart                       see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
 POST   /alerts/{number}/notes                       acknowledge  404
 POST   /alerts/{number}/photos                      acknowledge  404
@@ -144,6 +155,8 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /cut": 303,
+    "POST /latches/{id}/clear": 303,
     "POST /policy/reload": 303,
     "POST /service/drills": 303,
     "POST /alerts/{number}/notes": 303,
@@ -160,6 +173,11 @@ QUERIES = {
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
     "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
+    "GET /sockets/{area}/{site}/{device:path}": "?channel=3",
+    "GET /charts/{area}/{site}/{device:path}": "?channel=3&quantity=power_w",
+    "GET /sessions": "?which=open",
+    "GET /sessions.csv": "?which=open",
+    "GET /cut": f"?device={PILE}&channel=3",
     "GET /policy": "?place=xuhui/renmin-lu",
     "GET /silences/new": f"?device={PILE}",
 }
@@ -193,6 +211,8 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     **{f"POST /api/v1/{kind}/{{id}}/try": {"via": "sms"} for kind in ("people", "posts")},
 }
 FORMS = {
+    "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
+    "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
     "POST /login": {"name": "nobody", "password": "wrong"},
     "POST /service/drills": {"site": "xuhui/renmin-lu"},
     "POST /alerts/{number}/notes": {"text": "looked at"},
@@ -213,6 +233,7 @@ SHUT_OFF = {
 """What has headers of its own, which allow less, if it is shown."""
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
+    "POST /latches/{id}/clear",
     "POST /api/v1/drills",
     "POST /service/drills",
     "POST /login",

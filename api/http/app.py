@@ -6,19 +6,25 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from api.console.alert import alert
 from api.console.assets import Assets
 from api.console.audit import audit as audit_pages
+from api.console.device import device
+from api.console.devices import devices
 from api.console.duty import duty
 from api.console.events import events
 from api.console.handling import handled
 from api.console.hazards import hazards
 from api.console.login import login
-from api.console.pages import pages
 from api.console.password import password
 from api.console.policy import policy as policy_page
 from api.console.quarantine import quarantine
 from api.console.service import service as service_page
+from api.console.sessions import sessions as session_pages
 from api.console.silences import silences as silence_pages
+from api.console.station import station
+from api.console.stations import stations
+from api.console.switching import switching as switching_pages
 from api.http.access import Access
 from api.http.context import Context
 from api.http.door import Door
@@ -130,7 +136,13 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         login,
         password,
         duty,
-        pages,
+        alert,
+        stations,
+        station,
+        switching_pages,
+        devices,
+        device,
+        session_pages,
         handled,
         silence_pages,
         hazards,
