@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from ingest.clock import Now
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.player import Player
 
 COMMANDS = "chargewatch/v1/+/+/+/command"

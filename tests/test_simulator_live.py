@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 
 from ingest.clock import utc_now, warped
 from ingest.codecs.native import Telemetry
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.player import Player
 from simulator.publisher import Broker, Publisher
 from simulator.village import Village
