@@ -60,7 +60,8 @@ class Intruder:
         return []
 
     def last_will(self, at: datetime) -> Emission:
-        raise NotImplementedError  # it shares a connection, and leaves no will
+        """Return word that nobody listens to: an intruder leaves no will."""
+        return Emission(at, self.id, f"nobody/{self.id}", b"", last_will=True)
 
     def _payload(self, at: datetime) -> bytes:
         if self._plan.manner == "garbage":

@@ -10,7 +10,7 @@ import msgspec
 from simulator.behaviour import USUAL, Habits, Kind
 from simulator.faults import AnyFault
 from simulator.limits import Limits
-from simulator.words import Clock, Length, Part, Share, When, Window
+from simulator.words import Clock, Length, Part, When, Window
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 SITE = r"^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$"
@@ -105,8 +105,8 @@ class OrdinaryPart(Part, frozen=True, kw_only=True):
 
     clocks_off: Length = "1 min"
     """How far a clock is off at most."""
-    repeats_a_day: Share = 0.1
-    """How likely a message of a pile comes twice on a day."""
+    repeats_a_day: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.5
+    """How many messages of a pile come twice on a day."""
     tests_sensors: bool = True
     """Each sensor is tested once in 30 days, by day."""
 
