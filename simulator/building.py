@@ -59,7 +59,7 @@ def built(  # noqa: PLR0913
         limits=scenario.limits,
         sites=places,
     )
-    cast(scenario.events, scene, name)
+    cast(scenario.events, scene, name, cut_down=sites is not None)
     maker = _Maker(scenario, scene)
     piles = tuple(maker.pile(site, pile) for site in places for pile in site.pile_ids())
     sensors = tuple(maker.sensor(site, s) for site in places for s in site.sensor_ids())

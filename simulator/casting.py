@@ -21,12 +21,18 @@ class EventImpossible(ChargewatchError):
     """An event of a scenario befalls nobody, or needs what another has."""
 
 
-def cast(events: tuple[Fault, ...], scene: Scene, name: str) -> None:
-    """Let all events happen; raises EventImpossible."""
+def cast(events: tuple[Fault, ...], scene: Scene, name: str, *, cut_down: bool = False) -> None:
+    """Let all events happen; raises EventImpossible.
+
+    `cut_down`: there are fewer stations than the scenario speaks of; what befalls those that
+    are missing is left out.
+    """
     for number, fault in enumerate(events):
         tag = str(type(fault).__struct_config__.tag)
         called = f"{name}: events[{number + 1}] ({tag})"
         candidates = list(_candidates(fault, scene))
+        if not candidates and cut_down:
+            continue
         if not candidates:
             raise EventImpossible(f"{called}: where = {fault.where!r} is nobody here")
         often = rate(fault.at)

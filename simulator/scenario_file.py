@@ -139,7 +139,7 @@ def _complaint(
             f" allowed: {', '.join(FAULTS)}"
         )
     form = _FORM.search(what)
-    allowed = FORMS.get(form.group(1), what) if form else what
+    allowed = FORMS.get(form.group(1).replace("\\\\", "\\"), what) if form else what
     if isinstance(found_here, dict | list | None):
         return f"{_place(name, keys, text)}: {what[:1].lower()}{what[1:]}"
     return f"{_place(name, keys, text)}: found {found_here!r}; allowed: {allowed}"
