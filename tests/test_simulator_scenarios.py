@@ -23,6 +23,7 @@ from simulator.library import village as of_library
 from simulator.player import Player
 from simulator.scenario import schema
 from simulator.scenario_file import ScenarioWrong, found, library, parsed, read
+from simulator.tables import faults_table, scenarios_table
 from simulator.village import incidents, policy_toml, sites_toml
 from tests.simulated import DAY, PLACE, played, understood, village
 
@@ -221,3 +222,9 @@ def test_every_fault_explains_itself_and_names_its_source() -> None:
     for tag, fault in FAULTS.items():
         assert fault.__doc__, tag
         assert fault.source, tag
+
+
+def test_the_page_has_the_tables_of_faults_and_scenarios() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    for row in (*faults_table(), *scenarios_table()):
+        assert row in page, "run: python -m simulator.tables"

@@ -44,7 +44,7 @@ class FastCharger(Bike, frozen=True, kw_only=True):
     """A charger that is too strong for the socket: a plateau above its limit."""
 
     battery: BatteryName = FAST_60V.name
-    source: ClassVar[str] = "DOMAIN §6.2: 60 V 10 A draws some 860 W"
+    source: ClassVar[str] = "ours: 60 V at 10 A draws some 860 W"
 
 
 class Forgotten(Bike, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Forgotten(Bike, frozen=True, kw_only=True):
     charge: Share = 0.6
     health: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.8
     stays: Length = "2 d"
-    source: ClassVar[str] = "X10P, AP3000: a charge ends after 45 to 60 min of float (§2.1)"
+    source: ClassVar[str] = "X10P, AP3000: a charge ends after 45 to 60 min of float"
 
 
 class LongCharge(Bike, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class LongCharge(Bike, frozen=True, kw_only=True):
     battery: BatteryName = LEAD_ACID_LARGE.name
     charge: Share = 0.02
     stays: Length = "13 h"
-    source: ClassVar[str] = "8 h: Beijing guide of 2021; 10 h: Shenzhen 2015 (DOMAIN §1.1)"
+    source: ClassVar[str] = "8 h: Beijing guide of 2021; 10 h: Shenzhen 2015"
 
 
 class Overload(WithBike, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class Overload(WithBike, frozen=True, kw_only=True):
     extra_w: Annotated[float, msgspec.Meta(gt=0, le=3500)] = 1060.0
     lasts: Length = "10 min"
     came_before: Length = "95 min"
-    source: ClassVar[str] = "DOMAIN §2.2: X10P limits a socket to 5.5 A, some 1.2 kW"
+    source: ClassVar[str] = "X10P limits a socket to 5.5 A, some 1.2 kW"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         before = length(self.came_before)
@@ -90,7 +90,7 @@ class ExtensionLead(WithBike, frozen=True, kw_only=True):
     second: BatteryName = LEAD_ACID_SMALL.name
     lasts: Length = "3 h"
     came_before: Length = "1 h"
-    source: ClassVar[str] = "DOMAIN §5: two bikes on one socket; AP3000 sees a rise of 80 W"
+    source: ClassVar[str] = "AP3000: dynamic overload, a rise of 80 W"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         before, until = length(self.came_before), at + length(self.lasts)
@@ -104,7 +104,7 @@ class NoTaper(WithBike, frozen=True, kw_only=True):
     """A charger does not see that its battery is full, and overcharges it."""
 
     stays: Length = "11 h"
-    source: ClassVar[str] = "DOMAIN §6.3: overcharge shows as power that does not taper"
+    source: ClassVar[str] = "ours: overcharge shows as power that does not taper"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         self._overcharges(scene, at, subject, chance, untapered(self.curve()))

@@ -60,7 +60,7 @@ class _WrongClock(Fault, frozen=True, kw_only=True):
 class ClockRestarted(_WrongClock, frozen=True, kw_only=True):
     """A clock shows 1970 after a start, until it is set."""
 
-    source: ClassVar[str] = "AP3000: 1970-01-01 08:00 after power-up until synced (§2.1)"
+    source: ClassVar[str] = "AP3000: 1970-01-01 08:00 after power-up until synced"
 
     def _fault(self, at: datetime, until: datetime | None) -> ClockFault:
         return ClockFault(since=at, until=until, restarts=True)
@@ -71,7 +71,7 @@ class ClockSkewed(_WrongClock, frozen=True, kw_only=True):
 
     minutes_ahead: Annotated[float, msgspec.Meta(ge=-100_000, le=100_000)] = 45.0
     """Negative: behind."""
-    source: ClassVar[str] = "SentryGuard #210: 80 s were seen; 5 min is the tolerance (§4)"
+    source: ClassVar[str] = "SentryGuard #210: 80 s were seen; 5 min is the tolerance"
 
     def _fault(self, at: datetime, until: datetime | None) -> ClockFault:
         return ClockFault(since=at, until=until, off=timedelta(minutes=self.minutes_ahead))
@@ -102,7 +102,7 @@ class ClockDrifting(_WrongClock, frozen=True, kw_only=True):
 class ClockLocal(_WrongClock, frozen=True, kw_only=True):
     """A device sends local time, and says that it is UTC."""
 
-    source: ClassVar[str] = "FORMATS §1.4: Tasmota's time has no zone; DOMAIN §4 on zones"
+    source: ClassVar[str] = "Tasmota: its time is local and says no zone"
 
     def _fault(self, at: datetime, until: datetime | None) -> ClockFault:
         return ClockFault(since=at, until=until, off=ZONE_OFF)

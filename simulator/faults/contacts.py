@@ -33,7 +33,7 @@ class RelayWelded(WithBike, frozen=True, kw_only=True):
     came_before: Length = "2 h"
     lasts: Length = "1 h"
     """From switching off until somebody pulls the plug."""
-    source: ClassVar[str] = "AP3000: port state 9, relay welded (DOMAIN §2.1)"
+    source: ClassVar[str] = "AP3000: port state 9, relay welded"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         before, until = length(self.came_before), at + length(self.lasts)
@@ -63,7 +63,7 @@ class PlugBounce(WithBike, frozen=True, kw_only=True):
     gap: Length = "6 s"
     came_before: Length = "45 min"
     stays: Length = "3 h"
-    source: ClassVar[str] = "X10P: the rule for pulled plugs was retuned ten times (§2.2)"
+    source: ClassVar[str] = "X10P: the rule for pulled plugs was retuned ten times"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         since, until = at - length(self.came_before), at + length(self.stays)

@@ -24,7 +24,7 @@ class DeviceDead(Fault, frozen=True, kw_only=True):
 
     kind: Literal["any", "pile", "sensor"] = "pile"
     target: ClassVar[Target] = "device"
-    source: ClassVar[str] = "DOMAIN §7: silent after 2.5 times its cadence"
+    source: ClassVar[str] = "ours: silent after 2.5 times its cadence"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         if scene.on[subject.device].dies_at is None:
@@ -37,7 +37,7 @@ class ConnectionLost(Fault, frozen=True, kw_only=True):
 
     kind: Literal["any", "pile", "sensor"] = "sensor"
     target: ClassVar[Target] = "device"
-    source: ClassVar[str] = "MQTT: a last will is a hint, silence the proof (DOMAIN §4)"
+    source: ClassVar[str] = "MQTT: a last will is a hint, silence the proof"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         doing = scene.on[subject.device]
@@ -60,7 +60,7 @@ class MeterStuck(WithBike, frozen=True, kw_only=True):
     charge: Share = 0.1
     came_before: Length = "1 h"
     stays: Length = "9 h"
-    source: ClassVar[str] = "AP3000: port state 4, cannot meter (DOMAIN §2.1)"
+    source: ClassVar[str] = "AP3000: port state 4, cannot meter"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         before, until = length(self.came_before), at + length(self.stays)
@@ -88,7 +88,7 @@ class ThermometerDrift(Fault, frozen=True, kw_only=True):
     """Kelvins."""
     lasts: Length = "8 h"
     target: ClassVar[Target] = "socket"
-    source: ClassVar[str] = "X10P v029.6 took its stop at 65 °C out: false detection (§2.2)"
+    source: ClassVar[str] = "X10P v029.6 took its stop at 65 °C out: false detection"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         channel = subject.channel or chance.randint(1, subject.site.sockets)
@@ -105,7 +105,7 @@ class BatteryLow(Fault, frozen=True, kw_only=True):
     falls: Annotated[float, msgspec.Meta(gt=0, le=100)] = 2.0
     """Per cent a day. It passes the limit at `at`."""
     target: ClassVar[Target] = "sensor"
-    source: ClassVar[str] = "FORMATS §0.1: battery_pct; the limit is ours (docs/policy.md)"
+    source: ClassVar[str] = "ours (docs/policy.md)"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         days = (at - scene.starts) / timedelta(days=1)
@@ -128,7 +128,7 @@ class Tampered(Fault, frozen=True, kw_only=True):
 
     lasts: Length = "30 min"
     target: ClassVar[Target] = "sensor"
-    source: ClassVar[str] = "Tuya TS0601_smoke_5: tamper (DOMAIN §2.3)"
+    source: ClassVar[str] = "Tuya TS0601_smoke_5: tamper"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = at + length(self.lasts)
@@ -159,7 +159,7 @@ class OldFirmwareHere(Fault, frozen=True, kw_only=True, tag="old_firmware"):
     clocked: bool = True
     kind: Literal["any", "pile", "sensor"] = "pile"
     target: ClassVar[Target] = "device"
-    source: ClassVar[str] = "FORMATS §11.1: tail fields grow with the version"
+    source: ClassVar[str] = "AP3000: tail fields grow with the version"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         doing = scene.on[subject.device]

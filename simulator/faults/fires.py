@@ -34,7 +34,7 @@ class ThermalRunaway(WithBike, frozen=True, kw_only=True):
     """From swelling on: then the charger gives nothing any more, which looks like "done"."""
     parked: bool = False
     """It stands beside the socket and is not charged: most bikes that burn are."""
-    source: ClassVar[str] = "fire brigade's overcharge test, Jiyuan (DOMAIN §0, §6.3)"
+    source: ClassVar[str] = "fire brigade's overcharge test, Jiyuan"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         smokes_at, flames_at = at + SMOKES_AFTER, at + FLAMES_AFTER
@@ -110,14 +110,14 @@ class _Nuisance(Fault, frozen=True, kw_only=True):
 class Fryer(_Nuisance, frozen=True, kw_only=True):
     """A snack stall fries beside the station."""
 
-    source: ClassVar[str] = "DOMAIN §0: some 5,700 warnings for each fire in Cixi"
+    source: ClassVar[str] = "Cixi: some 5,700 warnings for each real fire"
 
 
 class Insect(_Nuisance, frozen=True, kw_only=True):
     """A spider walks through a detector's chamber."""
 
     lasts: Length = "12 s"
-    source: ClassVar[str] = "DOMAIN §5: insect smoke"
+    source: ClassVar[str] = "ours; GB 4715-2024 on what a detector must not see"
 
 
 class Dust(_Nuisance, frozen=True, kw_only=True):
@@ -127,7 +127,7 @@ class Dust(_Nuisance, frozen=True, kw_only=True):
     lasts: Length = "30 s"
     says_so: bool = True
     """It has a warning for that, as new ones must."""
-    source: ClassVar[str] = "GB 20517-2025, GB 4715-2024: contamination warning (DOMAIN §1.1)"
+    source: ClassVar[str] = "GB 20517-2025, GB 4715-2024: contamination warning"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         super().happen(scene, at, subject, chance)
@@ -159,7 +159,7 @@ class SelfTest(Fault, frozen=True, kw_only=True):
     """Somebody presses a detector's test button."""
 
     target: ClassVar[Target] = "sensor"
-    source: ClassVar[str] = "FORMATS §0.1: a self-test must raise no fire alarm"
+    source: ClassVar[str] = "docs/messages.md: smoke during a self-test is no fire"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         scene.on[subject.device].tests_at.append(at)

@@ -31,7 +31,7 @@ class Malformed(Fault, frozen=True, kw_only=True):
     at_most: Annotated[int, msgspec.Meta(ge=1)] | None = None
     kind: Literal["any", "pile", "sensor"] = "pile"
     target: ClassVar[Target] = "device"
-    source: ClassVar[str] = "FORMATS §0.2 rule 9: reject, count, keep running"
+    source: ClassVar[str] = "what no codec can read is refused and counted (docs/messages.md)"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = at + length(self.lasts)
@@ -63,7 +63,7 @@ class WrongUnit(Fault, frozen=True, kw_only=True):
     of: Literal["tenths", "raw_temperature"] = "tenths"
     lasts: Length = "2 h"
     target: ClassVar[Target] = "pile"
-    source: ClassVar[str] = "AP3000: raw 0.1 W, and temperature = raw − 65 (DOMAIN §2.1)"
+    source: ClassVar[str] = "AP3000: raw 0.1 W, and temperature = raw − 65"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = at + length(self.lasts)
@@ -130,7 +130,9 @@ class _Intrusion(Fault, frozen=True, kw_only=True):
 class Stranger(_Intrusion, frozen=True, kw_only=True):
     """A device that nobody declared talks: somebody's own pile, or worse."""
 
-    source: ClassVar[str] = "DOMAIN §3 no. 2: undeclared devices seen"
+    source: ClassVar[str] = (
+        "docs/sites.md: a device that is not declared is watched with the defaults"
+    )
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         device = f"{subject.site.id}/unknown-{chance.randrange(1000):03}"
@@ -163,7 +165,7 @@ class Flood(_Intrusion, frozen=True, kw_only=True):
 
     lasts: Length = "1 min"
     every: Length = "0.01 s"
-    source: ClassVar[str] = "emqx #2671 and others (DOMAIN §4)"
+    source: ClassVar[str] = "emqx #2671 and others"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         device = f"{subject.site.id}/flood-{chance.randrange(1000):03}"
@@ -176,7 +178,7 @@ class Garbage(_Intrusion, frozen=True, kw_only=True):
     """Somebody sends random bytes on a pile's topic."""
 
     every: Length = "1 s"
-    source: ClassVar[str] = "FORMATS §0.2 rule 9"
+    source: ClassVar[str] = "what no codec can read is refused and counted (docs/messages.md)"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         device = chance.choice(subject.site.pile_ids())

@@ -32,7 +32,7 @@ class CarrierOutage(Fault, frozen=True, kw_only=True):
     keeps: bool = True
     """Devices keep what they say, and send it afterwards."""
     target: ClassVar[Target] = "carrier"
-    source: ClassVar[str] = "DOMAIN §3 no. 6 and 7; AP3000 keeps settlements until acked"
+    source: ClassVar[str] = "AP3000 keeps settlements until they are acknowledged"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         until, carrier = at + length(self.lasts), subject.site.carrier
@@ -72,7 +72,7 @@ class LinkDown(Fault, frozen=True, kw_only=True):
     """It says of each message that it was kept back; some firmware does not."""
     kind: Literal["any", "pile", "sensor"] = "pile"
     target: ClassVar[Target] = "device"
-    source: ClassVar[str] = "AP3000: late, duplicated, hours-old data is normal (§2.1)"
+    source: ClassVar[str] = "AP3000: late, duplicated, hours-old data is normal"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         until = at + length(self.lasts)
@@ -98,7 +98,7 @@ class HalfOpen(Fault, frozen=True, kw_only=True):
     lasts: Length = "30 min"
     kind: Literal["any", "pile", "sensor"] = "pile"
     target: ClassVar[Target] = "device"
-    source: ClassVar[str] = "thingsboard #15614: an open socket was active for ever (§4)"
+    source: ClassVar[str] = "thingsboard #15614: an open socket was active for ever"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         until = at + length(self.lasts)
@@ -113,7 +113,7 @@ class ReconnectStorm(Fault, frozen=True, kw_only=True):
     jitter: bool = True
     away: Length = "20 s"
     target: ClassVar[Target] = "site"
-    source: ClassVar[str] = "emqx #2671, #11187; X10P waits up to 2 min (DOMAIN §2.2, §4)"
+    source: ClassVar[str] = "emqx #2671, #11187; X10P waits up to 2 min"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         until, site = at + length(self.away), subject.site
@@ -143,7 +143,7 @@ class _OnTheWay(Fault, frozen=True, kw_only=True):
 class Loss(_OnTheWay, frozen=True, kw_only=True):
     """A share of the messages is lost: bad radio, QoS 0."""
 
-    source: ClassVar[str] = "AP3000's power report has no retry (DOMAIN §2.1)"
+    source: ClassVar[str] = "AP3000's power report has no retry"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = self._note(scene, subject, at)
@@ -155,7 +155,7 @@ class Delay(_OnTheWay, frozen=True, kw_only=True):
 
     least: Length = "20 s"
     most: Length = "4 min"
-    source: ClassVar[str] = "NB-IoT modems sleep; thingsboard #4207 on late data (§4)"
+    source: ClassVar[str] = "NB-IoT modems sleep; thingsboard #4207 on late data"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = self._note(scene, subject, at, "clock_wrong")
@@ -170,7 +170,7 @@ class Reorder(Delay, frozen=True, kw_only=True):
     share: Share = 0.5
     least: Length = "0 s"
     most: Length = "70 s"
-    source: ClassVar[str] = "metron PR #1197; MQTT promises an order to one session only (§4)"
+    source: ClassVar[str] = "metron PR #1197; MQTT promises an order to one session only"
 
 
 class Duplicate(_OnTheWay, frozen=True, kw_only=True):

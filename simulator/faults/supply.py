@@ -26,7 +26,7 @@ class PowerCut(Fault, frozen=True, kw_only=True):
     clock_restarts: bool = False
     """The piles' clocks show 1970 afterwards, until they are set some minutes later."""
     target: ClassVar[Target] = "site"
-    source: ClassVar[str] = "DOMAIN §3 no. 6: device death, power cut and outage told apart"
+    source: ClassVar[str] = "docs/policy.md: half of a station does not fail at once by itself"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         until = at + length(self.lasts)
@@ -48,7 +48,7 @@ class BrownOut(Fault, frozen=True, kw_only=True):
     volts: Annotated[float, msgspec.Meta(ge=60, le=420)] = 172.0
     lasts: Length = "20 min"
     target: ClassVar[Target] = "site"
-    source: ClassVar[str] = "AP3000: over- and under-voltage at 270 and 100 V (DOMAIN §2.1)"
+    source: ClassVar[str] = "AP3000: over- and under-voltage at 270 and 100 V"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = at + length(self.lasts)
