@@ -85,9 +85,7 @@ class Rescan(WithBike, frozen=True, kw_only=True):
     cut_after: Length = "13 min"
     rescanned_after: Length = "5 min"
     lasts: Length = "2 h"
-    source: ClassVar[str] = (
-        "Wuhan, 4 Jan 2025: cut after 13 min, scanned again 5 min later (§0)"
-    )
+    source: ClassVar[str] = "Wuhan, 4 Jan 2025: cut after 13 min, scanned again 5 min later"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         before, until = length(self.came_before), at + length(self.lasts)
@@ -109,9 +107,7 @@ class ContactHeating(WithBike, frozen=True, kw_only=True):
     ohm: Annotated[float, msgspec.Meta(gt=0, le=20)] = 0.8
     came_before: Length = "30 min"
     stays: Length = "4 h"
-    source: ClassVar[str] = (
-        "X10P stopped at 65 °C, AP3000 alarms at 80 °C (§2); the rise is ours"
-    )
+    source: ClassVar[str] = "X10P stopped at 65 °C, AP3000 alarms at 80 °C; the rise is ours"
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         since, until = at - length(self.came_before), at + length(self.stays)
