@@ -33,7 +33,7 @@ from api.http.app import create_app
 from api.link_keys import link_keys
 from api.links import Links
 from api.metrics import Metrics
-from api.people_keeper import PeopleKeeper
+from api.people.keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import Settings
@@ -201,6 +201,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             metrics=metrics.exposition,
             policy=policy,
             people=people,
+            ways=ways,
             drills=drill_runner,
             links=signed,
         )

@@ -47,6 +47,15 @@ PLACES: Sequence[Place] = (
         in_bar=True,
     ),
     Place(
+        key="sessions",
+        path="/sessions",
+        text="ui.sessions",
+        right=Right.SEE,
+        icon="sessions",
+        in_bar=True,
+    ),
+    Place(key="devices", path="/devices", text="ui.devices", right=Right.SEE, icon="devices"),
+    Place(
         key="silences",
         path="/silences",
         text="ui.silences",
