@@ -143,5 +143,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyHere
     people: PeopleHere
     drills: DrillRunner
+    house: frozenset[str]
+    """The names of the channels of the settings."""
     links: Links
     """Makes and reads the signed links that go out with notifications."""

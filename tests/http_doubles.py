@@ -142,6 +142,7 @@ class World:
             people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
             drills=self.drills,
             links=LINKS,
+            house=frozenset({"duty"}),
         )
         self.app = self.app_for(TOKENS)
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from api.console.answering import answering
 from api.console.assets import Assets
 from api.console.audit import audit as audit_pages
 from api.console.duty import duty
@@ -18,6 +19,7 @@ from api.console.password import password
 from api.console.quarantine import quarantine
 from api.console.silences import silences as silence_pages
 from api.http.access import Access
+from api.http.answers import Answers
 from api.http.context import Context
 from api.http.door import Door
 from api.http.hardening import Gates, Hardened
@@ -95,6 +97,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         sessions=sessions_here,
         door=door,
         tokens=tokens,
+        answers=Answers(watch, wall),
         darkroom=Darkroom(),
         callers=Buckets(rates.caller, monotonic_s),
     )
@@ -123,6 +126,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         duty,
         pages,
         handled,
+        answering,
         silence_pages,
         hazards,
         quarantine,
