@@ -22,6 +22,7 @@ from api.cli_health import health
 from api.cli_history import history
 from api.cli_instants import instant
 from api.cli_login import login
+from api.cli_people import people
 from api.cli_rules import check_policy, rules
 from api.cli_score import score
 from ingest.clock import utc_now
@@ -40,6 +41,7 @@ app.add_typer(deploy)
 app.add_typer(devices)
 app.add_typer(history)
 app.add_typer(login)
+app.add_typer(people)
 app.add_typer(audit)
 app.command()(backup)
 app.command()(restore)

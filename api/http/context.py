@@ -30,6 +30,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     darkroom: Darkroom
     callers: Buckets
     """How much each caller may ask."""
+    tries: Buckets
+    """How often a way may be tried."""
 
     def not_too_much(self, caller: Caller) -> None:
         """Refuse with 429 whoever asks more than anybody needs."""
