@@ -12,7 +12,7 @@ import msgspec
 
 from ingest.codecs.native import Event, Telemetry
 from rules.readings import Kind, Reading
-from simulator.devices import Emission
+from simulator.emissions import Emission
 
 JOINED_W = 1060.0
 """A second bike on an adapter, with a large charger."""

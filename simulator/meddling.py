@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rules.readings import Kind
-from simulator.devices import Device, Emission
+from simulator.emissions import Emission
 from simulator.ills import (
     BatteryLow,
     ClockAt1970,
@@ -27,6 +27,7 @@ from simulator.ills import (
     Voice,
     Welded,
 )
+from simulator.links import Speaker
 from simulator.player import Player
 
 RATE_OVER = timedelta(seconds=30)
@@ -75,7 +76,7 @@ class Deed(msgspec.Struct, kw_only=True):
 class Meddled:
     """A device that may have ills. To whoever listens it is the device."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Speaker) -> None:
         self.device = device
         self.ills: list[Ill] = []
 
@@ -129,9 +130,9 @@ class Meddled:
 class MeddledPlayer(Player):
     """Plays a village, and lets somebody interfere."""
 
-    def __init__(self, devices: Iterable[Device]) -> None:
+    def __init__(self, devices: Iterable[Speaker]) -> None:
         self.meddled = {device.id: Meddled(device) for device in devices}
-        super().__init__(self.meddled.values())  # type: ignore[arg-type]
+        super().__init__(self.meddled.values())
         self.deeds: list[Deed] = []
         self.said = 0
         self.last: dict[str, Emission] = {}

@@ -11,11 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 import typer
 from rich.console import Console
@@ -23,28 +25,32 @@ from rich.live import Live
 
 from ingest.clock import utc_now
 from simulator.__main__ import (
-    SCENARIOS,
     CaFile,
     Password,
     PasswordFile,
-    PolicyFile,
     Seed,
     SitesFile,
-    Size,
     Url,
     Username,
     address,
     chosen,
+    first_day,
+    made,
 )
 from simulator.answers import Answers
 from simulator.keys import keyboard
 from simulator.meddling import CHOICES, Choice, MeddledPlayer
 from simulator.publisher import Broker, Publisher
 from simulator.view_words import Words
-from simulator.village import POLICY_TOML, Village
+from simulator.village import Village, policy_toml
 from simulator.village import sites_toml as register
 from simulator.watching import Scene, picture
+from simulator.words import DAY, length
 
+ALWAYS = "quiet-month"
+BEAT_S = 30
+DAYS = 2
+"""So much of a long scenario is laid down: nobody watches longer."""
 DRAWN_EVERY_S = 0.5
 ASKED_EVERY_S = 1.0
 LEAVES_WITHIN_S = 3.0
@@ -55,9 +61,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main(  # noqa: PLR0913  (a command line is as wide as its options)
-    scenario: Annotated[str, typer.Argument(help="Which one; see simulate --list.")] = (
-        "quiet-month"
-    ),
+    scenario: Annotated[str, typer.Argument(help="Which one; see simulate --list.")] = ALWAYS,
     *,
     broker: Url = "mqtt://127.0.0.1:1883",
     username: Username = None,
@@ -71,23 +75,32 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
         Path | None,
         typer.Option(help="Holds a token that may read; else CHARGEWATCH_TOKEN is it."),
     ] = None,
-    seed: Seed = 7,
-    sites: Annotated[int, typer.Option(min=1, max=999, help="Of quiet-month.")] = 6,
+    seed: Seed = None,
+    sites: Annotated[
+        int, typer.Option(min=1, max=999, help="How many, at most, if the scenario makes them.")
+    ] = 6,
+    beat: Annotated[
+        int,
+        typer.Option(min=0, max=3600, help="Seconds between a pile's reports; 0: its own."),
+    ] = BEAT_S,
     language: Annotated[Literal["zh", "en"], typer.Option()] = "zh",
     sites_toml: SitesFile = None,
-    policy_toml: PolicyFile = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy-toml", help="Write the limits that it has agreed on."),
+    ] = None,
 ) -> None:
     """Watch a village live, do something to it by a key, and see whether the alarm comes.
 
     It plays in real time, from this moment on. --sites-toml alone writes the register that the
     service needs, and ends.
     """
-    village = village_now(scenario, seed, sites)
+    village = quicker(village_now(scenario, seed, sites), beat)
     if sites_toml is not None:
         sites_toml.write_text(register(village), encoding="utf-8")
-    if policy_toml is not None:
-        policy_toml.write_text(POLICY_TOML, encoding="utf-8")
-    if sites_toml is not None or policy_toml is not None:
+    if policy is not None:
+        policy.write_text(policy_toml(village), encoding="utf-8")
+    if sites_toml is not None or policy is not None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         typer.echo("the live view needs a terminal: use `simulate` instead", err=True)
@@ -104,17 +117,36 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     asyncio.run(watch(village, where, api, token, Words(language)))
 
 
-def village_now(scenario: str, seed: int, sites: int) -> Village:
-    """Return the village of today."""
-    today = utc_now().astimezone(ZoneInfo("Asia/Shanghai")).date()
-    village = chosen(scenario)(seed, today, Size(days=2, sites=sites))
+def village_now(named: str, seed: int | None, sites: int) -> Village:
+    """Return a scenario as it plays now: of today, or, if that has not begun, of yesterday."""
+    scenario, name = chosen(named)
     now = utc_now()
-    if not village.starts <= now < village.ends:
-        raise typer.BadParameter(
-            f"{scenario} plays from {village.starts:%H:%M} to {village.ends:%H:%M} UTC; what"
-            f" plays now is one of {', '.join(SCENARIOS)}"
-        )
-    return village
+    today = first_day(scenario, now, live=True)
+    days = DAYS if length(scenario.lasts) > DAYS * DAY else None
+    some = sites if sum(part.count for part in scenario.places) > sites else None
+    villages = [made(name, scenario, day, seed, days, some) for day in (today, today - DAY)]
+    for village in villages:
+        if village.starts <= now < village.ends:
+            return village
+    zone, tonight = ZoneInfo(scenario.zone), villages[0]
+    begins, ends = (each.astimezone(zone) for each in (tonight.starts, tonight.ends))
+    raise typer.BadParameter(
+        f"{name} plays from {begins:%H:%M} to {ends:%H:%M} on the clock of {scenario.zone};"
+        f" {ALWAYS} plays at any time",
+        param_hint="SCENARIO",
+    )
+
+
+def quicker(village: Village, beat_s: int) -> Village:
+    """Return the village with piles that report every so many seconds; 0: as it is.
+
+    Real piles take minutes. A tester who waits for an overload wants to wait for the rule.
+    """
+    if not beat_s:
+        return village
+    beat = timedelta(seconds=beat_s)
+    piles = tuple(msgspec.structs.replace(plan, beat=beat) for plan in village.piles)
+    return msgspec.structs.replace(village, piles=piles)
 
 
 async def watch(village: Village, where: Broker, url: str, token: str, say: Words) -> None:

@@ -21,16 +21,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
 from api.tokens import read_tokens
+from ingest.clock import utc_now
 from ingest.codecs.native import Native
 from ingest.wire import Message, Profile, Rejected, Said
 from rules.readings import Kind, Reading
 from simulator.answers import Alarm, Answers, concerns, outcome
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.ills import Ill
 from simulator.keys import keys_in
 from simulator.meddling import CHOICES, Choice, Deed, MeddledPlayer
@@ -38,7 +40,7 @@ from simulator.piles import PilePlan
 from simulator.smoke_sensors import SensorPlan
 from simulator.view_words import WORDS, Words
 from simulator.village import Area, Site, Village
-from simulator.watch import app
+from simulator.watch import app, quicker, village_now
 from simulator.watching import Scene, picture
 from tests.brokers import Mosquitto
 from tests.processes import ROOT, ServiceProcess, eventually, service
@@ -65,8 +67,6 @@ def village(sites: int = 1) -> Village:
         sites=places,
         piles=tuple(PilePlan(id=name) for each in places for name in each.pile_ids()),
         sensors=tuple(SensorPlan(id=name) for each in places for name in each.sensor_ids()),
-        truths=(),
-        expected_refused=0,
     )
 
 
@@ -459,3 +459,25 @@ def test_without_a_terminal_it_says_so() -> None:
     said = CliRunner().invoke(app, ["--sites", "1"])
     assert said.exit_code == 2
     assert "needs a terminal" in said.stderr
+
+
+def test_a_scenario_that_does_not_play_now_says_when_it_does(tmp_path: Path) -> None:
+    shanghai = ZoneInfo("Asia/Shanghai")
+    later = (utc_now() + timedelta(hours=12)).astimezone(shanghai)
+    path = tmp_path / "later.toml"
+    path.write_text(
+        f'starts = "{later:%H:%M}"\nlasts = "1 h"\n'
+        '[text]\nzh = "晚一点"\nen = "Later"\n'
+        '[[places]]\narea = "later"\ncount = 1\npiles = [1, 1]\nsensors = [1, 1]\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(typer.BadParameter) as caught:
+        village_now(str(path), None, 1)
+    assert f"later plays from {later:%H:%M} to" in str(caught.value)
+    assert "quiet-month plays at any time" in str(caught.value)
+
+
+def test_the_piles_of_a_bench_report_more_often_than_real_ones() -> None:
+    slow = village_now("quiet-month", None, 2)
+    assert {plan.beat for plan in quicker(slow, 30).piles} == {30 * SECOND}
+    assert quicker(slow, 0) == slow
