@@ -192,6 +192,25 @@ def token(
     run_or_explain(run)
 
 
+@app.command("renew-links")
+def renew_links() -> None:
+    """Make a new key for the links in notifications.
+
+    The one before it is kept, so that links of the last day still open; twice in a row, and
+    none does. A running service knows a new one after its next start.
+    """
+
+    def run() -> None:
+        from api.link_keys import FILE_NAME, renew_key
+        from api.settings import read_settings
+
+        data_dir = read_settings(os.environ).data_dir
+        renew_key(data_dir)
+        typer.echo(str(data_dir / FILE_NAME))
+
+    run_or_explain(run)
+
+
 @app.command("check-sites")
 def check_sites(
     file: Annotated[Path, typer.Argument(help="A sites file (docs/sites.md).")],

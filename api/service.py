@@ -30,6 +30,8 @@ from api.health import Health
 from api.histories import influx_address, open_history
 from api.http.access import Access, Caller
 from api.http.app import create_app
+from api.link_keys import link_keys
+from api.links import Links
 from api.metrics import Metrics
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
@@ -118,6 +120,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
         drops_id = f"{settings.broker.client_id}-drops"
         drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
+        signed = Links(await asyncio.to_thread(link_keys, settings.data_dir))
         recipients = Recipients(
             channels,
             partial(lane_of, settings=settings),
@@ -187,6 +190,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             metrics=metrics.exposition,
             policy=policy,
             drills=drill_runner,
+            links=signed,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(

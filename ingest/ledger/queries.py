@@ -168,10 +168,11 @@ def get_alert(connection: sa.Connection, number: int) -> AlertRow | None:
 
 
 def events_of(connection: sa.Connection, episode: str) -> list[EventRow]:
-    """Return an alert's log, oldest first."""
+    """Return an alert's log, oldest first: some lines are written a moment after their time."""
     event = tables.alert_events.c
     question = sa.select(event.at, event.what, event.who, event.detail)
-    rows = connection.execute(question.where(event.episode == episode).order_by(event.id))
+    question = question.where(event.episode == episode).order_by(event.at, event.id)
+    rows = connection.execute(question)
     return [EventRow(**row._mapping) for row in rows]  # noqa: SLF001  (its public name)
 
 
