@@ -16,6 +16,7 @@ import msgspec
 
 from api.drills import DrillRunner
 from api.links import Links
+from api.post_checks import PostChecks
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
@@ -134,5 +135,6 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """The Prometheus exposition of the process."""
     policy: PolicyHere
     drills: DrillRunner
+    post_checks: PostChecks
     links: Links
     """Makes and reads the signed links that go out with notifications."""

@@ -37,6 +37,7 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
+from tests.checking import silent_checks
 from tests.doubles import MemoryHistory
 
 PAGE = {"Accept": "text/html"}
@@ -125,6 +126,13 @@ class World:
         self.drills = DrillRunner(self.desk, nowhere, "test", lambda: self.at, 1)
         start = policy_at_start(self.policy_file, None)
         self.directory = Directory()
+        self.post_checks = silent_checks(
+            self.ledger,
+            self.directory,
+            self.engine,
+            lambda: self.at,
+            lambda: self.changes.tell(Change("", alerts=True)),
+        )
         self.watch = Watch(
             ledger=self.ledger,
             history=self.history,
@@ -139,6 +147,7 @@ class World:
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
             drills=self.drills,
+            post_checks=self.post_checks,
             links=LINKS,
         )
         self.app = self.app_for(TOKENS)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import msgspec
 import pytest
 from fastapi.routing import iter_route_contexts
 
@@ -23,9 +24,11 @@ from api.http.people_tokens import LASTS_MAX
 from api.http.throttle import Rate, Rates
 from ingest.ledger.hazards import write_hazard
 from ingest.people import EVERYWHERE, Role
+from ingest.registry import Name
 from rules.readings import Reading
 from rules.retrospect import Hazard
 from rules.verdict import Evidence
+from tests.checking import asks, gate
 from tests.http_doubles import NOON, PAGE, PILE, SMOKE, TOKENS, Client, World, bearer, somebody
 from tests.http_doubles import world as made_world
 
@@ -64,6 +67,11 @@ GET    /api/v1/latches                              see          list
 POST   /api/v1/latches/{id}/clear                   clear_latch  404
 POST   /api/v1/drills                               drill        422
 GET    /api/v1/drills/{drill}                       see          404
+GET    /api/v1/post-checks                          see          list
+GET    /api/v1/post-checks/summary                  see          list
+GET    /api/v1/post-checks/{number}                 see          404
+POST   /api/v1/post-checks/{number}/answer          acknowledge  404
+POST   /api/v1/posts/{post}/check                   drill        404
 GET    /api/v1/quarantine                           service      same
 GET    /api/v1/summary                              service      same
 GET    /api/v1/tokens                               anybody      same
@@ -81,6 +89,11 @@ GET    /stations                                    see          list
 GET    /stations/{area}/{site}                      see          404
 GET    /alerts/{number}                             see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /checks                                      see          list
+POST   /checks/begin                                drill        404
+POST   /checks/{number}/answer                      acknowledge  404
+GET    /a/c/{token}                                 open         same
+POST   /a/c/{token}                                 open         same
 GET    /quarantine                                  service      same
 GET    /events                                      anybody      same
 """
@@ -94,6 +107,11 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /api/v1/posts/{post}/check": 409,  # its area burns
+    "POST /checks/begin": 409,
+    "POST /checks/{number}/answer": 303,
+    "GET /a/c/{token}": 404,  # nobody made it
+    "POST /a/c/{token}": 404,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -112,6 +130,7 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/tokens": {"name": "wall", "rights": ["see"]},
 }
 FORMS = {
+    "POST /checks/begin": {"post": "renmin-lu-gate"},
     "POST /login": {"name": "nobody", "password": "wrong"},
     "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
 }
@@ -202,6 +221,8 @@ class Here(NamedTuple):
                 "number": 1,
                 "id": ids.latch if latch else ids.command,
                 "drill": ids.drill,
+                "post": "renmin-lu-gate",
+                "token": "x" * 60,
                 "device": _Tail("pile-1"),
             }
         )
@@ -237,6 +258,10 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
     """Yield a world in which something of everything has happened in xuhui."""
     path.mkdir(exist_ok=True)
     with made_world(path) as world:
+        world.directory.posts["renmin-lu-gate"] = msgspec.structs.replace(
+            gate(id="renmin-lu-gate", area="xuhui"), name=Name("renmin-lu", "renmin-lu")
+        )
+        runner.run(world.post_checks.begin("renmin-lu-gate", asks("somebody")))
         for device, reading in (
             (PILE, Reading(channel=3, power_w=1203.0)),
             (SMOKE, Reading(smoke_alarm=True)),

@@ -1,4 +1,4 @@
-"""When posts are asked whether somebody is there: seldom enough, and at no time one can know."""
+"""When posts are asked whether somebody is there: at no time that anybody can know."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
@@ -145,7 +145,7 @@ def test_a_plan_is_the_same_in_every_version_of_the_service() -> None:
 def played(
     each: Plan, begins: datetime, ends: datetime, awake: list[tuple[datetime, datetime]]
 ) -> list[datetime]:
-    """Return when the post is asked by processes that look again and again while they are awake.
+    """Return when the post is asked by processes that look again and again while awake.
 
     Each of them remembers nothing but when the post was asked last.
     """

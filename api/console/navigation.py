@@ -33,6 +33,7 @@ PLACES: Sequence[Place] = (
         icon="stations",
         in_bar=True,
     ),
+    Place(key="checks", path="/checks", text="ui.checks", right=Right.SEE, icon="checks"),
     Place(
         key="quarantine",
         path="/quarantine",

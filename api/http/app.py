@@ -7,6 +7,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.assets import Assets
+from api.console.check_link import check_link
+from api.console.checks import checks
 from api.console.duty import duty
 from api.console.events import events
 from api.console.login import login
@@ -26,6 +28,7 @@ from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
 from api.http.routes.places import places
 from api.http.routes.policy import policy
+from api.http.routes.post_checks import post_checks
 from api.http.routes.readings import readings
 from api.http.routes.sessions import sessions
 from api.http.routes.silences import silences
@@ -101,6 +104,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         policy,
         switching,
         drills,
+        post_checks,
         ledger,
         token_routes,
         audit,
@@ -108,7 +112,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)
-    for console in (login, password, duty, pages, events):
+    for console in (login, password, duty, pages, checks, check_link, events):
         app.include_router(console, include_in_schema=False)
     app.mount("/static", Assets())
     explain_problems(app)

@@ -8,9 +8,10 @@ has its time anew, for nobody could answer.
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 import structlog
 from msgspec.structs import replace
 
@@ -21,6 +22,7 @@ from ingest.clock import Now
 from ingest.errors import ChargewatchError
 from ingest.ledger import post_checks as kept
 from ingest.ledger.audit import Audited
+from ingest.ledger.links import use_link
 from ingest.ledger.store import Ledger, LedgerUnavailable
 from ingest.people import Directory, Post
 from ingest.post_checks import CheckState, PostCheck, answered, missed
@@ -29,6 +31,7 @@ from rules.duty_checks import PUT_OFF_MAX, Plan, owed
 PUT_OFF = timedelta(minutes=15)
 """How long a check is put off for an alarm, again and again while one waits: whoever has just
 acknowledged is on the way."""
+LOOK_FOR_ALARMS = timedelta(seconds=30)
 LEDGER_AGAIN = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(minutes=10)
 """The directory may have changed, or the clock was set."""
@@ -104,18 +107,24 @@ class PostChecks:
                 raise AlarmsWait("an alarm in this area waits to be acknowledged")
             return await self._begin(post, deed.who, deed)
 
-    async def answer(self, number: int, deed: Audited) -> PostCheck | None:
+    async def answer(self, number: int, deed: Audited, link: str = "") -> PostCheck | None:
         """Note that somebody is there, and who; None: there is no such check.
 
-        The first answer stays. Raises LedgerUnavailable.
+        The first answer stays. `link` is used up by it. Raises LedgerUnavailable.
         """
         at, known = self._now(), await self._ledger.read(lambda c: kept.get_check(c, number))
         if known is None:
             return None
         noted = replace(deed, about=str(number), area=known.area, detail=known.post)
-        check = await self._ledger.write(
-            lambda c: kept.change_check(c, number, lambda it: answered(it, deed.who, at), noted)
-        )
+
+        def note(connection: sa.Connection) -> PostCheck | None:
+            if link and not use_link(connection, link, deed.who, at):
+                return kept.get_check(connection, number)
+            return kept.change_check(
+                connection, number, lambda it: answered(it, deed.who, at), noted
+            )
+
+        check = await self._ledger.write(note)
         if check is not None and check.state is not CheckState.ASKED:
             self._close(check)
         return check
@@ -128,11 +137,11 @@ class PostChecks:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._wake.clear()
-                await self._ask_who_is_due()
+                again = await self._ask_who_is_due()
                 while self._to_carry:
                     check = self._to_carry.pop(0)
                     tasks.create_task(self._carry(check), name=f"check {check.id}")
-                await self._set_until(self._wake, self._next_look())
+                await self._set_until(self._wake, again)
 
     async def _take_up(self) -> None:
         """Go on where the last process stopped."""
@@ -149,7 +158,7 @@ class PostChecks:
             lambda c: kept.find_checks(c, wanted, kept.READ_MAX)
         ):
             self._to_carry.append(check)
-        self._plans = {plan.post: (plan, now - PUT_OFF_MAX) for plan in self._current_plans()}
+        self._take_plans(now - PUT_OFF_MAX)
 
     async def _prolonged(self, check: PostCheck) -> PostCheck:
         """Give a check its time to be answered anew: so far nobody could."""
@@ -157,30 +166,47 @@ class PostChecks:
         changed = await self._books.note(
             lambda c: kept.change_check(c, check.id, lambda it: replace(it, due_at=due_at))
         )
+        if changed is not None and check.id in self.open:
+            self.open[check.id] = changed
         return changed or check
 
-    async def _ask_who_is_due(self) -> None:
-        """Ask all whose moment has come; plans take time to draw, so not on the loop."""
-        now, plans = self._now(), {plan.post: plan for plan in self._current_plans()}
-        for post_id, plan in plans.items():
-            known = self._plans.get(post_id)
-            if known is None or known[0] != plan:
-                self._plans[post_id] = (plan, now)  # nothing is made up for
-        self._plans = {post_id: self._plans[post_id] for post_id in plans}
-        for post_id in await asyncio.to_thread(self._due, dict(self._plans), now):
-            post = self._directory.posts.get(post_id)
-            if post is not None:
-                await self._ask_by_plan(post, now)
+    async def _ask_who_is_due(self) -> datetime:
+        """Ask all whose moment has come; return when to look again."""
+        now = self._now()
+        self._take_plans(now)
+        again = now + LOOK_AGAIN * self._speed
+        for post_id, (plan, since) in list(self._plans.items()):
+            waits = self._not_before.get(post_id, now) > now
+            if not waits and owed(plan, self._asked.get(post_id), since, now):
+                await self._ask_by_plan(post_id, now)
+            again = min(again, plan.next_after(now) or again)
+            if (put_off := self._not_before.get(post_id, now)) > now:
+                again = min(again, put_off)
+            await asyncio.sleep(0)  # to draw a plan takes a millisecond: alarms go in between
+        return again
 
-    def _due(self, plans: Mapping[str, tuple[Plan, datetime]], now: datetime) -> list[str]:
-        return [
-            post_id
-            for post_id, (plan, since) in plans.items()
-            if self._not_before.get(post_id, now) <= now
-            and owed(plan, self._asked.get(post_id), since, now)
-        ]
+    def _take_plans(self, now: datetime) -> None:
+        """Take over which posts there are now; for a new plan nothing is made up for."""
+        plans = {}
+        for post in self._directory.posts.values():
+            if post.active and post.checks_per_week > 0:
+                plan = self._plan_of(post)
+                known = self._plans.get(post.id)
+                plans[post.id] = known if known and known[0] == plan else (plan, now)
+        self._plans = plans
 
-    async def _ask_by_plan(self, post: Post, now: datetime) -> None:
+    def _plan_of(self, post: Post) -> Plan:
+        return Plan(
+            seed=self._seed,
+            post=post.id,
+            per_week=post.checks_per_week,
+            hours=post.check_hours,
+        )
+
+    async def _ask_by_plan(self, post_id: str, now: datetime) -> None:
+        post = self._directory.posts.get(post_id)
+        if post is None:
+            return  # gone, a moment ago
         if self._alarms_wait(post.area):
             self._not_before[post.id] = now + PUT_OFF * self._speed
             log.info("check.put_off", post=post.id)
@@ -246,15 +272,15 @@ class PostChecks:
 
     async def _is_answered(self, check: PostCheck, grace: timedelta) -> bool:
         """Wait until it is answered or was due so long; an alarm stops the clock."""
+        event = self._waiting.get(check.id) or asyncio.Event()
         while (now_is := self.open.get(check.id)) is not None:
-            if self._now() < now_is.due_at + grace:
-                await self._set_until(self._waiting[check.id], now_is.due_at + grace)
-            elif self._alarms_wait(now_is.area):
-                prolonged = await self._prolonged(now_is)
-                if check.id in self.open:
-                    self.open[check.id] = prolonged
-            else:
+            now, over_at = self._now(), now_is.due_at + grace
+            if self._alarms_wait(now_is.area):
+                await self._prolonged(now_is)
+            elif now >= over_at:
                 return False
+            next_look = now + LOOK_FOR_ALARMS * self._speed
+            await self._set_until(event, min(over_at, next_look))
         return True
 
     async def _miss(self, check: PostCheck) -> None:
@@ -280,30 +306,6 @@ class PostChecks:
         waited_s = check.answer_s
         self._metrics.ended(check.state, None if waited_s is None else waited_s / self._speed)
         self._changed()
-
-    # --- time --------------------------------------------------------------------------
-
-    def _current_plans(self) -> list[Plan]:
-        return [
-            Plan(
-                seed=self._seed,
-                post=post.id,
-                per_week=post.checks_per_week,
-                hours=post.check_hours,
-            )
-            for post in list(self._directory.posts.values())
-            if post.active and post.checks_per_week > 0
-        ]
-
-    def _next_look(self) -> datetime:
-        """Return when the next post may be due, or when to look for what has changed."""
-        now = self._now()
-        moments = [now + LOOK_AGAIN * self._speed]
-        for plan, _ in self._plans.values():
-            if (planned := plan.next_after(now)) is not None:
-                moments.append(planned)
-        moments += [at for at in self._not_before.values() if at > now]
-        return min(moments)
 
     async def _set_until(self, event: asyncio.Event, until: datetime) -> None:
         """Wait for an event until a moment of `now`."""

@@ -13,7 +13,7 @@ RULE = "post_check"
 """What stands in a notice where an alarm has its rule."""
 
 LinkFor = Callable[[PostCheck], str]
-"""Makes the signed address by which a check is answered without a login."""
+"""Makes the signed path by which a check is answered without a login."""
 
 
 class CheckWords:
@@ -47,7 +47,7 @@ class CheckWords:
             text=self._asked(check, say) if asks else self._missed(check, say),
             evidence={},
             console_url=f"{self._console_url}/" if asks else f"{self._console_url}/checks",
-            acknowledge_url=self._link_for(check) if asks else "",
+            acknowledge_url=f"{self._console_url}{self._link_for(check)}" if asks else "",
             drill=asks,
         )
 
