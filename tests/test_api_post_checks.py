@@ -255,7 +255,7 @@ def test_without_posts_the_page_says_what_to_do(here: World, client: Client) -> 
 def test_older_checks_are_on_a_page_of_their_own(
     here: World, client: Client, runner: asyncio.Runner
 ) -> None:
-    for _ in range(31):
+    for _ in range(21):
         past(here, runner, CheckState.ANSWERED, 10)
     log_in(client)
     assert 'href="/checks?before_id=2"' in client.get("/checks", headers=PAGE).text

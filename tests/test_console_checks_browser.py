@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -63,7 +64,7 @@ async def history_of(here: World) -> None:
             answered_at=None if state is CheckState.MISSED else at + took,
             answered_by="" if state is CheckState.MISSED else "post:gate",
         )
-        await here.ledger.write(lambda c, each=check: kept.begin_check(c, each, asks("x")))
+        await here.ledger.write(partial(kept.begin_check, check=check, deed=asks("x")))
 
 
 async def ask(here: World) -> None:
@@ -102,8 +103,7 @@ def test_on_a_phone_the_question_appears_sounds_and_one_press_answers_it(
 @pytest.mark.parametrize("night", [False, True], ids=["day", "night"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("lang", ["zh", "en"])
-def test_everybody_can_use_the_page_of_checks(  # noqa: PLR0913, PLR0917  (as many views)
-    here: World,
+def test_everybody_can_use_the_page_of_checks(
     server: Served,
     browser: Browser,
     lang: str,
@@ -127,10 +127,10 @@ def test_a_post_is_asked_with_keys_alone_and_the_page_shows_how_it_goes_on(
             each.replace("\n", " ") for each in walked_with_tab(page)
         ]
         page.get_by_role("button", name=re.compile("Ask now")).press("Enter")
-        expect(page.locator(".post-card")).to_contain_text("waiting for an answer")
+        expect(page.locator(".post-card")).to_contain_text("Waiting for an answer")
         server.do(answer(here))
-        expect(page.locator(".post-card")).not_to_contain_text("waiting for an answer")
-        expect(page.locator("table.cards tbody tr").first).to_contain_text("in time")
+        expect(page.locator(".post-card")).not_to_contain_text("Waiting for an answer")
+        expect(page.locator("table.cards tbody tr").first).to_contain_text("In time")
 
 
 async def answer(here: World) -> None:
@@ -156,7 +156,7 @@ def test_the_link_works_without_scripts_in_the_dark_and_for_everybody(
     assert box
     assert box["height"] >= 64
     press.click()
-    expect(page.locator("h1")).to_have_text("in time")
+    expect(page.locator("h1")).to_have_text("In time")
     plain.close()
     with at_the_console(browser, server, "zh", PHONE) as seen:
         seen.goto(f"{server.url}{path}")

@@ -32,7 +32,7 @@ from ingest.people import EVERYWHERE, Post
 from ingest.post_checks import CheckState, PostCheck
 from rules.schedule import Schedule
 
-PER_PAGE = 30
+PER_PAGE = 20
 DOTS_MAX = 24
 """Checks of one post that are drawn, the newest last."""
 
