@@ -16,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 
 from api.addresses import broker_address
-from api.announce import Composer, firing_notices, router
+from api.announce import Composer, announcer, firing_notices
 from api.channels import Channel
 from api.channels.alertmanager import Alertmanager
 from api.channels.chosen import chosen
@@ -32,8 +32,9 @@ from api.histories import influx_address, open_history
 from api.http.access import Access, Caller
 from api.http.app import create_app
 from api.link_keys import link_keys
-from api.links import Links, Purpose
+from api.links import TO_BYTES_MAX, Links, Purpose
 from api.metrics import Metrics
+from api.people_keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.post_checks import CheckMetrics, CheckWords, Messenger, PostChecks, seed_from
@@ -42,6 +43,7 @@ from api.sites import read_sites
 from api.sites_schedule import calendars_ending
 from api.text import Texts
 from api.tokens import add_token, read_tokens
+from api.unheard import Unheard
 from api.watch import Change, Changes, Watch
 from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
@@ -96,7 +98,11 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         _declare(settings.sites_file, registry, codecs, now)
         first = policy_at_start(settings.policy_file, await ledger.read(last_change))
         registry.apply(first.text.policies)
+        wake = asyncio.Event()
+        desk = Desk(wake.set)
         directory = Directory()
+        people = PeopleKeeper(ledger, directory, desk, now)
+        await people.begin()
         engine = Engine(*rules_in_force(), registry)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
@@ -104,18 +110,17 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         for device in registry.devices.values():
             if device.declared:
                 engine.expect(device.id, now())
-        wake = asyncio.Event()
-        desk = Desk(wake.set)
         switching = Switching(engine, registry)
         broker = broker_address(settings.broker)
         drill_runner = DrillRunner(desk, broker, settings.broker.client_id, now, speed)
         await _end_drills(ledger, desk)
+        ways = Ways(settings=settings, now=utc_now)
         intake = Intake(
             codecs,
             registry,
             engine,
             seen,
-            router(channels),
+            announcer(channels, directory, ways.set_up),
             switching=switching,
             drills=drill_runner.drills,
         )
@@ -130,7 +135,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             partial(lane_of, settings=settings),
             settings.language,
             directory,
-            Ways(settings=settings, now=utc_now).channel_for,
+            ways.channel_for,
         )
         words = Composer(registry, settings.http.url)
         delivery = Delivery(ledger, recipients, words, now, speed)
@@ -145,7 +150,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             now=now,
             speed=speed,
         )
-        journal_grew, changes = asyncio.Event(), Changes()
+        journal_grew, changes, unheard = asyncio.Event(), Changes(), Unheard()
         messenger = Messenger(
             Books(ledger),
             directory,
@@ -169,6 +174,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
 
         def committed(batch: Commit) -> None:
             metrics.committed(batch)
+            unheard.committed(batch)
             drill_runner.committed(batch)
             journal_grew.set()
             if batch.to_tell:
@@ -198,6 +204,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             policy.part,
             commands.health,
             losses=losses,
+            people=unheard.part,
         )
         metrics.watch(links, delivery.health, losses, delivery.lanes, now)
         watch = Watch(
@@ -213,6 +220,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             switching=switching,
             metrics=metrics.exposition,
             policy=policy,
+            people=people,
             drills=drill_runner,
             post_checks=post_checks,
             links=signed,
@@ -242,6 +250,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
+            tasks.create_task(people.run(), name="people"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(drill_runner.run(), name="drills"),
             tasks.create_task(post_checks.run(), name="post checks"),
@@ -312,9 +321,10 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
     return Seen(restored.seen)
 
 
-def check_link(links: Links, check: PostCheck) -> str:
-    """Return the path by which a check is answered: one for all of the desk's ways."""
-    return links.make(Purpose.CHECK, check.id, "", utc_now() + ANSWERABLE_FOR)
+def check_link(links: Links, check: PostCheck, to: str) -> str:
+    """Return the path by which somebody answers a check: the same by all of their ways."""
+    fits = len(to.encode()) <= TO_BYTES_MAX
+    return links.make(Purpose.CHECK, check.id, to if fits else "", utc_now() + ANSWERABLE_FOR)
 
 
 def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel, ...]:

@@ -118,6 +118,14 @@ class PolicyHere(Protocol):
         ...
 
 
+class PeopleHere(Protocol):
+    """Whoever keeps the directory up to date."""
+
+    async def refresh(self) -> None:
+        """Return when all that is in the ledger by now is in the directory."""
+        ...
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
@@ -134,6 +142,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere
+    people: PeopleHere
     drills: DrillRunner
     post_checks: PostChecks
     links: Links

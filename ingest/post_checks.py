@@ -78,12 +78,10 @@ class PostCheck(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return (self.answered_at - self.asked_at).total_seconds()
 
-    def heard(self, about: About, to: str) -> bool:
-        """Say whether a transport has confirmed that somebody was told."""
-        return any(each.ok and each.about is about and each.to == to for each in self.told)
-
-    def tries(self, about: About, channel: str) -> int:
-        return sum(each.about is about and each.channel == channel for each in self.told)
+    @property
+    def is_heard(self) -> bool:
+        """Say whether any transport has confirmed the question."""
+        return any(each.ok and each.about is About.ASKED for each in self.told)
 
 
 def answered(check: PostCheck, who: str, at: datetime) -> PostCheck:

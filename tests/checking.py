@@ -91,7 +91,7 @@ def silent_checks(
         directory,
         nowhere,
     )
-    words = CheckWords(URL, lambda _: "/a/c/link", directory)
+    words = CheckWords(URL, lambda *_: "/a/c/link", directory)
     messenger = Messenger(Books(ledger), directory, recipients, words, lambda _: True, now=at)
     return PostChecks(
         ledger=ledger,
@@ -130,7 +130,7 @@ class Desks(Town):
         recipients = Recipients(
             (), lambda channel: Lane(name=channel.name), "en", self.directory, self.channel_for
         )
-        words = CheckWords(URL, lambda check: f"/a/c/link-{check.id}", self.directory)
+        words = CheckWords(URL, lambda check, to: f"/a/c/link-{check.id}-{to}", self.directory)
         messenger = Messenger(
             Books(self.ledger),
             self.directory,

@@ -20,6 +20,7 @@ from api.http.app import create_app
 from api.http.throttle import Rates
 from api.links import LinkKey, Links
 from api.passwords import Passwords
+from api.people_keeper import PeopleKeeper
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
 from ingest.desk import Desk
@@ -146,6 +147,7 @@ class World:
             switching=self.switching,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
+            people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
             drills=self.drills,
             post_checks=self.post_checks,
             links=LINKS,

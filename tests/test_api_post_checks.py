@@ -303,8 +303,10 @@ def test_open_pages_hear_of_a_check(here: World, runner: asyncio.Runner) -> None
 # --- the link --------------------------------------------------------------------------------
 
 
-def link_to(check: PostCheck, lasts: timedelta = timedelta(hours=1)) -> str:
-    return LINKS.make(Purpose.CHECK, check.id, "", utc_now() + lasts)
+def link_to(
+    check: PostCheck, to: str = "post:gate", lasts: timedelta = timedelta(hours=1)
+) -> str:
+    return LINKS.make(Purpose.CHECK, check.id, to, utc_now() + lasts)
 
 
 def test_a_link_answers_by_its_button_and_not_by_being_opened(
@@ -335,6 +337,24 @@ def test_a_link_that_was_used_changes_nothing_any_more(
     assert check.answer_s == 0
 
 
+def test_a_members_link_answers_in_their_name_for_as_long_as_they_are_one(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    check = begun(here, runner)
+    for name in ("guard", "li"):
+        here.directory.people[name] = somebody(name)
+    assert client.post(link_to(check, "person:li"), headers=PAGE).status_code == 404
+    guard = here.directory.people["guard"]
+    here.directory.people["guard"] = msgspec.structs.replace(guard, active=False)
+    assert client.post(link_to(check, "person:guard"), headers=PAGE).status_code == 404
+    here.directory.people["guard"] = guard
+    assert client.post(link_to(check, "person:guard"), headers=PAGE).status_code == 303
+    [answered] = runner.run(
+        here.ledger.read(lambda c: kept.find_checks(c, kept.CheckFilter(), 9))
+    )
+    assert answered.answered_by == "guard"
+
+
 def test_a_link_of_another_kind_or_of_another_time_opens_nothing(
     here: World, client: Client, runner: asyncio.Runner
 ) -> None:
@@ -347,7 +367,7 @@ def test_a_link_of_another_kind_or_of_another_time_opens_nothing(
             response = ask(path, headers=PAGE)
             assert response.status_code == 404
             assert "链接无效" in response.text
-    expired = client.post(link_to(check, timedelta(minutes=-2)), headers=PAGE)
+    expired = client.post(link_to(check, lasts=timedelta(minutes=-2)), headers=PAGE)
     assert expired.status_code == 410
     assert "链接已过期" in expired.text
     foreign = client.post(link_to(check), headers=PAGE | {"Sec-Fetch-Site": "cross-site"})

@@ -111,7 +111,7 @@ def test_the_question_says_what_it_is_and_has_the_link(ledger: InLoop) -> None:
             await until(SECOND)
         [(_, _, notice)] = desks.providers[Via.SMS].heard
         assert isinstance(notice, Notice)
-        assert notice.acknowledge_url == "http://cw.example/a/c/link-1"
+        assert notice.acknowledge_url == "http://cw.example/a/c/link-1-post:gate"
         assert notice.drill
         assert notice.severity is Severity.CRITICAL  # so that a telephone rings
         assert "within 3 minutes" in notice.text
@@ -174,6 +174,29 @@ def test_a_lane_that_is_full_of_alarms_takes_no_questions(ledger: InLoop) -> Non
             await until(5 * SECOND)
         [check] = await desks.checks()
         assert [each.detail for each in check.told] == ["alarms go first", "sms has it"]
+
+    play(played)
+
+
+def test_of_a_post_without_ways_the_members_on_duty_are_asked_each_by_their_own(
+    ledger: InLoop,
+) -> None:
+    async def played() -> None:
+        desks = Desks(ledger, Provider(Via.SMS, 60))
+        desks.put(gate(members=("wang", "zhao", "night", "gone", "unknown")))
+        at_night = Schedule("Asia/Shanghai", (Window(time(22), time(6)),))
+        desks.employ(
+            manager("wang", Via.SMS),
+            manager("zhao", Via.SMS),
+            manager("night", Via.SMS, duty=at_night),
+            replace(manager("gone", Via.SMS), active=False),
+        )
+        async with desks.asking() as checks:
+            await checks.begin("gate", asks("chief"))
+            await until(MINUTE)
+        assert [to for _, to, _ in desks.heard(Via.SMS)] == ["wang", "zhao"]
+        links = [notice.acknowledge_url for _, _, notice in desks.providers[Via.SMS].heard]
+        assert [link.rpartition("-")[2] for link in links] == ["person:wang", "person:zhao"]
 
     play(played)
 

@@ -121,7 +121,7 @@ class World:
             registry,
             self.engine,
             Seen(),
-            lambda _: (),
+            lambda *_: (),
             switching=self.switching,
         )
         self.digest(says("telemetry", readings=[{"channel": 1, "power_w": 400}]))

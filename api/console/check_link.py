@@ -53,7 +53,8 @@ async def answer(request: Request, watch: WatchHere, token: Token) -> Response:
     not_from_elsewhere(request)
     link = _link(watch, token)
     check = await _check(watch, link)
-    deed = Audited(at=watch.now(), who=f"post:{check.post}", via="link", what="check.answered")
+    who = _who(watch, link, check)
+    deed = Audited(at=watch.now(), who=who, via="link", what="check.answered")
     await watch.post_checks.answer(check.id, deed, link.id)
     return RedirectResponse(f"/a/c/{token}", 303)
 
@@ -66,6 +67,17 @@ def _link(watch: Watch, token: str) -> Link:
     if isinstance(link, LinkRefused):
         raise Trouble(404, "There is no such link.", words="problem.link.wrong")
     return link
+
+
+def _who(watch: Watch, link: Link, check: PostCheck) -> str:
+    """Return in whose name a link answers: a member's, or that of whoever is at the desk."""
+    kind, _, name = link.to.partition(":")
+    if kind != "person":
+        return f"post:{check.post}"
+    person, post = watch.directory.people.get(name), watch.directory.posts.get(check.post)
+    if person is None or not person.active or post is None or name not in post.members:
+        raise Trouble(404, "This link is somebody's who left.", words="problem.link.wrong")
+    return name
 
 
 async def _check(watch: Watch, link: Link) -> PostCheck:

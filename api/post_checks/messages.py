@@ -5,7 +5,7 @@ question. But the providers' budgets are the same ones, and alarms go first.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -53,12 +53,15 @@ class Messenger:
         self._let_pass, self._now = let_pass, now
 
     async def ask(self, check: PostCheck, going: Going, *, all_ways: bool) -> None:
-        """Ask a desk by the first of its ways that works; or by all that were not used yet."""
-        post = self._directory.posts.get(check.post)
-        for way in post.ways if post is not None else ():
-            arrived = await self._told(check, f"post:{check.post}", way, About.ASKED, going)
-            if arrived and not all_ways:
-                return
+        """Ask a desk by the first of its ways that works; or by all that were not used yet.
+
+        Of a desk without ways the members on duty are asked, each by their own.
+        """
+        for to, ways in asked_for(self._directory, check.post, self._now()):
+            for way in ways:
+                arrived = await self._told(check, to, way, About.ASKED, going)
+                if arrived and not all_ways:
+                    break
 
     async def tell_managers(self, check: PostCheck) -> None:
         """Tell the managers, each once and by one way, that a post did not answer."""
@@ -123,8 +126,25 @@ class Messenger:
         reached = self._recipients.reached(channel, to)
         if not self._let_pass(reached.lane):
             raise DeliveryFailed("alarms go first", permanent=False)
-        notice = self._words.notice(check, about, channel, reached.language)
+        notice = self._words.notice(check, about, to, channel, reached.language)
         return await reached.channel.send(notice)
+
+
+def asked_for(
+    directory: Directory, post_id: str, now: datetime
+) -> list[tuple[str, Sequence[Way]]]:
+    """Return who is asked whether somebody is at a post, each with their ways."""
+    post = directory.posts.get(post_id)
+    if post is None:
+        return []
+    if post.ways:
+        return [(f"post:{post.id}", post.ways)]
+    members = (directory.people.get(each) for each in post.members)
+    return [
+        (f"person:{member.id}", member.ways)
+        for member in members
+        if member is not None and member.active and member.on_duty(now)
+    ]
 
 
 def managers_of(directory: Directory, area: str, now: datetime) -> list[Person]:

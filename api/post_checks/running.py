@@ -251,7 +251,7 @@ class PostChecks:
     async def _carry(self, check: PostCheck) -> None:
         """Ask by one way, then by the others, then tell the manager: until somebody answers."""
         if check.state is CheckState.ASKED:
-            if not any(each.ok for each in check.told):
+            if not check.is_heard:
                 await self._messenger.ask(check, self._goes_on(check), all_ways=False)
             if await self._is_answered(check, timedelta(0)):
                 return

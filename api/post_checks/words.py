@@ -12,8 +12,8 @@ from rules.verdict import Severity
 RULE = "post_check"
 """What stands in a notice where an alarm has its rule."""
 
-LinkFor = Callable[[PostCheck], str]
-"""Makes the signed path by which a check is answered without a login."""
+LinkFor = Callable[[PostCheck, str], str]
+"""Makes the signed path by which a recipient answers a check without a login."""
 
 
 class CheckWords:
@@ -23,13 +23,16 @@ class CheckWords:
         self._console_url, self._link_for = console_url.rstrip("/"), link_for
         self._directory = directory
 
-    def notice(self, check: PostCheck, about: About, channel: str, language: str) -> Notice:
-        """Return what is told by a channel.
+    def notice(
+        self, check: PostCheck, about: About, to: str, channel: str, language: str
+    ) -> Notice:
+        """Return what is told to `post:{id}` or `person:{id}` by a channel.
 
         The question is marked as a drill: nothing is wrong, and yet a telephone may ring. For
         the manager it is worth a look, and no call.
         """
         say, asks = Texts.of(language), about is About.ASKED
+        link = f"{self._console_url}{self._link_for(check, to)}" if asks else ""
         return Notice(
             idempotency_key=f"check-{check.id}:{about}:{channel}",
             episode=f"check-{check.id}",
@@ -46,8 +49,8 @@ class CheckWords:
             title=say(f"check.{about}.title", post=self._name(check, say)),
             text=self._asked(check, say) if asks else self._missed(check, say),
             evidence={},
-            console_url=f"{self._console_url}/" if asks else f"{self._console_url}/checks",
-            acknowledge_url=f"{self._console_url}{self._link_for(check)}" if asks else "",
+            console_url=link or f"{self._console_url}/checks",
+            acknowledge_url=link,
             drill=asks,
         )
 
@@ -56,8 +59,7 @@ class CheckWords:
 
     def _missed(self, check: PostCheck, say: Texts) -> str:
         """Say also whether the question had arrived at all: else it may be us."""
-        heard = check.heard(About.ASKED, f"post:{check.post}")
-        return say("check.missed.text" if heard else "check.missed.text.unheard")
+        return say("check.missed.text" if check.is_heard else "check.missed.text.unheard")
 
     def _name(self, check: PostCheck, say: Texts) -> str:
         return name_of_post(self._directory, check.post, say)
