@@ -34,7 +34,7 @@ from api.http.app import create_app
 from api.link_keys import link_keys
 from api.links import TO_BYTES_MAX, Links, Purpose
 from api.metrics import Metrics
-from api.people_keeper import PeopleKeeper
+from api.people.keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.post_checks import CheckMetrics, CheckWords, Messenger, PostChecks, seed_from
@@ -45,6 +45,7 @@ from api.text import Texts
 from api.tokens import add_token, read_tokens
 from api.unheard import Unheard
 from api.watch import Change, Changes, Watch
+from api.workings import workings_of
 from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
@@ -218,9 +219,13 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             changes=changes,
             desk=desk,
             switching=switching,
+            workings=lambda: workings_of(
+                links, delivery.lanes(), delivery.health, health.history, settings.data_dir
+            ),
             metrics=metrics.exposition,
             policy=policy,
             people=people,
+            ways=ways,
             drills=drill_runner,
             post_checks=post_checks,
             links=signed,

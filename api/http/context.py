@@ -13,6 +13,7 @@ from api.http.problems import Trouble, too_much
 from api.http.scope import Scoped
 from api.http.sessions import Sessions
 from api.http.throttle import Buckets
+from api.photographs import Darkroom
 from api.watch import Watch
 
 
@@ -24,8 +25,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions
     door: Door
     tokens: PeopleTokens
+    darkroom: Darkroom
     callers: Buckets
     """How much each caller may ask."""
+    tries: Buckets
+    """How often a way may be tried."""
 
     def not_too_much(self, caller: Caller) -> None:
         """Refuse with 429 whoever asks more than anybody needs."""

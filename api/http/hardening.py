@@ -1,16 +1,21 @@
 """The outermost layer: limits what comes in, and sets the headers of what goes out."""
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.access import Access
 from api.http.problems import Trouble, problem_response, too_much
 from api.http.throttle import Buckets, Monotonic, Rates, is_loopback, network_of
+from api.photographs import BYTES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
-"""The largest honest body is a note of 500 characters."""
+"""The largest honest body is a form with a note of 1,000 characters."""
+PHOTO_BODY_BYTES_MAX = BYTES_MAX + BODY_BYTES_MAX
+"""A photo, and the form around it."""
+PHOTOS = "/photos"
+"""How the paths end to which photos are sent."""
 
 ALIVE = frozenset({"/api/v1/live", "/health/live"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,7 +40,6 @@ NO_TOKENS = (
     "No token is configured, so nobody can be told apart from a stranger."
     " Configure at least one token and start again."
 )
-TOO_LARGE = f"A request is at most {BODY_BYTES_MAX} bytes."
 
 log = structlog.get_logger("api.http")
 
@@ -88,7 +92,7 @@ class Hardened:
         try:
             self._check_that_somebody_may(request)
             self._gates.check(request)
-            await self._app(scope, _limited(Headers(scope=scope), receive), answer.send)
+            await self._app(scope, _limited(request, receive), answer.send)
         except Trouble as trouble:
             if answer.begun:
                 raise
@@ -115,24 +119,27 @@ class _Answer:
             self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
-                headers[name] = value
+                headers.setdefault(name, value)  # a photo and a link are shut off further
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
 
 
-def _limited(headers: Headers, receive: Receive) -> Receive:
+def _limited(request: Request, receive: Receive) -> Receive:
     """Return `receive`, which refuses a body that is or becomes too large."""
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
-        raise Trouble(413, TOO_LARGE)
+    length = request.headers.get("content-length", "0")
+    photo = request.method == "POST" and request.url.path.endswith(PHOTOS)
+    bytes_max = PHOTO_BODY_BYTES_MAX if photo else BODY_BYTES_MAX
+    too_large = Trouble(413, f"A request is at most {bytes_max} bytes.", words="problem.large")
+    if not length.isdecimal() or int(length) > bytes_max:
+        raise too_large
     taken = 0
 
     async def limited() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > BODY_BYTES_MAX:
-            raise Trouble(413, TOO_LARGE)
+        if taken > bytes_max:
+            raise too_large
         return message
 
     return limited

@@ -96,10 +96,10 @@ async def answer(scoped: ScopedHere, _caller: MayAcknowledge, number: NumberInPa
     return Check.of(await check_answered(scoped, number), scoped.watch.directory)
 
 
-@post_checks.post("/posts/{post}/check")
-async def begin(scoped: ScopedHere, _caller: MayDrill, post: NameInPath) -> Check:
+@post_checks.post("/posts/{id}/check")
+async def begin(scoped: ScopedHere, _caller: MayDrill, id: NameInPath) -> Check:  # noqa: A002
     """Ask a post now whether somebody is there."""
-    return Check.of(await check_begun(scoped, post), scoped.watch.directory)
+    return Check.of(await check_begun(scoped, id), scoped.watch.directory)
 
 
 # --- what the pages do, too --------------------------------------------------------------
