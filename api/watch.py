@@ -169,5 +169,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ways: WaysHere
     drills: DrillRunner
     post_checks: PostChecks
+    house: frozenset[str]
+    """The names of the channels of the settings."""
     links: Links
     """Makes and reads the signed links that go out with notifications."""

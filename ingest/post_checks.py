@@ -15,6 +15,8 @@ from ingest.people import EVERYWHERE
 from rules.alerts import Alert, State
 from rules.verdict import Severity
 
+RULE = "post_check"
+"""What stands in a notice where an alarm has its rule."""
 ANSWER_WITHIN = timedelta(minutes=3)
 """The time in which a nearby fire post has to be at the place (docs/duty-checks.md): whoever
 needs longer to press a button is not at the desk."""

@@ -164,6 +164,7 @@ class World:
             drills=self.drills,
             post_checks=self.post_checks,
             links=LINKS,
+            house=frozenset({"duty"}),
         )
         self.app = self.app_for(TOKENS)
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from api.channels import DeliveryFailed, Notice
+from api.channels.wording import links_of
 from api.post_checks import AlarmsWait, CheckUnderWay, NoSuchPost
 from api.post_checks.figures import Figures, figures, share
 from ingest.ledger.links import used_link
@@ -111,12 +112,13 @@ def test_the_question_says_what_it_is_and_has_the_link(ledger: InLoop) -> None:
             await until(SECOND)
         [(_, _, notice)] = desks.providers[Via.SMS].heard
         assert isinstance(notice, Notice)
-        assert notice.acknowledge_url == "http://cw.example/a/c/link-1-post:gate"
+        assert notice.answer_url == "http://cw.example/a/c/link-1-post:gate"
         assert notice.drill
         assert notice.severity is Severity.CRITICAL  # so that a telephone rings
         assert "within 3 minutes" in notice.text
         assert "no alarm" in notice.text
         assert notice.idempotency_key == "check-1:asked:sms:gate"
+        assert links_of(notice)[0] == ("I am here", notice.answer_url)
 
     play(played)
 
@@ -195,7 +197,7 @@ def test_of_a_post_without_ways_the_members_on_duty_are_asked_each_by_their_own(
             await checks.begin("gate", asks("chief"))
             await until(MINUTE)
         assert [to for _, to, _ in desks.heard(Via.SMS)] == ["wang", "zhao"]
-        links = [notice.acknowledge_url for _, _, notice in desks.providers[Via.SMS].heard]
+        links = [notice.answer_url for _, _, notice in desks.providers[Via.SMS].heard]
         assert [link.rpartition("-")[2] for link in links] == ["person:wang", "person:zhao"]
 
     play(played)
@@ -234,7 +236,7 @@ def test_nobody_answers_so_the_other_ways_are_taken_and_then_the_manager_is_told
         assert (check.state, check.answered_at) == (CheckState.MISSED, None)
         [(_, _, notice), _] = desks.providers[Via.NTFY].heard
         assert "The question arrived" in notice.text
-        assert not notice.acknowledge_url
+        assert not notice.answer_url
         assert not notice.drill
         assert desks.counted('chargewatch_post_checks_total{outcome="missed"} 1.0')
 

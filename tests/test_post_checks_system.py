@@ -94,7 +94,7 @@ def question(desk: WebhookReceiver, number: int) -> Json:
 
 def press_the_button(watch: ServiceProcess, notice: Json) -> httpx.Response:
     """Open the link of a message, and press its button, as a browser without scripts does."""
-    path = httpx.URL(notice["acknowledge_url"]).path
+    path = httpx.URL(notice["answer_url"]).path
     with httpx.Client(base_url=f"http://127.0.0.1:{watch.port}", trust_env=False) as browser:
         page = browser.get(path, headers={"Accept": "text/html"})
         assert "您在岗吗" in page.text

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from api.channels import Notice, one_line
 from api.text import Texts
+from ingest.post_checks import RULE
 from rules.alerts import Transition
 from rules.verdict import Severity
 
@@ -63,6 +64,26 @@ def title_of(notice: Notice, *, sign: bool = True) -> str:
 def lines_of(notice: Notice) -> list[str]:
     """Return the explanation line by line, each of them plain in every chat."""
     return [line for each in notice.text.split("\n") if (line := defused(each))]
+
+
+def answer_words(notice: Notice) -> str:
+    """Return what a button says that leads to `answer_url`."""
+    say = Texts.of(notice.language)
+    if notice.rule == RULE:
+        return say("ui.check.here")
+    return say("notice.take" if notice.transition is Transition.HANDED else "notice.answer")
+
+
+def links_of(notice: Notice) -> list[tuple[str, str]]:
+    """Return what can be opened, with words: first what answers it, then the console."""
+    own = [(answer_words(notice), notice.answer_url)] if notice.answer_url else []
+    return [*own, (Texts.of(notice.language)("notice.open"), notice.console_url)]
+
+
+def addresses_of(notice: Notice) -> str:
+    """Return the lines with the addresses, for where there is no markup for links."""
+    own = f"{answer_words(notice)} {notice.answer_url}\n" if notice.answer_url else ""
+    return f"{own}{notice.console_url}"
 
 
 def first_line_of(notice: Notice) -> str:

@@ -5,12 +5,9 @@ from collections.abc import Callable
 from api.channels import Notice
 from api.text import Texts
 from ingest.people import Directory
-from ingest.post_checks import About, PostCheck
+from ingest.post_checks import RULE, About, PostCheck
 from rules.alerts import Transition
 from rules.verdict import Severity
-
-RULE = "post_check"
-"""What stands in a notice where an alarm has its rule."""
 
 LinkFor = Callable[[PostCheck, str], str]
 """Makes the signed path by which a recipient answers a check without a login."""
@@ -49,8 +46,8 @@ class CheckWords:
             title=say(f"check.{about}.title", post=self._name(check, say)),
             text=self._asked(check, say) if asks else self._missed(check, say),
             evidence={},
-            console_url=link or f"{self._console_url}/checks",
-            acknowledge_url=link,
+            console_url=f"{self._console_url}/" if asks else f"{self._console_url}/checks",
+            answer_url=link,
             drill=asks,
         )
 
