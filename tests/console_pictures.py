@@ -125,8 +125,84 @@ PICTURES = (
     Picture(
         name="service", path="/service", views=("zh-phone", "en-desktop", "zh-phone-night")
     ),
+    Picture(name="people", path="/people", views=("zh-phone", "en-desktop"), whole=True),
+    Picture(name="routes", path="/people?which=routes", views=("zh-phone", "en-desktop")),
+    Picture(
+        name="person",
+        path="/people/person/wang.li",
+        views=("zh-phone", "en-desktop"),
+        whole=True,
+    ),
+    Picture(
+        name="explain",
+        path="/people/explain?site=donghu/xingfuli",
+        views=("zh-phone", "en-desktop"),
+        whole=True,
+    ),
+    Picture(name="me", path="/me", views=("zh-phone",)),
     Picture(name="audit", path="/audit", views=("zh-phone", "en-desktop")),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
+)
+
+STAFF: tuple[tuple[str, dict[str, object]], ...] = (
+    (
+        "people",
+        {
+            "id": "wang.li",
+            "name": "王力",
+            "role": "manager",
+            "areas": ["donghu", "liuxi"],
+            "ways": [
+                {"via": "email", "address": "wang.li@example.org"},
+                {"via": "dingtalk", "address": "https://oapi.dingtalk.com/robot/send?t=29f1"},
+            ],
+            "duty": {"hours": ["workdays 08:00-18:00", "sat-sun 09:00-12:00"]},
+        },
+    ),
+    (
+        "people",
+        {
+            "id": "chen.jing",
+            "name": "陈静",
+            "role": "manager",
+            "areas": ["donghu"],
+            "ways": [{"via": "feishu", "address": "https://open.feishu.cn/hook/81c7"}],
+        },
+    ),
+    (
+        "people",
+        {
+            "id": "zhou.min",
+            "name": "周敏",
+            "role": "police",
+            "areas": ["liuxi"],
+            "ways": [{"via": "wecom", "address": "https://qyapi.weixin.qq.com/send?k=5b"}],
+        },
+    ),
+    ("people", {"id": "xu.hao", "name": "徐浩", "role": "operator", "areas": ["*"]}),
+    (
+        "posts",
+        {
+            "id": "donghu-police",
+            "name": {"zh": "东湖派出所", "en": "Donghu police station"},
+            "area": "donghu",
+            "ways": [{"via": "dingtalk", "address": "https://oapi.dingtalk.com/robot?t=77"}],
+            "checks_per_week": 3,
+        },
+    ),
+    (
+        "routes",
+        {
+            "id": "danger",
+            "areas": ["donghu"],
+            "severity": "critical",
+            "tiers": [["post:donghu-police", "person:wang.li"], ["role:manager"]],
+        },
+    ),
+    (
+        "routes",
+        {"id": "all-warnings", "tiers": [["role:manager"], ["role:operator"]]},
+    ),
 )
 
 
@@ -152,6 +228,8 @@ def village() -> Iterator[ServiceProcess]:
             running.begin()
             _happen(broker)
             eventually("the overload is there", lambda: _of_rule(running, "overload"), 60)
+            for kind, entered in STAFF:
+                running.post(f"/{kind}", **entered)
             running.post(
                 f"/alerts/{_of_rule(running, 'tamper')}/acknowledge", note="电工已出发"
             )

@@ -130,6 +130,18 @@ POST   /silences                                    silence      404
 GET    /silences/{number}                           see          404
 POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
+GET    /people                                      people       list
+GET    /people/explain                              people       404
+GET    /people/{kind}/new                           people       same
+GET    /people/{kind}/{id}                          people       404
+POST   /people/{kind}                               people       404
+POST   /people/person/{id}/password                 people       404
+POST   /people/{kind}/{id}/try                      people       404
+POST   /people/{kind}/{id}/delete                   people       404
+GET    /me                                          anybody      same
+POST   /me/logins/end                               anybody      same
+POST   /me/tokens                                   anybody      same
+POST   /me/tokens/{number}/revoke                   anybody      same
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
 GET    /policy                                      see          404
@@ -165,6 +177,10 @@ ANSWERS = {
     "POST /alerts/{number}/hand": 303,
     "POST /silences": 303,
     "POST /silences/{number}/end": 303,
+    "POST /people/{kind}": 303,
+    "POST /people/{kind}/{id}/delete": 303,
+    "POST /me/logins/end": 404,  # none of theirs
+    "POST /me/tokens/{number}/revoke": 404,  # it is somebody else's
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -173,6 +189,8 @@ QUERIES = {
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
     "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
+    "GET /people/explain": "?site=xuhui/renmin-lu",
+    "GET /people": "?which=posts",
     "GET /sockets/{area}/{site}/{device:path}": "?channel=3",
     "GET /charts/{area}/{site}/{device:path}": "?channel=3&quantity=power_w",
     "GET /sessions": "?which=open",
@@ -211,6 +229,15 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     **{f"POST /api/v1/{kind}/{{id}}/try": {"via": "sms"} for kind in ("people", "posts")},
 }
 FORMS = {
+    "POST /people/{kind}": {
+        "id": "renmin-lu.posts",
+        "name_zh": "岗",
+        "name_en": "Desk",
+        "area": "xuhui",
+        "active": "true",
+    },
+    "POST /people/{kind}/{id}/try": {"via": "sms"},
+    "POST /me/tokens": {"name": "wall", "right": "see"},
     "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
     "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
     "POST /login": {"name": "nobody", "password": "wrong"},
@@ -316,6 +343,8 @@ class Here(NamedTuple):
         """Ask for what the line says, in xuhui."""
         ids = self.ids
         kind = line.path.split("/")[3] if line.path.startswith("/api/v1/") else ""
+        if line.path.startswith("/people/"):
+            kind = "people" if "/person/" in line.path else "posts"
         entered = f"{OWN}.{kind}" if kind in ENTERED else ids.command
         path = line.path.format_map(
             {
@@ -325,6 +354,7 @@ class Here(NamedTuple):
                 "id": ids.latch if kind == "latches" else entered,
                 "drill": ids.drill,
                 "photo": 1,
+                "kind": "post",
                 "device": _Tail("pile-1"),
             }
         )
