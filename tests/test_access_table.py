@@ -178,9 +178,12 @@ ANSWERS = {
     "POST /silences": 303,
     "POST /silences/{number}/end": 303,
     "POST /people/{kind}": 303,
+    "POST /people/person/{id}/password": 200,
+    "POST /people/{kind}/{id}/try": 200,
+    "POST /me/tokens": 200,
     "POST /people/{kind}/{id}/delete": 303,
     "POST /me/logins/end": 404,  # none of theirs
-    "POST /me/tokens/{number}/revoke": 404,  # it is somebody else's
+    "POST /me/tokens/{number}/revoke": 404,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -281,8 +284,8 @@ HAZARD = Hazard(
 OWN = "renmin-lu"
 """Is in every list of somebody who answers for xuhui; but areas are named by their id."""
 
-OF_A_NAME = {"/api/v1/routes/explain": {"PUT", "DELETE"}}
-"""It is also how a route of that name would be asked for; there can be none."""
+OF_A_NAME = {"/api/v1/routes/explain": {"PUT", "DELETE"}, "/people/explain": {"POST"}}
+"""It is also how something of that name would be asked for; there can be none."""
 
 
 class Line(NamedTuple):
@@ -350,7 +353,7 @@ class Here(NamedTuple):
             {
                 "area": "xuhui",
                 "site": "renmin-lu",
-                "number": 1,
+                "number": 999 if line.path.startswith("/me/") else 1,
                 "id": ids.latch if kind == "latches" else entered,
                 "drill": ids.drill,
                 "photo": 1,
