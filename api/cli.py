@@ -25,6 +25,7 @@ from api.cli_login import login
 from api.cli_people import people
 from api.cli_rules import check_policy, rules
 from api.cli_score import score
+from api.cli_tape import anonymise, record, replay
 from ingest.clock import utc_now
 
 app = typer.Typer(
@@ -49,6 +50,9 @@ app.command()(health)
 app.command()(doctor)
 app.command()(drill)
 app.command()(score)
+app.command()(record)
+app.command()(replay)
+app.command()(anonymise)
 app.command("check-policy")(check_policy)
 
 

@@ -167,5 +167,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     people: PeopleHere
     ways: WaysHere
     drills: DrillRunner
+    house: frozenset[str]
+    """The names of the channels of the settings."""
     links: Links
     """Makes and reads the signed links that go out with notifications."""

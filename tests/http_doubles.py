@@ -155,6 +155,7 @@ class World:
             ways=Ways(settings=SETTINGS, now=utc_now),
             drills=self.drills,
             links=LINKS,
+            house=frozenset({"duty"}),
         )
         self.app = self.app_for(TOKENS)
 

@@ -17,6 +17,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from api.console import events
+from api.console.answering import APART
 from api.console.login import COOKIE
 from api.http.access import RIGHTS, Caller, Right
 from api.http.hardening import HEADERS
@@ -119,6 +120,10 @@ POST   /latches/{id}/clear                          clear_latch  404
 GET    /alerts/{number}                             see          404
 GET    /alerts/{number}/chart                       see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /a/{token}                                   open         same
+POST   /a/{token}                                   open         same
+POST   /a/{token}/notes                             open         same
+POST   /a/{token}/photos                            open         same
 POST   /alerts/{number}/notes                       acknowledge  404
 POST   /alerts/{number}/photos                      acknowledge  404
 GET    /alerts/{number}/photos/{photo}              see          404
@@ -167,6 +172,10 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "GET /a/{token}": 404,  # this is no link
+    "POST /a/{token}": 404,
+    "POST /a/{token}/notes": 404,
+    "POST /a/{token}/photos": 404,
     "POST /cut": 303,
     "POST /latches/{id}/clear": 303,
     "POST /policy/reload": 303,
@@ -260,6 +269,7 @@ SHUT_OFF = {
     "GET /api/v1/alerts/{number}/photos/{photo}": PHOTO_HEADERS,
     "GET /alerts/{number}/photos/{photo}": PHOTO_HEADERS,
 }
+LINKS = re.compile(r"\S+ /a/")
 """What has headers of its own, which allow less, if it is shown."""
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
@@ -358,6 +368,7 @@ class Here(NamedTuple):
                 "drill": ids.drill,
                 "photo": 1,
                 "kind": "post",
+                "token": "nothing",
                 "device": _Tail("pile-1"),
             }
         )
@@ -542,6 +553,8 @@ def test_every_answer_has_the_headers_that_keep_browsers_in_line(
         response = busy.ask(line, who)
         headers = response.headers
         own = SHUT_OFF.get(line.key, {}) if response.is_success else {}
+        if LINKS.match(line.key):
+            own = APART
         for name, value in ({"Cache-Control": "no-store"} | HEADERS | own).items():
             kept = {value, "no-cache"} if name == "Cache-Control" else {value}
             assert headers[name] in kept, name

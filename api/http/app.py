@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.alert import alert
+from api.console.answering import answering
 from api.console.assets import Assets
 from api.console.audit import audit as audit_pages
 from api.console.device import device
@@ -29,6 +30,7 @@ from api.console.station import station
 from api.console.stations import stations
 from api.console.switching import switching as switching_pages
 from api.http.access import Access
+from api.http.answers import Answers
 from api.http.context import Context
 from api.http.door import Door
 from api.http.hardening import Gates, Hardened
@@ -109,6 +111,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         sessions=sessions_here,
         door=door,
         tokens=tokens,
+        answers=Answers(watch, wall),
         darkroom=Darkroom(),
         callers=Buckets(rates.caller, monotonic_s),
         tries=Buckets(rates.trying, monotonic_s),
@@ -147,6 +150,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         device,
         session_pages,
         handled,
+        answering,
         silence_pages,
         hazards,
         quarantine,
