@@ -9,12 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 from playwright.sync_api import Browser, Page
 
 from api.tokens import read_tokens
+from ingest.clock import utc_now
 from tests.brokers import Mosquitto, mosquitto
 from tests.browsing import DESKTOP, PHONE, chromium, log_in_with_token
 from tests.processes import ROOT, ServiceProcess, eventually, publish, service
@@ -174,6 +176,7 @@ HAPPENS = (
     ("donghu/xingfuli", "smoke-1", '{"event": "smoke", "temperature_c": 58.5}'),
 )
 REFUSED = ("beiling/weisheng", "pile-1", "telemetry", '{"readings": [{"power_w": "1.2 kW"}]}')
+STRANGER = '{"Time": "2026-11-23T12:00:00", "ENERGY": {"Power": 178, "Voltage": 229}}'
 OVERLOADED = ("liuxi/liushu", 3)
 """Its alarm comes last: it must last for half a minute."""
 
@@ -191,8 +194,25 @@ def _happen(broker: Mosquitto) -> None:
         quiet = [{"smoke_alarm": False, "battery_pct": 86, "signal_pct": 71}]
         said.append(_says(site, "smoke-1", "telemetry", json.dumps({"readings": quiet})))
     publish(broker, said)
+    publish(broker, list(_past()))
+    publish(broker, [("tele/charger-7/SENSOR", STRANGER)])
     publish(broker, [_says(site, device, "event", what) for site, device, what in HAPPENS])
     publish(broker, [_says(*REFUSED)])
+
+
+def _past() -> Iterator[tuple[str, str]]:
+    """Yield what the overloaded socket did before: a bike, and then something beside it."""
+    site, channel = OVERLOADED
+    now = utc_now()
+    for minute in range(55, 0, -1):
+        power_w = 0 if minute > 48 else 236 + (minute * 7) % 11 if minute > 9 else 705
+        port = {"channel": channel, "power_w": power_w, "relay_on": power_w > 0}
+        said = {
+            "at": (now - timedelta(minutes=minute)).isoformat(),
+            "buffered": True,
+            "readings": [port | {"device_temperature_c": 29 + (55 - minute) * 0.4}],
+        }
+        yield _says(site, "pile-1", "telemetry", json.dumps(said))
 
 
 def _says(site: str, device: str, topic: str, payload: str) -> tuple[str, str]:
