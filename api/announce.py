@@ -23,6 +23,9 @@ from rules.verdict import Severity
 
 FIRST, LATER, LAST = 0, 1, 2
 
+AnswerUrl = Callable[[Due, str], str]
+"""Makes the address that answers a notification, in a language; empty: there is none."""
+
 
 def announcer(
     channels: Sequence[Channel],
@@ -137,12 +140,16 @@ def urgency(alert: Alert, heard: Transition) -> int:
 class Composer:
     """Puts notifications into words when they are sent, in their reader's language."""
 
-    def __init__(self, registry: Registry, console_url: str) -> None:
+    def __init__(
+        self, registry: Registry, console_url: str, answer_url: AnswerUrl | None = None
+    ) -> None:
         self._registry, self._console_url = registry, console_url
+        self._answer_url = answer_url or (lambda _item, _language: "")
 
     def notice(self, item: Due, language: str) -> Notice:
         worded = wording(self._registry, Texts.of(language), self._console_url)
-        return worded(item.alert, Transition(item.transition), item.idempotency_key)
+        notice = worded(item.alert, Transition(item.transition), item.idempotency_key)
+        return replace(notice, answer_url=self._answer_url(item, language))
 
     def digest(self, digest: Digest, items: Sequence[Due], language: str) -> Notice:
         say = Texts.of(language)

@@ -14,6 +14,8 @@ from typing import Protocol
 
 import msgspec
 
+from api.channels.guard import Guard
+from api.channels.ways import Reached
 from api.drills import DrillRunner
 from api.links import Links
 from api.workings import Workings
@@ -23,7 +25,7 @@ from ingest.history import History
 from ingest.ledger.audit import Audited
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
-from ingest.people import Directory
+from ingest.people import Directory, Via, Way
 from ingest.registry import Registry
 from ingest.switching import Switching
 from rules.engine import Engine
@@ -126,6 +128,24 @@ class PeopleHere(Protocol):
         ...
 
 
+class WaysHere(Protocol):
+    """Whoever makes channels of the ways of people and posts."""
+
+    @property
+    def set_up(self) -> frozenset[Via]:
+        """The kinds for which the settings have what it takes."""
+        ...
+
+    @property
+    def guard(self) -> Guard:
+        """What stands before addresses that people entered."""
+        ...
+
+    def channel_for(self, way: Way, recipient: str) -> Reached:
+        """Return the channel of a way of `person:{id}` or `post:{id}`. Raises WayNotSetUp."""
+        ...
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
@@ -145,6 +165,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """The Prometheus exposition of the process."""
     policy: PolicyHere
     people: PeopleHere
+    ways: WaysHere
     drills: DrillRunner
+    house: frozenset[str]
+    """The names of the channels of the settings."""
     links: Links
     """Makes and reads the signed links that go out with notifications."""

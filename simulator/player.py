@@ -66,7 +66,8 @@ class Player:
 
 def recorded(emission: Emission) -> bytes:
     """Return one line of a recording, as one who listens all the time would write it."""
-    return recorded_line(Message(emission.topic, emission.payload, emission.at))
+    message = Message(emission.topic, emission.payload, emission.at)
+    return recorded_line(message, retain=emission.retain)
 
 
 def _addressee(topic: str) -> str:

@@ -14,16 +14,19 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from api.channels.ways import Ways
 from api.drills import DrillRunner
 from api.http.access import Access, Caller
 from api.http.app import create_app
 from api.http.throttle import Rates
 from api.links import LinkKey, Links
 from api.passwords import Passwords
-from api.people_keeper import PeopleKeeper
+from api.people.keeper import PeopleKeeper
 from api.policy_keeper import PolicyKeeper, policy_at_start
+from api.settings import Settings
 from api.watch import Change, Changes, Part, Watch
 from api.workings import Workings
+from ingest.clock import utc_now
 from ingest.desk import Desk
 from ingest.journal import Entry, packed
 from ingest.ledger import tables
@@ -57,6 +60,12 @@ TOKENS = {
 LINKS = Links([LinkKey(0, bytes(range(32)))])
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Does what a hasher does, and takes no time."""
+
+SETTINGS = Settings.model_validate(
+    {"outgoing": {"allow_private": True}, "smtp": {"host": "127.0.0.1", "port": 1}}
+)
+"""Addresses of people and posts may lead to this machine, where the tests' receivers are. There
+is a mail server, and no gateway for telephones."""
 
 PILE = DeviceId("xuhui/renmin-lu/pile-1")
 SMOKE = DeviceId("xuhui/renmin-lu/smoke-1")
@@ -143,8 +152,10 @@ class World:
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
             people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
+            ways=Ways(settings=SETTINGS, now=utc_now),
             drills=self.drills,
             links=LINKS,
+            house=frozenset({"duty"}),
         )
         self.app = self.app_for(TOKENS)
 
@@ -270,6 +281,9 @@ class Client:
 
     def post(self, path: str, **how: object) -> httpx.Response:
         return self.request("POST", path, **how)
+
+    def put(self, path: str, **how: object) -> httpx.Response:
+        return self.request("PUT", path, **how)
 
     def delete(self, path: str, **how: object) -> httpx.Response:
         return self.request("DELETE", path, **how)

@@ -17,6 +17,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from api.console import events
+from api.console.answering import APART
 from api.console.login import COOKIE
 from api.http.access import RIGHTS, Caller, Right
 from api.http.hardening import HEADERS
@@ -77,6 +78,25 @@ GET    /api/v1/summary                              service      same
 GET    /api/v1/tokens                               anybody      same
 POST   /api/v1/tokens                               anybody      same
 DELETE /api/v1/tokens/{number}                      anybody      same
+GET    /api/v1/people                               people       list
+POST   /api/v1/people                               people       422
+GET    /api/v1/people/{id}                          people       404
+PUT    /api/v1/people/{id}                          people       404
+DELETE /api/v1/people/{id}                          people       404
+POST   /api/v1/people/{id}/password                 people       404
+POST   /api/v1/people/{id}/try                      people       404
+GET    /api/v1/posts                                people       list
+POST   /api/v1/posts                                people       422
+GET    /api/v1/posts/{id}                           people       404
+PUT    /api/v1/posts/{id}                           people       404
+DELETE /api/v1/posts/{id}                           people       404
+POST   /api/v1/posts/{id}/try                       people       404
+GET    /api/v1/routes                               people       list
+POST   /api/v1/routes                               people       422
+GET    /api/v1/routes/explain                       people       404
+GET    /api/v1/routes/{id}                          people       404
+PUT    /api/v1/routes/{id}                          people       404
+DELETE /api/v1/routes/{id}                          people       404
 GET    /api/v1/audit                                audit        same
 GET    /login                                       open         same
 POST   /login                                       open         same
@@ -100,6 +120,10 @@ POST   /latches/{id}/clear                          clear_latch  404
 GET    /alerts/{number}                             see          404
 GET    /alerts/{number}/chart                       see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /a/{token}                                   open         same
+POST   /a/{token}                                   open         same
+POST   /a/{token}/notes                             open         same
+POST   /a/{token}/photos                            open         same
 POST   /alerts/{number}/notes                       acknowledge  404
 POST   /alerts/{number}/photos                      acknowledge  404
 GET    /alerts/{number}/photos/{photo}              see          404
@@ -126,11 +150,20 @@ it, but in another area, is answered: the same; a list without what is foreign; 
 
 ANSWERS = {
     "POST /api/v1/cut": 202,
+    "POST /api/v1/people": 201,
+    "POST /api/v1/posts": 201,
+    "DELETE /api/v1/posts/{id}": 204,
+    "POST /api/v1/routes": 201,
+    "DELETE /api/v1/routes/{id}": 204,
     "DELETE /api/v1/tokens/{number}": 404,  # it is somebody else's
     "POST /login": 401,  # nobody is called so
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "GET /a/{token}": 404,  # this is no link
+    "POST /a/{token}": 404,
+    "POST /a/{token}/notes": 404,
+    "POST /a/{token}/photos": 404,
     "POST /cut": 303,
     "POST /latches/{id}/clear": 303,
     "POST /policy/reload": 303,
@@ -148,6 +181,7 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
     "GET /sockets/{area}/{site}/{device:path}": "?channel=3",
     "GET /charts/{area}/{site}/{device:path}": "?channel=3&quantity=power_w",
     "GET /sessions": "?which=open",
@@ -157,6 +191,20 @@ QUERIES = {
     "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
+PERSON = {
+    "name": "安娜",
+    "role": "manager",
+    "areas": ["xuhui"],
+    "ways": [{"via": "sms", "address": "110"}],
+}
+POST = {
+    "name": {"zh": "岗", "en": "Desk"},
+    "area": "xuhui",
+    "ways": [{"via": "sms", "address": "110"}],
+}
+ROUTE = {"areas": ["xuhui"], "tiers": [["role:manager"]]}
+ENTERED: Mapping[str, Mapping[str, object]] = {"people": PERSON, "posts": POST, "routes": ROUTE}
+"""Of each there is one in xuhui."""
 BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/alerts/{number}/acknowledge": {},
     "POST /api/v1/alerts/{number}/notes": {"text": "looked at"},
@@ -167,6 +215,9 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/latches/{id}/clear": {"reason": "looked at"},
     "POST /api/v1/drills": {"site": "xuhui/renmin-lu"},
     "POST /api/v1/tokens": {"name": "wall", "rights": ["see"]},
+    **{f"POST /api/v1/{kind}": {"id": "new", **body} for kind, body in ENTERED.items()},
+    **{f"PUT /api/v1/{kind}/{{id}}": body for kind, body in ENTERED.items()},
+    **{f"POST /api/v1/{kind}/{{id}}/try": {"via": "sms"} for kind in ("people", "posts")},
 }
 FORMS = {
     "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
@@ -188,6 +239,7 @@ SHUT_OFF = {
     "GET /api/v1/alerts/{number}/photos/{photo}": PHOTO_HEADERS,
     "GET /alerts/{number}/photos/{photo}": PHOTO_HEADERS,
 }
+LINKS = re.compile(r"\S+ /a/")
 """What has headers of its own, which allow less, if it is shown."""
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
@@ -211,6 +263,9 @@ HAZARD = Hazard(
 )
 OWN = "renmin-lu"
 """Is in every list of somebody who answers for xuhui; but areas are named by their id."""
+
+OF_A_NAME = {"/api/v1/routes/explain": {"PUT", "DELETE"}}
+"""It is also how a route of that name would be asked for; there can be none."""
 
 
 class Line(NamedTuple):
@@ -270,15 +325,17 @@ class Here(NamedTuple):
     ) -> httpx.Response:
         """Ask for what the line says, in xuhui."""
         ids = self.ids
-        latch = "latches" in line.path
+        kind = line.path.split("/")[3] if line.path.startswith("/api/v1/") else ""
+        entered = f"{OWN}.{kind}" if kind in ENTERED else ids.command
         path = line.path.format_map(
             {
                 "area": "xuhui",
                 "site": "renmin-lu",
                 "number": 1,
-                "id": ids.latch if latch else ids.command,
+                "id": ids.latch if kind == "latches" else entered,
                 "drill": ids.drill,
                 "photo": 1,
+                "token": "nothing",
                 "device": _Tail("pile-1"),
             }
         )
@@ -324,12 +381,16 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
         runner.run(world.ledger.write(lambda c: write_hazard(c, HAZARD, NOON)))
         runner.run(world.refuse("t", b"{", "not_json"))
         much = Rate(1e6, 1e6)
-        rates = Rates(address=much, caller=much, change=much, entry=much)
+        rates = Rates(address=much, caller=much, change=much, entry=much, trying=much)
         client = Client(world.app_for(TOKENS, rates), runner)
         here = Here(world, client, Ids("", "", ""), runner)
         first = bearer(here.somebody(Role.ADMIN, EVERYWHERE).token)
         for key in ("POST /api/v1/cut", "POST /api/v1/silences"):
             made = client.post(key.split()[1], json=BODIES[key], headers=first)
+            assert made.is_success, made.text
+        for kind, body in ENTERED.items():
+            entered = {"id": f"{OWN}.{kind}", **body}
+            made = client.post(f"/api/v1/{kind}", json=entered, headers=first)
             assert made.is_success, made.text
         runner.run(world.add(somebody("wang", Role.MANAGER, frozenset({EVERYWHERE}))))
         photo = {"photo": PHOTO}
@@ -444,7 +505,7 @@ def test_no_page_takes_a_form_that_it_did_not_make(busy: Here, line: Line) -> No
 @pytest.mark.parametrize("path", sorted({line.path for line in LINES}))
 def test_a_method_that_a_path_does_not_have_is_refused(busy: Here, path: str) -> None:
     admin = busy.somebody(Role.ADMIN, EVERYWHERE)
-    known = {line.method for line in LINES if line.path == path}
+    known = {line.method for line in LINES if line.path == path} | OF_A_NAME.get(path, set())
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - known:
         response = busy.ask(Line(method, path, "", ""), admin)
         assert response.status_code == 405, method
@@ -459,6 +520,8 @@ def test_every_answer_has_the_headers_that_keep_browsers_in_line(
         response = busy.ask(line, who)
         headers = response.headers
         own = SHUT_OFF.get(line.key, {}) if response.is_success else {}
+        if LINKS.match(line.key):
+            own = APART
         for name, value in ({"Cache-Control": "no-store"} | HEADERS | own).items():
             kept = {value, "no-cache"} if name == "Cache-Control" else {value}
             assert headers[name] in kept, name

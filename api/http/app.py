@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.alert import alert
+from api.console.answering import answering
 from api.console.assets import Assets
 from api.console.audit import audit as audit_pages
 from api.console.device import device
@@ -26,20 +27,24 @@ from api.console.station import station
 from api.console.stations import stations
 from api.console.switching import switching as switching_pages
 from api.http.access import Access
+from api.http.answers import Answers
 from api.http.context import Context
 from api.http.door import Door
 from api.http.hardening import Gates, Hardened
 from api.http.openapi import describe_with_problems
 from api.http.people_tokens import PeopleTokens
 from api.http.problems import explain_problems
+from api.http.routes.alarm_routes import alarm_routes
 from api.http.routes.alerts import alerts
 from api.http.routes.audit import audit
 from api.http.routes.drills import drills
 from api.http.routes.handling import handling_routes
 from api.http.routes.health import health, metrics
 from api.http.routes.ledger import ledger
+from api.http.routes.people import people
 from api.http.routes.places import places
 from api.http.routes.policy import policy
+from api.http.routes.posts import posts
 from api.http.routes.readings import readings
 from api.http.routes.sessions import sessions
 from api.http.routes.silences import silences
@@ -103,8 +108,10 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         sessions=sessions_here,
         door=door,
         tokens=tokens,
+        answers=Answers(watch, wall),
         darkroom=Darkroom(),
         callers=Buckets(rates.caller, monotonic_s),
+        tries=Buckets(rates.trying, monotonic_s),
     )
     for routes in (
         health,
@@ -120,6 +127,9 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         drills,
         ledger,
         token_routes,
+        people,
+        posts,
+        alarm_routes,
         audit,
     ):
         app.include_router(routes, prefix=API)
@@ -137,6 +147,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         device,
         session_pages,
         handled,
+        answering,
         silence_pages,
         hazards,
         quarantine,
