@@ -195,7 +195,6 @@ HAPPENS = (
     ("donghu/xingfuli", "smoke-1", '{"event": "smoke", "temperature_c": 58.5}'),
 )
 REFUSED = ("beiling/weisheng", "pile-1", "telemetry", '{"readings": [{"power_w": "1.2 kW"}]}')
-STRANGER = '{"Time": "2026-11-23T12:00:00", "ENERGY": {"Power": 178, "Voltage": 229}}'
 SILENCES = (
     (
         "silence",
@@ -232,9 +231,16 @@ def _happen(broker: Mosquitto) -> None:
         said.append(_says(site, "smoke-1", "telemetry", json.dumps({"readings": quiet})))
     publish(broker, said)
     publish(broker, list(_past()))
-    publish(broker, [("tele/charger-7/SENSOR", STRANGER)])
+    publish(broker, [_stranger()])
     publish(broker, [_says(site, device, "event", what) for site, device, what in HAPPENS])
     publish(broker, [_says(*REFUSED)])
+
+
+def _stranger() -> tuple[str, str]:
+    """Return what a plug says that nobody has declared."""
+    local = f"{utc_now() + timedelta(hours=8):%Y-%m-%dT%H:%M:%S}"
+    said = {"Time": local, "ENERGY": {"Power": 178, "Voltage": 229}}
+    return "tele/charger-7/SENSOR", json.dumps(said)
 
 
 def _past() -> Iterator[tuple[str, str]]:

@@ -411,7 +411,7 @@ def test_no_two_stations_are_drawn_in_one_place_and_north_is_up() -> None:
 def test_a_long_name_is_cut_off_where_it_would_run_into_its_neighbour() -> None:
     assert label_of("幸福里小区东门") == "幸福里小区东门"
     assert label_of("幸福里小区东门第二充电站") == "幸福里小区东门第…"
-    assert label_of("Xingfuli East Gate") == "Xingfuli East Gat…"
+    assert label_of("Xingfuli East Gate") == "Xingfuli East Ga…"
 
 
 def test_a_station_whose_place_nobody_told_is_listed_below_the_map(client: Client) -> None:

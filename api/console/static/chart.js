@@ -114,7 +114,7 @@
         tzDate: (at) => uPlot.tzDate(new Date(at * 1000), said.zone),
         cursor: { y: false, drag: { x: true, y: false, dist: 8 } },
         scales: { x: { time: true, range: (u, min, max) => [min, max] }, y: { range: () => [said.low, said.high] } },
-        series: [{}, { stroke: colour("charging"), width: 2, fill: colour("charging-wash"), points: { show: said.at.length < 40, size: 5, fill: colour("charging") } }],
+        series: [{}, { stroke: colour("charging"), width: 2, points: { show: said.at.length < 40, size: 5, fill: colour("charging") } }],
         axes: [
           { ...axis, space: 64, values: (u, at) => at.map((each) => time(u.scales.x.max - u.scales.x.min).format(each * 1000)) },
           { ...axis, size: 52, values: (u, found) => found.map((each) => new Intl.NumberFormat(lang).format(each)) },
