@@ -313,8 +313,32 @@ def _happen(broker: Mosquitto) -> None:
         quiet = [{"smoke_alarm": False, "battery_pct": 86, "signal_pct": 71}]
         said.append(_says(site, "smoke-1", "telemetry", json.dumps({"readings": quiet})))
     publish(broker, said)
+    publish(broker, list(_past()))
+    publish(broker, [_stranger()])
     publish(broker, [_says(site, device, "event", what) for site, device, what in HAPPENS])
     publish(broker, [_says(*REFUSED)])
+
+
+def _stranger() -> tuple[str, str]:
+    """Return what a plug says that nobody has declared."""
+    local = f"{utc_now() + timedelta(hours=8):%Y-%m-%dT%H:%M:%S}"
+    said = {"Time": local, "ENERGY": {"Power": 178, "Voltage": 229}}
+    return "tele/charger-7/SENSOR", json.dumps(said)
+
+
+def _past() -> Iterator[tuple[str, str]]:
+    """Yield what the overloaded socket did before: a bike, and then something beside it."""
+    site, channel = OVERLOADED
+    now = utc_now()
+    for minute in range(55, 0, -1):
+        power_w = 0 if minute > 48 else 236 + (minute * 7) % 11 if minute > 9 else 705
+        port = {"channel": channel, "power_w": power_w, "relay_on": power_w > 0}
+        said = {
+            "at": (now - timedelta(minutes=minute)).isoformat(),
+            "buffered": True,
+            "readings": [port | {"device_temperature_c": 29 + (55 - minute) * 0.4}],
+        }
+        yield _says(site, "pile-1", "telemetry", json.dumps(said))
 
 
 def _says(site: str, device: str, topic: str, payload: str) -> tuple[str, str]:
