@@ -29,6 +29,7 @@ from simulator.ills import (
 )
 from simulator.links import Speaker
 from simulator.player import Player
+from simulator.truth import Incident
 
 RATE_OVER = timedelta(seconds=30)
 ILLS_MAX = 500
@@ -71,6 +72,21 @@ class Deed(msgspec.Struct, kw_only=True):
     @property
     def since(self) -> datetime:
         return self.ill.since
+
+    def incident(self) -> Incident:
+        """Return it as a line of truth: the first of the alarms ought to fire."""
+        whole = self.choice.at == "site"
+        return Incident(
+            kind=self.ill.name,
+            site=self.site,
+            device=None if whole else self.devices[0],
+            channel=self.ill.channel,
+            severity="",
+            begins=self.since,
+            ends=self.ended_at,
+            earliest=self.since,
+            expected_rules=self.choice.expected[:1],
+        )
 
 
 class Meddled:

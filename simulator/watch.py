@@ -39,7 +39,7 @@ from simulator.__main__ import (
 )
 from simulator.answers import Answers
 from simulator.keys import keyboard
-from simulator.meddling import CHOICES, Choice, MeddledPlayer
+from simulator.meddling import CHOICES, Choice, Deed, MeddledPlayer
 from simulator.publisher import Broker, Publisher
 from simulator.view_words import Words
 from simulator.village import Village, policy_toml
@@ -84,6 +84,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
         typer.Option(min=0, max=3600, help="Seconds between a pile's reports; 0: its own."),
     ] = BEAT_S,
     language: Annotated[Literal["zh", "en"], typer.Option()] = "zh",
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Write what was done here at the end, for `score` (JSON lines)."),
+    ] = None,
     sites_toml: SitesFile = None,
     policy: Annotated[
         Path | None,
@@ -114,7 +118,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     structlog.configure(  # what it would print, the picture shows
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
     )
-    asyncio.run(watch(village, where, api, token, Words(language)))
+    deeds = asyncio.run(watch(village, where, api, token, Words(language)))
+    if truth is not None:
+        lines = msgspec.json.Encoder().encode_lines([deed.incident() for deed in deeds])
+        truth.write_bytes(lines)
 
 
 def village_now(named: str, seed: int | None, sites: int) -> Village:
@@ -149,8 +156,10 @@ def quicker(village: Village, beat_s: int) -> Village:
     return msgspec.structs.replace(village, piles=piles)
 
 
-async def watch(village: Village, where: Broker, url: str, token: str, say: Words) -> None:
-    """Run village, questions and picture until somebody presses q."""
+async def watch(
+    village: Village, where: Broker, url: str, token: str, say: Words
+) -> list[Deed]:
+    """Run village, questions and picture until somebody presses q; return what was done."""
     player = MeddledPlayer(village.devices())
     begins = utc_now()
     for _ in player.play(begins):
@@ -189,6 +198,7 @@ async def watch(village: Village, where: Broker, url: str, token: str, say: Word
             await answers.close()
     for task in done:
         task.result()  # a mistake of ours is loud, after the terminal is as it was
+    return player.deeds
 
 
 async def _draw(draw: Callable[[], None]) -> None:

@@ -26,6 +26,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
+from api.backtest.truth import read_truth
+from api.score.asking import alarms_of
+from api.score.report import Asked, scored
 from api.tokens import read_tokens
 from ingest.clock import utc_now
 from ingest.codecs.native import Native
@@ -426,11 +429,13 @@ def running(broker: Mosquitto, tmp_path: Path) -> Iterator[ServiceProcess]:
 
 
 def test_a_tester_presses_a_key_and_sees_the_alarm_come(
-    running: ServiceProcess, broker: Mosquitto
+    running: ServiceProcess, broker: Mosquitto, tmp_path: Path
 ) -> None:
     [token] = [each for each in read_tokens(running.data) if each.name == "admin"]
     api = f"http://127.0.0.1:{running.port}"
+    truth = tmp_path / "truth.jsonl"
     words = ["--sites", "2", "--broker", broker.url, "--api", api, "--language", "en"]
+    words += ["--truth", str(truth)]
     with terminal(words, {"CHARGEWATCH_TOKEN": token.secret}) as screen:
         screen.shows("● service")
         screen.press("s")
@@ -445,6 +450,11 @@ def test_a_tester_presses_a_key_and_sees_the_alarm_come(
         lambda: all(each["state"] == "resolved" for each in running.alerts(rule="smoke")),
         20,
     )
+    alarms = asyncio.run(alarms_of(api, token.secret, None, None))
+    score = scored(alarms, read_truth(truth), Asked()).report.score
+    assert (score.incidents, score.recall) == (1, 1.0), "what was done is a truth to score by"
+    assert score.delay_s is not None
+    assert score.delay_s.max < 30
 
 
 def test_it_leaves_the_terminal_as_it_was_when_it_is_interrupted(broker: Mosquitto) -> None:
