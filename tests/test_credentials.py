@@ -200,7 +200,7 @@ def test_the_service_may_hear_all_it_subscribes_to_and_say_all_commands() -> Non
         assert may(rights, "write", said[0])
     assert Right("read", DROPPED) in rights
     written = {each.topic for each in rights if each.access == "write"}
-    assert all(topic.split("/")[-1] in {"command", "set", "+", "event"} for topic in written)
+    assert all(topic.split("/")[-1] in {"command", "answered", "set", "+", "event"} for topic in written)
 
 
 def test_every_dialect_that_is_read_can_have_a_login_and_is_heard_with_it() -> None:
