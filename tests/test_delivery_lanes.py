@@ -57,8 +57,10 @@ def test_a_thousand_sites_at_once_are_told_within_the_budget_fires_first_nothing
         desk = town.person("desk", Via.DINGTALK)
         warnings = [begins(alarm(n, WARNING)) for n in range(1000)]
         fires = [begins(alarm(n, FIRE)) for n in range(1000)]
-        await town.tell(desk, Via.DINGTALK, *warnings, *fires)
         async with town.telling() as delivery:
+            await until(SECOND)
+            await town.tell(desk, Via.DINGTALK, *warnings, *fires)
+            delivery.post()
             await until(5 * MINUTE)
             assert delivery.health.digests == 2
         first = robot.heard[0][2]
@@ -476,6 +478,58 @@ def test_what_was_sent_before_a_restart_counts_for_the_budget_and_for_people(
         assert robot.most_within(MINUTE) <= 20
         assert robot.most_within(HEARD_WITHIN, "desk") <= MESSAGES_MAX
         assert await ledger.read(outbox.waiting) == 0
+
+    play(restarts)
+
+
+def test_what_may_have_been_sent_before_a_crash_counts_as_sent(ledger: InLoop) -> None:
+    async def crashes() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        robot.fails = lambda *_: Crash()
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        fires = [begins(alarm(n, FIRE)) for n in range(40)]
+        async with town.telling() as delivery:
+            await until(SECOND)
+            await town.tell(desk, Via.DINGTALK, *fires)
+            delivery.post()
+            await until(3 * SECOND)
+        assert len(robot.asked) == 16  # all of them reached it, and nobody wrote that down
+        robot.fails = lambda *_: None
+        async with town.telling():
+            await until(5 * MINUTE)
+        assert robot.most_within(MINUTE) <= 20
+        rows = await town.rows(*(each.alert for each in fires))
+        assert {row.state for row in rows} == {"told"}
+        late = max(row.told_at for row in rows if row.told_at)
+        assert late <= NOON + 4 * SECOND  # in a digest, and not a minute later
+
+    play(crashes)
+
+
+def test_a_provider_that_failed_before_a_restart_is_asked_by_one_message(
+    ledger: InLoop,
+) -> None:
+    async def restarts() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20, fails=away(HOUR))
+        gateway = Provider(Via.SMS, per_minute=20)
+        town = Town(ledger, robot, gateway)
+        desk = town.person("desk", Via.DINGTALK)
+        wang = town.person("wang", Via.SMS)
+        fires = [begins(alarm(n, FIRE)) for n in range(10)]
+        await town.tell(desk, Via.DINGTALK, *fires)
+        async with town.telling():
+            await until(30 * SECOND)
+        asked = len(robot.asked)
+        await town.tell(wang, Via.SMS, *fires[:3])
+        async with town.telling():
+            await until(31 * SECOND)
+            assert len(robot.asked) == asked + 1
+            assert len(gateway.heard) == 3  # another provider is none the worse for it
+        robot.fails = lambda *_: None
+        async with town.telling():
+            await until(33 * SECOND)
+            assert len({n.episode for _, _, n in robot.heard} - {""}) == 10
 
     play(restarts)
 

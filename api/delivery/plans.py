@@ -60,6 +60,8 @@ class LaneNow(msgspec.Struct, frozen=True, kw_only=True):
     """The provider asked for it."""
     probe_at: datetime | None = None
     """While it is down: not before."""
+    is_doubtful: bool = False
+    """It failed before a restart, and has not been asked since."""
 
     @property
     def is_down(self) -> bool:
