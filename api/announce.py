@@ -1,42 +1,98 @@
 """Who is told of what, and in which words."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from api.channels import Channel, Notice
 from api.delivery.digest_words import digest_notice
+from api.routing import ALL_WAYS, Case, Routing, routed
 from api.text import Texts, alert_text, alert_title
+from ingest.intake import Announce
 from ingest.ledger.commit import ToTell
 from ingest.ledger.digests import Digest
-from ingest.ledger.outbox import Due
+from ingest.ledger.outbox import NOBODY, Due
+from ingest.people import Directory, Via
 from ingest.registry import Registry
 from rules.alerts import Alert, Change, State, Transition
 from rules.engine import Engine
+from rules.schedule import Calendar
 from rules.verdict import Severity
 
 FIRST, LATER, LAST = 0, 1, 2
 
 
-def router(channels: Sequence[Channel]) -> Callable[[Change], Iterable[ToTell]]:
-    """Return what decides who is told: for now, every channel of all that people hear."""
-    names = tuple(channel.name for channel in channels)
+def announcer(
+    channels: Sequence[Channel],
+    directory: Directory | None = None,
+    set_up: Collection[Via] = ALL_WAYS,
+) -> Announce:
+    """Return what decides who is told: all channels of the settings, and people by routes.
 
-    def to_tell(change: Change) -> Iterable[ToTell]:
-        alert, heard = change.alert, heard_as(change)
+    Whoever a route names and is not told is written down too, with the reason.
+    """
+    names = tuple(channel.name for channel in channels)
+    people, calendar = directory or Directory(), Calendar()
+
+    def to_tell(change: Change, now: datetime) -> Iterable[ToTell]:
+        heard = heard_as(change)
         if heard is None:
             return
+        told = _to_tell(change.alert, heard)
+        stem = told.idempotency_key
         for name in names:
-            yield ToTell(
-                idempotency_key=f"{alert.episode}:{key_of(alert, heard)}:{name}",
-                episode=alert.episode,
-                transition=heard,
-                channel=name,
-                urgency=urgency(alert, heard),
-                alert=alert,
-            )
+            yield replace(told, idempotency_key=f"{stem}{name}", channel=name)
+        if heard is Transition.RESOLVED:
+            if people.people or people.posts:
+                yield replace(told, to_all_who_heard=True)
+            return
+        yield from _to_people(
+            told, routed(people, Case.of(change.alert, heard), now, set_up, calendar)
+        )
 
     return to_tell
+
+
+def _to_tell(alert: Alert, heard: Transition) -> ToTell:
+    """Return what is the same for everybody; the key has a channel at its end."""
+    return ToTell(
+        idempotency_key=f"{alert.episode}:{key_of(alert, heard)}:",
+        episode=alert.episode,
+        transition=heard,
+        channel="",
+        urgency=urgency(alert, heard),
+        alert=alert,
+        tier=alert.tier,
+    )
+
+
+def _to_people(told: ToTell, routing: Routing) -> Iterator[ToTell]:
+    stem = told.idempotency_key
+    for each in routing.told:
+        yield replace(
+            told,
+            idempotency_key=f"{stem}{each.channel}",
+            channel=each.channel,
+            recipient=each.recipient,
+            tier=each.tier,
+        )
+    for other in routing.not_told:
+        yield replace(
+            told,
+            idempotency_key=f"{stem}{other.recipient}",
+            recipient=other.recipient,
+            tier=other.tier,
+            not_told=other.reason,
+        )
+    if routing.reached_nobody is not None:
+        yield replace(
+            told,
+            idempotency_key=f"{stem}{NOBODY}",
+            channel=NOBODY,
+            not_told=routing.reached_nobody,
+        )
 
 
 def heard_as(change: Change) -> Transition | None:

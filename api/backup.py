@@ -21,10 +21,12 @@ from api.credentials.folder import ACCESS, PASSWORDS, opened
 from api.credentials.folder import LOGINS as BOOK
 from api.credentials.server_certificate import AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY
 from api.credentials.setting_up import SECRET_OF
+from api.link_keys import FILE_NAME
 from api.settings import Settings
 from ingest.errors import ChargewatchError
 
 MANIFEST, LEDGER, TOKENS = "manifest.json", "ledger.sqlite", "tokens"
+LINK_KEYS = FILE_NAME
 SITES, POLICY = "sites.toml", "policy.toml"
 BROKER, BROKER_AUTHORITY, SECRETS = "broker", "broker-ca", "secrets"
 LOGINS = (
@@ -34,7 +36,7 @@ LOGINS = (
     *(f"{SECRETS}/{name}" for name in SECRET_OF.values()),
 )
 """The devices' logins, and what proves to them that the broker is theirs."""
-KNOWN = (LEDGER, TOKENS, SITES, POLICY, *LOGINS)
+KNOWN = (LEDGER, TOKENS, LINK_KEYS, SITES, POLICY, *LOGINS)
 """What a backup may hold; nothing else is ever unpacked."""
 FORMAT = 1
 MANIFEST_BYTES_MAX = 64 * 1024
@@ -142,6 +144,7 @@ def _copy_ledger(source: Path, target: Path) -> None:
 def _others(settings: Settings) -> dict[str, Path]:
     wanted = {
         TOKENS: settings.data_dir / TOKENS,
+        LINK_KEYS: settings.data_dir / LINK_KEYS,
         SITES: settings.sites_file,
         POLICY: settings.policy_file,
         **{name: settings.data_dir / name for name in LOGINS},

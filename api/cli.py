@@ -23,6 +23,7 @@ from api.cli_history import history
 from api.cli_instants import instant
 from api.cli_login import login
 from api.cli_rules import check_policy, rules
+from api.cli_score import score
 from ingest.clock import utc_now
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command()(restore)
 app.command()(health)
 app.command()(doctor)
 app.command()(drill)
+app.command()(score)
 app.command("check-policy")(check_policy)
 
 
@@ -192,6 +194,25 @@ def token(
     run_or_explain(run)
 
 
+@app.command("renew-links")
+def renew_links() -> None:
+    """Make a new key for the links in notifications.
+
+    The one before it is kept, so that links of the last day still open; twice in a row, and
+    none does. A running service knows a new one after its next start.
+    """
+
+    def run() -> None:
+        from api.link_keys import FILE_NAME, renew_key
+        from api.settings import read_settings
+
+        data_dir = read_settings(os.environ).data_dir
+        renew_key(data_dir)
+        typer.echo(str(data_dir / FILE_NAME))
+
+    run_or_explain(run)
+
+
 @app.command("check-sites")
 def check_sites(
     file: Annotated[Path, typer.Argument(help="A sites file (docs/sites.md).")],
@@ -239,6 +260,9 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
     truth: Annotated[
         Path | None, typer.Option(help="JSON lines of what really happened, to score it.")
     ] = None,
+    alerts: Annotated[
+        Path | None, typer.Option(help="Write what would have fired, for `score --alerts`.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Play recorded traffic through the rules in its own time: what would have fired?
@@ -253,6 +277,7 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
         from api.backtest.printing import show
         from api.backtest.running import Asked, on_history, on_recording, progress
         from api.histories import influx_address
+        from api.score.told import of_backtest, write_alarms
         from api.settings import read_settings
 
         if (recording is None) is not history or (bool(since and until)) is not history:
@@ -273,6 +298,8 @@ def backtest(  # noqa: PLR0913  (a command line is as wide as its options)
                 result = asyncio.run(
                     on_history(asked, settings.data_dir, *times, tell, influx=influx)
                 )
+        if alerts is not None:
+            write_alarms(alerts, of_backtest(result))
         if json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         else:

@@ -24,9 +24,11 @@ class Health:
         commands: CommandsHealth,
         *,
         losses: Losses,
+        people: Callable[[], Part],
     ) -> None:
         self._links, self._pipeline, self._delivery = links, pipeline, delivery
         self._policy, self._commands, self._losses = policy, commands, losses
+        self._people = people
         self._history: HistoryHealth | None = None
         self._followers: dict[str, HistoryHealth] = {}
 
@@ -78,6 +80,7 @@ class Health:
                 for name, found in self._followers.items()
             ),
             Part("delivery", ok=not failing, reason=failing, vital=False),
+            self._people(),
             self._policy(),
             Part(
                 "commands",

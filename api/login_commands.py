@@ -1,7 +1,7 @@
 """What the command line does about logins, on the ledger's file, with or without the service.
 
-A running one looks into the ledger at each login and each request, so that what is done
-here is in force at once.
+A running one looks into the ledger at each login and each request, and for changes of people
+every few seconds, so that what is done here is in force at once.
 """
 
 import asyncio
@@ -19,13 +19,12 @@ from ingest.errors import ChargewatchError
 from ingest.ledger.audit import Audited, append_audit
 from ingest.ledger.logins import (
     Login,
-    add_person,
     all_logins,
     end_all_logins,
-    read_people,
     read_secret,
     write_secret,
 )
+from ingest.ledger.people import read_kept, write_person
 from ingest.ledger.store import open_ledger
 from ingest.people import EVERYWHERE, Person, Role
 
@@ -65,11 +64,11 @@ def make_admin(  # noqa: PLR0913  (what there is to say about somebody)
     )
 
     def write(c: sa.Connection) -> None:
-        known = {person.id: person for person in read_people(c)}
+        known = read_kept(c).people
         _check_may_be_made(known.values(), known.get(who), who, reset=reset)
         what = "password.reset" if who in known else "admin.made"
         if who not in known:
-            add_person(c, wanted)
+            write_person(c, wanted)
         write_secret(c, who, hashed, now, must_change=must_change)
         append_audit(c, _deed(what, who, now))
 

@@ -41,6 +41,11 @@ class Metrics:
         self._samples_dropped = self._counter(
             "samples_dropped", "Points of what the service saw that InfluxDB did not take"
         )
+        self._not_told = self._counter(
+            "notifications_not_told",
+            "Whom a route names and who was not told, and alarms that reached no person",
+            ["reason"],
+        )
         self._changes = self._counter("alerts", "Alarms raised and ended", ["rule", "state"])
         self._batch = Histogram(
             "chargewatch_batch_messages",
@@ -106,6 +111,9 @@ class Metrics:
         self._ignored.inc(batch.ignored)
         for refused in batch.refused:
             self._refused.labels(refused.reason).inc()
+        for told in batch.to_tell:
+            if told.not_told is not None:
+                self._not_told.labels(told.not_told).inc()
         for alert, transition in batch.changes:
             if alert.drill:
                 continue

@@ -16,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 
 from api.addresses import broker_address
-from api.announce import Composer, firing_notices, router
+from api.announce import Composer, announcer, firing_notices
 from api.channels import Channel
 from api.channels.alertmanager import Alertmanager
 from api.channels.chosen import chosen
@@ -30,7 +30,10 @@ from api.health import Health
 from api.histories import influx_address, open_history
 from api.http.access import Access, Caller
 from api.http.app import create_app
+from api.link_keys import link_keys
+from api.links import Links
 from api.metrics import Metrics
+from api.people_keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import Settings
@@ -38,6 +41,7 @@ from api.sites import read_sites
 from api.sites_schedule import calendars_ending
 from api.text import Texts
 from api.tokens import add_token, read_tokens
+from api.unheard import Unheard
 from api.watch import Change, Changes, Watch
 from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
@@ -91,7 +95,11 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         _declare(settings.sites_file, registry, codecs, now)
         first = policy_at_start(settings.policy_file, await ledger.read(last_change))
         registry.apply(first.text.policies)
+        wake = asyncio.Event()
+        desk = Desk(wake.set)
         directory = Directory()
+        people = PeopleKeeper(ledger, directory, desk, now)
+        await people.begin()
         engine = Engine(*rules_in_force(), registry)
         metrics = Metrics(speed)
         channels = channels_of(settings, metrics, now)
@@ -99,18 +107,17 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         for device in registry.devices.values():
             if device.declared:
                 engine.expect(device.id, now())
-        wake = asyncio.Event()
-        desk = Desk(wake.set)
         switching = Switching(engine, registry)
         broker = broker_address(settings.broker)
         drill_runner = DrillRunner(desk, broker, settings.broker.client_id, now, speed)
         await _end_drills(ledger, desk)
+        ways = Ways(settings=settings, now=utc_now)
         intake = Intake(
             codecs,
             registry,
             engine,
             seen,
-            router(channels),
+            announcer(channels, directory, ways.set_up),
             switching=switching,
             drills=drill_runner.drills,
         )
@@ -118,12 +125,13 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
         drops_id = f"{settings.broker.client_id}-drops"
         drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
+        signed = Links(await asyncio.to_thread(link_keys, settings.data_dir))
         recipients = Recipients(
             channels,
             partial(lane_of, settings=settings),
             settings.language,
             directory,
-            Ways(settings=settings, now=utc_now).channel_for,
+            ways.channel_for,
         )
         words = Composer(registry, settings.http.url)
         delivery = Delivery(ledger, recipients, words, now, speed)
@@ -138,10 +146,11 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             now=now,
             speed=speed,
         )
-        journal_grew, changes = asyncio.Event(), Changes()
+        journal_grew, changes, unheard = asyncio.Event(), Changes(), Unheard()
 
         def committed(batch: Commit) -> None:
             metrics.committed(batch)
+            unheard.committed(batch)
             drill_runner.committed(batch)
             journal_grew.set()
             if batch.to_tell:
@@ -171,6 +180,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             policy.part,
             commands.health,
             losses=losses,
+            people=unheard.part,
         )
         metrics.watch(links, delivery.health, losses, delivery.lanes, now)
         watch = Watch(
@@ -186,7 +196,9 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             switching=switching,
             metrics=metrics.exposition,
             policy=policy,
+            people=people,
             drills=drill_runner,
+            links=signed,
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(
@@ -213,6 +225,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             tasks.create_task(pipeline.run(), name="pipeline"),
             tasks.create_task(delivery.run(), name="delivery"),
             tasks.create_task(policy.run(), name="policy"),
+            tasks.create_task(people.run(), name="people"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(drill_runner.run(), name="drills"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),

@@ -5,7 +5,9 @@ here (both live on one event loop), the ledger is asked through its queries.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from api.drills import DrillRunner
+from api.links import Links
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
@@ -25,6 +28,8 @@ from ingest.switching import Switching
 from rules.engine import Engine
 
 WAITING_CHANGES_MAX = 100
+LATE_CHANGES_MAX = 1_000
+"""How many are kept for a page that begins to listen only after it was made."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -46,12 +51,28 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Changes:
-    """Tells every open page what changed. A page that does not listen misses, never blocks."""
+    """Tells every open page what changed. A page that does not listen misses, never blocks.
+
+    A page is made first and listens a little later: it says up to which `number` it knows
+    everything, and is told what came in between.
+    """
 
     def __init__(self) -> None:
         self._listeners: dict[asyncio.Queue[Change], str] = {}
+        self._late: deque[Change] = deque(maxlen=LATE_CHANGES_MAX)
+        self.number = secrets.randbits(48)
+        """Of the newest change; it begins where no other process began."""
+
+    def since(self, number: int) -> Sequence[Change] | None:
+        """Return what came after a number; None: that is not known, so it may be anything."""
+        count = self.number - number
+        if not 0 <= count <= len(self._late):
+            return None
+        return list(self._late)[len(self._late) - count :]
 
     def tell(self, change: Change) -> None:
+        self.number += 1
+        self._late.append(change)
         for queue in self._listeners:
             if not queue.full():
                 queue.put_nowait(change)
@@ -96,6 +117,14 @@ class PolicyHere(Protocol):
         ...
 
 
+class PeopleHere(Protocol):
+    """Whoever keeps the directory up to date."""
+
+    async def refresh(self) -> None:
+        """Return when all that is in the ledger by now is in the directory."""
+        ...
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
@@ -112,4 +141,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere
+    people: PeopleHere
     drills: DrillRunner
+    links: Links
+    """Makes and reads the signed links that go out with notifications."""

@@ -44,8 +44,8 @@ DIGEST = "="
 the broker says that it repeats itself; else they may be two of a sensor that says "no
 smoke" once an hour, in the same words."""
 
-Announce = Callable[[Change], Iterable[ToTell]]
-"""Says who is to be told of an alert's transition; asked before the commit."""
+Announce = Callable[[Change, datetime], Iterable[ToTell]]
+"""Says who is to be told of an alert's transition now; asked before the commit."""
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -266,7 +266,8 @@ class Intake:
         ]
         engine.touched.clear()
         batch.sessions = engine.take_ended()
-        batch.to_tell += [told for each in batch.changes for told in self._announce(each)]
+        for change in batch.changes:
+            batch.to_tell += self._announce(change, batch.now)
 
     def _stored(self, subject: Subject) -> Stored:
         engine = self._engine

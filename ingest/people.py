@@ -126,6 +126,12 @@ class Directory:
         posts: Iterable[Post] = (),
         routes: Iterable[Route] = (),
     ) -> None:
+        self.take(people, posts, routes)
+
+    def take(
+        self, people: Iterable[Person], posts: Iterable[Post], routes: Iterable[Route]
+    ) -> None:
+        """Know these from now on, and no others."""
         self.people = {person.id: person for person in people}
         self.posts = {post.id: post for post in posts}
         self.routes = {route.id: route for route in routes}

@@ -153,9 +153,15 @@ def ordered(  # noqa: PLR0913  (an order has this many parts)
 
 
 def was_sent(command: Command, limits: CutLimits, at: datetime) -> Command:
-    """Note that the broker has taken it; ask for another attempt if there is one left."""
+    """Note that the broker has taken it; ask for another attempt if there is one left.
+
+    A quick device may have answered and gone dark before this is known. That changes nothing
+    then, but it was sent, and whoever reads about it must not wonder.
+    """
     if not command.is_open:
-        return command
+        if command.first_sent_at is not None:
+            return command
+        return replace(command, attempts=1, first_sent_at=at, sent_at=at)
     attempts = command.attempts + 1
     confirmed = command.state is CommandState.CONFIRMED
     again_at = at + limits.retry_after

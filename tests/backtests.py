@@ -131,7 +131,7 @@ def kept(folder: Path, messages: list[Message]) -> None:
     """Keep messages as the service does: in the ledger, then in the history."""
     registry = registry_of(folder / "sites.toml", None, messages[0].received_at)
     engine = Engine(*rules_in_force(), registry)
-    intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
+    intake = Intake(all_codecs(), registry, engine, Seen(), lambda *_: ())
     ledger = open_ledger(folder / "ledger.sqlite")
 
     async def keep() -> None:

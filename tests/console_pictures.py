@@ -60,6 +60,12 @@ def open_menu(page: Page) -> None:
     page.locator("[popovertarget=more]").click()
 
 
+def unfold(page: Page) -> None:
+    page.evaluate(
+        "document.querySelectorAll('details[id^=payload]').forEach(d => d.open = true)"
+    )
+
+
 PICTURES = (
     Picture(name="login", path="/", views=("zh-phone",), stranger=True),
     Picture(
@@ -70,7 +76,17 @@ PICTURES = (
     Picture(name="duty-calm", path="/?area=beiling", views=("zh-phone",)),
     Picture(name="menu", path="/", views=("zh-phone",), before=open_menu),
     Picture(name="stations", path="/stations", views=("zh-phone", "en-desktop")),
-    Picture(name="quarantine", path="/quarantine", views=("zh-phone",)),
+    Picture(name="silences", path="/silences", views=("zh-phone", "en-desktop")),
+    Picture(
+        name="silence-new",
+        path="/silences/new?device=liuxi/liushu/pile-1&channel=3&rule=overload",
+        views=("zh-phone", "en-phone"),
+        whole=True,
+    ),
+    Picture(
+        name="quarantine", path="/quarantine", views=("zh-phone", "en-desktop"), before=unfold
+    ),
+    Picture(name="audit", path="/audit", views=("zh-phone", "en-desktop")),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
 )
 
@@ -118,6 +134,7 @@ HAPPENS = (
     ("donghu/xingfuli", "pile-1", '{"event": "heat", "channel": 4, "temperature_c": 86.5}'),
     ("donghu/xingfuli", "smoke-1", '{"event": "smoke", "temperature_c": 58.5}'),
 )
+REFUSED = ("beiling/weisheng", "pile-1", "telemetry", '{"readings": [{"power_w": "1.2 kW"}]}')
 OVERLOADED = ("liuxi/liushu", 3)
 """Its alarm comes last: it must last for half a minute."""
 
@@ -136,6 +153,7 @@ def _happen(broker: Mosquitto) -> None:
         said.append(_says(site, "smoke-1", "telemetry", json.dumps({"readings": quiet})))
     publish(broker, said)
     publish(broker, [_says(site, device, "event", what) for site, device, what in HAPPENS])
+    publish(broker, [_says(*REFUSED)])
 
 
 def _says(site: str, device: str, topic: str, payload: str) -> tuple[str, str]:

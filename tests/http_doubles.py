@@ -18,7 +18,9 @@ from api.drills import DrillRunner
 from api.http.access import Access, Caller
 from api.http.app import create_app
 from api.http.throttle import Rates
+from api.links import LinkKey, Links
 from api.passwords import Passwords
+from api.people_keeper import PeopleKeeper
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.watch import Change, Changes, Part, Watch
 from ingest.desk import Desk
@@ -51,6 +53,7 @@ TOKENS = {
     WRITE_TOKEN: Caller.of_token("patrol", "write"),
 }
 
+LINKS = Links([LinkKey(0, bytes(range(32)))])
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Does what a hasher does, and takes no time."""
 
@@ -136,7 +139,9 @@ class World:
             switching=self.switching,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
+            people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
             drills=self.drills,
+            links=LINKS,
         )
         self.app = self.app_for(TOKENS)
 

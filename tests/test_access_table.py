@@ -81,7 +81,16 @@ GET    /stations                                    see          list
 GET    /stations/{area}/{site}                      see          404
 GET    /alerts/{number}                             see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /silences                                    see          list
+GET    /silences/new                                silence      404
+POST   /silences                                    silence      404
+GET    /silences/{number}                           see          404
+POST   /silences/{number}/end                       silence      404
+GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
+GET    /quarantine/{number}/payload                 service      same
+GET    /audit                                       audit        same
+GET    /audit/export                                audit        same
 GET    /events                                      anybody      same
 """
 """Method, path, the right that it wants (anybody: a login is enough), and what somebody who has
@@ -94,6 +103,8 @@ ANSWERS = {
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "POST /silences": 303,
+    "POST /silences/{number}/end": 303,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -101,6 +112,7 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
 BODIES: Mapping[str, Mapping[str, object]] = {
@@ -113,6 +125,7 @@ BODIES: Mapping[str, Mapping[str, object]] = {
 }
 FORMS = {
     "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /silences": {"site": "xuhui/renmin-lu", "owner": "L", "reason": "tests"},
     "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
 }
 ONCE = {
@@ -244,6 +257,7 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
             runner.run(world.hear(device, reading))
         runner.run(world.wait(timedelta(seconds=31)))
         runner.run(world.ledger.write(lambda c: write_hazard(c, HAZARD, NOON)))
+        runner.run(world.refuse("t", b"{", "not_json"))
         much = Rate(1e6, 1e6)
         rates = Rates(address=much, caller=much, change=much, entry=much)
         client = Client(world.app_for(TOKENS, rates), runner)

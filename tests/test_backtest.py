@@ -269,7 +269,7 @@ def live_alerts(path: Path, sites: Path, messages: list[Message]) -> set[Told]:
     engine = Engine(*rules_in_force(), registry)
     for device in registry.devices:
         engine.expect(device, begins)
-    intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
+    intake = Intake(all_codecs(), registry, engine, Seen(), lambda *_: ())
     ledger = open_ledger(path)
 
     async def live() -> list[queries.AlertRow]:

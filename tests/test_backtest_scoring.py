@@ -97,7 +97,7 @@ def test_every_episode_is_in_exactly_one_part(
 def test_does_not_find_what_it_says_nothing_of(found: Episode, truth: Incident) -> None:
     result = scored([found], truth)
     assert (result.incidents, result.found, result.recall) == (1, 0, 0.0)
-    assert result.missed == [truth]
+    assert [each.incident for each in result.missed] == [truth]
     assert result.delay_s is None
     assert result.per_rule["overload"].recall == result.per_class["overload"].recall == 0.0
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from api.backup import KNOWN, LEDGER, LOGINS, MANIFEST, BackupFailed, backup, restore
 from api.cli import app
 from api.credentials.folder import FolderUnusable, opened
+from api.link_keys import link_keys, read_keys
 from api.settings import Settings
 from api.tokens import add_token, read_tokens
 from ingest.ledger.commit import Commit
@@ -29,6 +30,7 @@ def village(folder: Path) -> Settings:
     asyncio.run(ledger.commit(Commit(now=NOON, registered=[area])))
     ledger.close()
     add_token(data_dir, "admin", "write")
+    link_keys(data_dir)
     sites, policy = folder / "my-sites.toml", folder / "my-policy.toml"
     for name in LOGINS:
         (data_dir / name).parent.mkdir(exist_ok=True)
@@ -53,6 +55,7 @@ def test_what_is_restored_is_what_was_backed_up(tmp_path: Path) -> None:
     assert set(made.sha256) == set(KNOWN)
     assert areas(new) == ["town"]
     assert read_tokens(new) == read_tokens(settings.data_dir)
+    assert read_keys(new) == read_keys(settings.data_dir)
     assert (new / "sites.toml").read_text() == "# sites\n"
     assert (new / "policy.toml").read_text() == "# policy\n"
     assert all((new / name).read_text() == f"# {name}\n" for name in LOGINS)
@@ -172,7 +175,10 @@ def test_the_commands_say_what_they_did_and_what_is_wrong(
     monkeypatch.setenv("CHARGEWATCH_DATA_DIR", str(settings.data_dir))
     file, logins = tmp_path / "b.zip", ", ".join(LOGINS)
     done = run.invoke(app, ["backup", str(file)])
-    assert (done.exit_code, done.output) == (0, f"{file}: ledger.sqlite, tokens, {logins}\n")
+    assert (done.exit_code, done.output) == (
+        0,
+        f"{file}: ledger.sqlite, tokens, link_keys, {logins}\n",
+    )
     refused = run.invoke(app, ["restore", str(file)])
     assert refused.exit_code == 2
     assert "exists already" in refused.output

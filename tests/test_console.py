@@ -14,7 +14,7 @@ from api.console.login import COOKIE
 from api.console.navigation import PLACES, navigation_of
 from api.http.access import RIGHTS, Caller
 from api.text import Texts
-from api.watch import Change, Part
+from api.watch import LATE_CHANGES_MAX, Change, Changes, Part
 from ingest.people import Role
 from rules.policies import Policies
 from rules.readings import Reading
@@ -249,6 +249,45 @@ def test_a_stream_beats_while_all_is_quiet_and_ends_with_its_session(
 
     assert [said.split(b":")[0] for said in runner.run(listen())] == [b"retry", b"", b"event"]
     assert here.changes.listeners() == 0
+
+
+def test_a_page_hears_at_once_what_happened_before_it_listened(
+    here: World, runner: asyncio.Runner
+) -> None:
+    context = here.app.state.context
+    session = runner.run(context.sessions.begin(TOKENS[READ_TOKEN], "10.0.0.7"))
+
+    async def first_of(seen: int | None) -> bytes:
+        heard = events.changes(context, session.id, seen)
+        assert (await anext(heard)).startswith(b"retry")
+        said = await asyncio.wait_for(anext(heard), 1)
+        await heard.aclose()
+        return said
+
+    seen = here.changes.number
+    here.changes.tell(Change("a/b", alerts=True))
+    assert b'"site":"a/b"' in runner.run(first_of(seen))
+    for of_another_process in (0, seen + 7):
+        assert b'"site":null' in runner.run(first_of(of_another_process))
+    for up_to_date in (seen + 1, None):
+        with pytest.raises(TimeoutError):
+            runner.run(first_of(up_to_date))
+
+
+def test_a_page_that_listens_very_late_is_told_that_it_is_old() -> None:
+    changes = Changes()
+    seen = changes.number
+    for _ in range(LATE_CHANGES_MAX):
+        changes.tell(Change("a/b", alerts=False))
+    assert events.missed_since(changes, seen) == [Change("a/b", alerts=False)] * 1_000
+    changes.tell(Change("a/b", alerts=False))
+    assert events.missed_since(changes, seen) == [Change("", alerts=True)]
+
+
+def test_a_page_says_up_to_when_it_knows_everything(here: World, client: Client) -> None:
+    client.post("/login", data={"token": READ_TOKEN}, headers=PAGE)
+    page = client.get("/", headers=PAGE).text
+    assert f'sse-connect="/events?seen={here.changes.number}"' in page
 
 
 def test_strangers_hear_nothing(client: Client) -> None:

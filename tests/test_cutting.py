@@ -191,6 +191,15 @@ def test_it_is_not_repeated_after_its_time() -> None:
     assert judge(late, 61).failure is Failure.NO_REPLY
 
 
+def test_that_it_was_sent_is_noted_even_if_the_device_was_quicker() -> None:
+    quick = judge(answered(ORDERED, ok=True, detail="", at=at(2)), 3, watts(0, 2.5))
+    assert (quick.state, quick.attempts) == (V, 0)
+    noted = was_sent(quick, LIMITS, at(1))
+    assert (noted.state, noted.attempts, noted.first_sent_at) == (V, 1, at(1))
+    assert noted.next_at is None
+    assert was_sent(noted, LIMITS, at(4)) is noted
+
+
 def test_the_same_order_has_the_same_id_and_another_has_another() -> None:
     assert order().id == order().id
     others = (order(Action.RELEASE), order(channel=2), order(now=at(1)))

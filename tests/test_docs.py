@@ -158,7 +158,7 @@ def intake_of(sites: str) -> Intake:
     registry.declare(declared.areas, declared.sites, declared.devices, NOW)
     registry.apply(read_policies(ROOT / "examples/policy.toml"))
     engine = Engine(*rules_in_force(), registry)
-    return Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
+    return Intake(all_codecs(), registry, engine, Seen(), lambda *_: ())
 
 
 def played(intake: Intake, sent: Sequence[tuple[str, str]], now: datetime) -> list[Alert]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.announce import router
+from api.announce import announcer
 from api.channels.console_log import ConsoleLog
 from api.drill_command import shown
 from api.drills import Progress, Station, stuck_at
@@ -45,7 +45,7 @@ class World:
             self.registry,
             self.engine,
             Seen(),
-            router([ConsoleLog()]),
+            announcer([ConsoleLog()]),
             drills=self.drills,
         )
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from api.announce import router
+from api.announce import announcer
 from api.channels.console_log import ConsoleLog
 from ingest.ledger import outbox, queries
 from ingest.ledger.commit import Acknowledged, Commit
@@ -52,7 +52,7 @@ LIFE = (
     Change(UNANSWERED, Transition.ESCALATED),
     Change(OVER, Transition.RESOLVED),
 )
-TO_TELL = router([ConsoleLog(told=lambda _: None)])
+TO_TELL = announcer([ConsoleLog(told=lambda _: None)])
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def happen(ledger: Ledger, *changes: Change, seen: str = "", at: datetime = NOON) -> None:
-    told = [each for change in changes for each in TO_TELL(change)]
+    told = [each for change in changes for each in TO_TELL(change, at)]
     noted = [Acknowledged(FIRED.episode, at, seen, "")] if seen else []
     batch = Commit(now=at, changes=list(changes), to_tell=told, acknowledged=noted)
     asyncio.run(ledger.commit(batch))

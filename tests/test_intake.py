@@ -59,7 +59,7 @@ class World:
         return self.intake.digest(messages, now)
 
 
-def announce(change: Change) -> list[ToTell]:
+def announce(change: Change, _now: datetime) -> list[ToTell]:
     alert = change.alert
     key = f"{alert.episode}:{alert.state}:log"
     return [ToTell(key, alert.episode, alert.state, "log", 0, alert)]

@@ -110,7 +110,7 @@ def played(sent: Iterable[Sent]) -> list[tuple[datetime, Change]]:
     """Take messages as they arrive, and every deadline at its moment."""
     registry = known()
     engine = Engine(*rules_in_force(), registry)
-    intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
+    intake = Intake(all_codecs(), registry, engine, Seen(), lambda *_: ())
     changes: list[tuple[datetime, Change]] = []
 
     def pass_time(until: datetime) -> None:

@@ -92,7 +92,7 @@ class Station:
             start = policy_at_start(file, last_change(connection))
         self.registry.apply(start.text.policies)
         self.engine = Engine(*rules_in_force(), self.registry)
-        self.intake = Intake(all_codecs(), self.registry, self.engine, Seen(), lambda _: ())
+        self.intake = Intake(all_codecs(), self.registry, self.engine, Seen(), lambda *_: ())
         self.commits: list[Commit] = []
         wake = asyncio.Event()
         self.desk = Desk(wake.set)

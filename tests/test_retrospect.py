@@ -163,7 +163,7 @@ def test_another_rule_and_another_night_are_hazards_of_their_own(tmp_path: Path)
 
 def digest(here: World, device: DeviceId, *bodies: bytes) -> Commit:
     """Take messages as the pipeline does, and keep what they cause."""
-    intake = Intake(all_codecs(), here.registry, here.engine, Seen(), lambda _: ())
+    intake = Intake(all_codecs(), here.registry, here.engine, Seen(), lambda *_: ())
     what = "event" if device == SMOKE else "telemetry"
     topic = f"chargewatch/v1/{device}/{what}"
     return intake.digest([Message(topic, body, NOON) for body in bodies], NOON)

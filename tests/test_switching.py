@@ -121,7 +121,7 @@ class World:
             registry,
             self.engine,
             Seen(),
-            lambda _: (),
+            lambda *_: (),
             switching=self.switching,
         )
         self.digest(says("telemetry", readings=[{"channel": 1, "power_w": 400}]))
@@ -186,6 +186,21 @@ def test_an_answer_is_taken_and_the_darkness_after_it_verifies() -> None:
     assert [each.state for each in world.digest(dark, after_s=3).commands] == [
         CommandState.VERIFIED
     ]
+
+
+def test_what_a_quick_device_overtook_is_in_the_log_at_its_own_time() -> None:
+    world = World()
+    [command] = world.order().commands
+    world.digest(says("reply", after_s=2, id=command.id, ok=True), after_s=2)
+    dark = says("telemetry", after_s=3, readings=[{"channel": 1, "power_w": 0}])
+    assert [each.state for each in world.digest(dark, after_s=3).commands] == [
+        CommandState.VERIFIED
+    ]
+    sent_at = NOON + timedelta(seconds=1)
+    world.carry_out(lambda _: world.switching.sent(command.id, sent_at), after_s=4)
+    assert [(line.what, line.at) for line in world.batch.log] == [("command_sent", sent_at)]
+    [command] = world.batch.commands
+    assert (command.state, command.attempts) == (CommandState.VERIFIED, 1)
 
 
 @pytest.mark.parametrize(

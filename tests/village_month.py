@@ -176,7 +176,7 @@ class Month:
     def __init__(self, registry: Registry, ledger: Ledger, client: InfluxClient) -> None:
         self._registry, self._ledger, self._client = registry, ledger, client
         self._engine = Engine(*rules_in_force(), registry)
-        self._intake = Intake(all_codecs(), registry, self._engine, Seen(), lambda _: ())
+        self._intake = Intake(all_codecs(), registry, self._engine, Seen(), lambda *_: ())
         self._calendar = Calendar()
         self._batch = Commit(now=BEGINS)
         self._entry = 0

@@ -31,6 +31,8 @@ class Episode(msgspec.Struct, kw_only=True):
     measured: float | None = None
     limit: float | None = None
     unit: str = ""
+    notifications: int | None = None
+    """Messages that people had about it; None: nobody counted, as in a backtest."""
 
     @property
     def subject(self) -> str:

@@ -74,7 +74,7 @@ class Playing:
         self.sides = tuple(map(Side, (registry, *others)))
         self._first, self._others = self.sides[0], self.sides[1:]
         engine = self._first.engine
-        self._intake = Intake(all_codecs(), registry, engine, Seen(), lambda _: ())
+        self._intake = Intake(all_codecs(), registry, engine, Seen(), lambda *_: ())
         for device in registry.devices.values():
             for side in self.sides:
                 if device.declared:

@@ -14,6 +14,8 @@ from api.backtest.scoring import Delay, Mark, Score
 LISTED_MAX = 100
 """Episodes shown in one list; `--json` has all."""
 SITES_MAX = 20
+COLUMNS = ("", "found", "recall", "delay p50/p95/max", "precise", "false", "twice")
+"""Of a table of marks."""
 
 
 def show(result: Result, console: Console) -> None:
@@ -30,7 +32,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     for name, outcome in sides.items():
         if outcome.score is not None:
             for how, marks in _score_tables(outcome.score):
-                yield _marks(f"{name}: by {how}", marks)
+                yield marks_table(f"{name}: by {how}", marks)
     yield Text("\n".join(_words(result)))
 
 
@@ -59,7 +61,7 @@ def _lists(result: Result) -> Iterator[RenderableType]:
 def _episodes(title: str, episodes: Sequence[Episode]) -> RenderableType:
     if not episodes:
         return Text(f"{title}: nothing")
-    table = _table(f"{title}: {len(episodes)}")
+    table = table_of(f"{title}: {len(episodes)}")
     for column in ("fired (UTC)", "lasted", "rule"):
         table.add_column(column, no_wrap=True)
     table.add_column("subject", overflow="fold")
@@ -79,7 +81,7 @@ def _per_name(
     """Return how many alerts there are of each; those with the most first."""
     names = {name for counts in sides.values() for name in counts}
     most = sorted(names, key=lambda n: (-max(c.get(n, 0) for c in sides.values()), n))
-    table = _table(f"alerts by {what}")
+    table = table_of(f"alerts by {what}")
     table.add_column(what)
     for side in sides:
         table.add_column(side, justify="right")
@@ -88,17 +90,18 @@ def _per_name(
     return table if names else Text(f"alerts by {what}: none")
 
 
-def _table(title: str) -> Table:
+def table_of(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
 
 
-def _marks(title: str, marks: dict[str, Mark]) -> RenderableType:
-    table = _table(title)
-    for column in ("", "expected", "found", "recall", "delay p50 / p95 / max", "false"):
-        table.add_column(column, justify="right" if column else "left")
+def marks_table(title: str, marks: dict[str, Mark]) -> RenderableType:
+    table = table_of(title)
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column else "left", no_wrap=bool(column))
     for name, mark in marks.items():
-        counts = (str(mark.expected), str(mark.found), _percent(mark.recall))
-        table.add_row(Text(name), *counts, _delay(mark.delay_s), str(mark.false_alarms))
+        counts = (f"{mark.found}/{mark.expected}", percent(mark.recall))
+        after = (percent(mark.precision), str(mark.false_alarms), str(mark.duplicates))
+        table.add_row(Text(name), *counts, delay(mark.delay_s), *after)
     return table
 
 
@@ -142,23 +145,23 @@ def _score(score: Score | None) -> str:
     if score is None:
         return ""
     return (
-        f"; {score.found} of {score.incidents} incidents found ({_percent(score.recall)}),"
-        f" delay {_delay(score.delay_s)}; {score.false_alarms} false alarms"
-        f" ({score.forbidden} forbidden), {_number(score.false_alarms_per_site_week)}"
+        f"; {score.found} of {score.incidents} incidents found ({percent(score.recall)}),"
+        f" delay {delay(score.delay_s)}; {score.false_alarms} false alarms"
+        f" ({score.forbidden} forbidden), {number(score.false_alarms_per_site_week)}"
         f" per site-week in {score.site_weeks:g} site-weeks"
     )
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _delay(delay: Delay | None) -> str:
-    if delay is None:
+def delay(found: Delay | None) -> str:
+    if found is None:
         return "-"
-    figures: Iterable[float] = (delay.p50, delay.p95, delay.max)
-    return " / ".join(f"{figure:.1f}" for figure in figures) + " s"
+    figures: Iterable[float] = (found.p50, found.p95, found.max)
+    return "/".join(f"{figure:.1f}" for figure in figures) + " s"

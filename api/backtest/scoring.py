@@ -1,4 +1,4 @@
-"""How good the alarms were, held against the truth: recall, delay, false alarms."""
+"""How good the alarms were, held against the truth: recall, precision, delay, false alarms."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,13 +7,14 @@ from datetime import timedelta
 import msgspec
 
 from api.backtest.episodes import Episode
+from api.backtest.matching import FalseAlarm, Finding, Matched, Miss, Whence, matched
 from api.backtest.truth import Incident
 
 WEEK = timedelta(days=7)
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """Seconds from the earliest moment at which it could be known to firing."""
+    """Seconds from the earliest moment at which it could be known to telling."""
 
     p50: float
     p95: float
@@ -25,9 +26,14 @@ class Mark(msgspec.Struct, kw_only=True):
 
     expected: int = 0
     found: int = 0
+    right: int = 0
+    """Alarms that were expected, those too many included."""
     false_alarms: int = 0
-    """About nothing that happened, or forbidden by it. (By rule only.)"""
+    """About nothing that happened, or forbidden by it; of a class only the latter."""
+    duplicates: int = 0
     recall: float | None = None
+    precision: float | None = None
+    """Of the alarms that were right or false, the share that was right."""
     delay_s: Delay | None = None
     """None: nothing was found."""
 
@@ -38,16 +44,23 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     incidents: int
     found: int
     recall: float | None
+    precision: float | None
     delay_s: Delay | None
     false_alarms: int
     forbidden: int
     """Those of the false alarms that an incident names as what must not be said of it."""
+    duplicates: int
+    """Alarms that say of an incident what another of the same rule had said."""
+    alerts_per_incident: float | None
+    """Of those that ought to be found: how many alarms people were told of."""
+    notifications_per_incident: float | None
+    """None: nobody counted the messages."""
     site_weeks: float
     false_alarms_per_site_week: float | None
     per_rule: dict[str, Mark]
     per_class: dict[str, Mark]
-    missed: list[Incident]
-    false: list[Episode]
+    missed: list[Miss]
+    false: list[FalseAlarm]
 
 
 class _Tally:
@@ -67,6 +80,7 @@ class _Tally:
     def done(self) -> dict[str, Mark]:
         for name, mark in self.marks.items():
             mark.recall = _share(mark.found, mark.expected)
+            mark.precision = _share(mark.right, mark.right + mark.false_alarms)
             mark.delay_s = delay_of(self._delays[name])
         return dict(sorted(self.marks.items()))
 
@@ -78,41 +92,45 @@ def score(
 
     What people are not told of neither finds an incident nor is a false alarm.
     """
-    incidents = tuple(truth)
-    episodes = [each for each in episodes if each.told_at is not None]
+    return summed_up(matched(episodes, tuple(truth)), sites=sites, lasts=lasts)
+
+
+def summed_up(found: Matched, *, sites: int, lasts: timedelta) -> Score:
+    """Return the figures of what was matched."""
+    asked = [each for each in found.findings if each.incident.expected_rules]
     rules, classes = _Tally(), _Tally()
-    delays: list[float] = []
-    missed: list[Incident] = []
-    by_site = _by_site(episodes)
-    for incident in incidents:
-        if not incident.expected_rules:
-            continue
-        found = _delays_of(incident, by_site.get(incident.place, ()))
-        for rule in incident.expected_rules:
-            rules.expect(rule, found.get(rule))
-        first = min(found.values(), default=None)
-        classes.expect(incident.kind, first)
-        if first is None:
-            missed.append(incident)
-        else:
-            delays.append(first)
-    false, forbidden = _false(episodes, incidents)
-    for episode in false:
-        rules.marks[episode.rule].false_alarms += 1
-    site_weeks = sites * (lasts / WEEK)
+    for each in asked:
+        for rule in each.incident.expected_rules:
+            rules.expect(rule, each.delays_s.get(rule))
+        classes.expect(each.incident.kind, each.delay_s)
+        classes.marks[each.incident.kind].right += len(each.right)
+        classes.marks[each.incident.kind].duplicates += each.duplicates
+        _count_right(rules, each)
+    for alarm in found.false:
+        rules.marks[alarm.episode.rule].false_alarms += 1
+        if alarm.whence is Whence.FORBIDDEN and alarm.near is not None:
+            classes.marks[alarm.near.kind].false_alarms += 1
+    delays = [each.delay_s for each in asked if each.delay_s is not None]
+    right, site_weeks = sum(len(each.right) for each in asked), sites * (lasts / WEEK)
     return Score(
-        incidents=len(delays) + len(missed),
+        incidents=len(asked),
         found=len(delays),
-        recall=_share(len(delays), len(delays) + len(missed)),
+        recall=_share(len(delays), len(asked)),
+        precision=_share(right, right + len(found.false)),
         delay_s=delay_of(delays),
-        false_alarms=len(false),
-        forbidden=forbidden,
+        false_alarms=len(found.false),
+        forbidden=sum(alarm.whence is Whence.FORBIDDEN for alarm in found.false),
+        duplicates=sum(each.duplicates for each in asked),
+        alerts_per_incident=_share(
+            sum(len(each.right) + len(each.beside) for each in asked), len(asked)
+        ),
+        notifications_per_incident=_notifications(asked),
         site_weeks=round(site_weeks, 3),
-        false_alarms_per_site_week=_share(len(false), site_weeks),
+        false_alarms_per_site_week=_share(len(found.false), site_weeks),
         per_rule=rules.done(),
         per_class=classes.done(),
-        missed=missed,
-        false=false,
+        missed=found.missed,
+        false=found.false,
     )
 
 
@@ -126,39 +144,23 @@ def delay_of(delays_s: Iterable[float]) -> Delay | None:
     return Delay(round(p50, 3), round(p95, 3), round(ordered[-1], 3))
 
 
-def _delays_of(incident: Incident, episodes: Iterable[Episode]) -> dict[str, float]:
-    """Return, by rule, how long it took to fire for the first time, in seconds."""
-    found: dict[str, float] = {}
-    for episode in episodes:  # in the order in which they fired
-        if incident.is_found_by(episode):
-            delay = (episode.told_at or episode.fired_at) - incident.knowable_at
-            found.setdefault(episode.rule, delay.total_seconds())
-    return found
+def _count_right(rules: _Tally, finding: Finding) -> None:
+    """Count the right alarms of an incident for their rules, and those too many."""
+    seen: set[tuple[object, ...]] = set()
+    for episode in finding.right:
+        mark = rules.marks[episode.rule]
+        mark.right += 1
+        subject = (episode.rule, episode.device, episode.channel, episode.scope)
+        mark.duplicates += subject in seen
+        seen.add(subject)
 
 
-def _false(
-    episodes: Iterable[Episode], incidents: Iterable[Incident]
-) -> tuple[list[Episode], int]:
-    """Return what was about nothing that happened, or forbidden; and how many were that."""
-    at_site: dict[str, list[Incident]] = defaultdict(list)
-    for incident in incidents:
-        at_site[incident.place].append(incident)
-    false, forbidden = [], 0
-    for episode in episodes:
-        about = [each for each in at_site.get(episode.site, ()) if each.concerns(episode)]
-        wanted = any(episode.rule in each.expected_rules for each in about)
-        banned = any(episode.rule in each.must_not_rules for each in about)
-        if not about or (banned and not wanted):
-            false.append(episode)
-            forbidden += bool(about)
-    return false, forbidden
-
-
-def _by_site(episodes: Iterable[Episode]) -> dict[str, list[Episode]]:
-    found: dict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        found[episode.site].append(episode)
-    return found
+def _notifications(asked: Sequence[Finding]) -> float | None:
+    counts = [each.notifications for each in asked if each.right or each.beside]
+    known = [count for count in counts if count is not None]
+    if not known or len(known) < len(counts):
+        return None
+    return _share(sum(known), len(asked))
 
 
 def _share(part: float, whole: float) -> float | None:

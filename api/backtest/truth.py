@@ -70,7 +70,15 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if episode.resolved_at is not None and episode.resolved_at < self.begins:
             return False
+        return self.is_of(episode)
+
+    def is_of(self, episode: Episode) -> bool:
+        """Say whether both are of the same subject, or one is of a part of the other's."""
         return _meet(episode.device, self.device) and _meet(episode.channel, self.channel)
+
+    def lasts_at(self, moment: datetime) -> bool:
+        """Say whether it was going on, or an alarm might still have been about it."""
+        return self.begins <= moment and (self.over_at is None or moment <= self.over_at)
 
     def is_found_by(self, episode: Episode) -> bool:
         """Say whether this is the alarm that was expected, and in time."""

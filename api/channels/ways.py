@@ -62,6 +62,17 @@ class Ways:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
     """One for all: making one takes longer than most messages."""
 
+    @property
+    def set_up(self) -> frozenset[Via]:
+        """The kinds for which the settings have what it takes."""
+        settings = self.settings
+        there = {
+            Via.SMS: settings.sms.url is not None,
+            Via.VOICE: settings.voice.url is not None,
+            Via.EMAIL: self._mail_server is not None,
+        }
+        return frozenset(via for via in Via if there.get(via, True))
+
     def channel_for(self, way: Way, recipient: str) -> Reached:
         """Return the channel of a way of `person:{id}` or `post:{id}`.
 

@@ -1,17 +1,18 @@
 """Server-sent events: tells an open page that it is out of date, and what about."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 
 from api.console.login import Visitor
 from api.http.access import Caller
 from api.http.context import Context, context_of
 from api.http.problems import Trouble
-from api.watch import Change
+from api.watch import Change, Changes
 
 HEARTBEAT_S = 15.0
 """Shorter than the half minute after which proxies think that a connection is dead."""
@@ -32,8 +33,16 @@ class Event(msgspec.Struct, frozen=True):
 
 
 @events.get("/events")
-async def stream(request: Request, session: Visitor) -> StreamingResponse:
-    """Send `change` events until the page or its session is gone."""
+async def stream(
+    request: Request,
+    session: Visitor,
+    seen: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+) -> StreamingResponse:
+    """Send `change` events until the page or its session is gone.
+
+    `seen` is the number of the last change that the page has in it: what came after is told
+    at once, and so is whatever a stream missed that was cut off.
+    """
     context = context_of(request)
     if context.watch.changes.listeners() >= STREAMS_MAX:
         raise Trouble(503, "Too many pages are open.", headers={"Retry-After": "30"})
@@ -42,21 +51,27 @@ async def stream(request: Request, session: Visitor) -> StreamingResponse:
             429, "Too many pages of this session are open.", headers={"Retry-After": "30"}
         )
     return StreamingResponse(
-        changes(context, session.id),
+        changes(context, session.id, seen),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
+async def changes(
+    context: Context, session: str, seen: int | None = None
+) -> AsyncGenerator[bytes, None]:
     """Yield at most two events a second, and a comment where there is nothing to tell."""
     with context.watch.changes.listening(session) as queue:
+        missed = missed_since(context.watch.changes, seen)
         yield f"retry: {RETRY_MS}\n\n".encode()
         while True:
+            waiting, missed = missed, []
             try:
-                waiting = [await asyncio.wait_for(queue.get(), HEARTBEAT_S), *drained(queue)]
+                if not waiting:
+                    waiting = [await asyncio.wait_for(queue.get(), HEARTBEAT_S)]
+                waiting = [*waiting, *drained(queue)]
             except TimeoutError:
-                waiting = []
+                pass
             known = await context.sessions.find(session)
             if known is None:
                 return
@@ -65,6 +80,14 @@ async def changes(context: Context, session: str) -> AsyncIterator[bytes]:
             elif event := merged(waiting, known.caller):
                 yield event_of(event)
                 await asyncio.sleep(PAUSE_S)
+
+
+def missed_since(told: Changes, seen: int | None) -> list[Change]:
+    """Return what a page does not know that was made after change number `seen`."""
+    if seen is None:
+        return []
+    missed = told.since(seen)
+    return [Change("", alerts=True)] if missed is None else list(missed)
 
 
 def drained(queue: asyncio.Queue[Change]) -> list[Change]:

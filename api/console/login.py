@@ -26,10 +26,12 @@ login = APIRouter()
 async def logged_in(request: Request) -> Session:
     """Return the session of whoever asks, or send them to log in."""
     context = context_of(request)
+    seen = context.watch.changes.number
     session = await context.sessions.find(request.cookies.get(COOKIE))
     if session is None:
         raise LoginNeeded
     context.not_too_much(session.caller)
+    request.state.seen = seen  # whatever the page looks up is not older than this
     return session
 
 

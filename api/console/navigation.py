@@ -1,10 +1,22 @@
 """Where one can go in the console: one table for every width of screen."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import msgspec
 
 from api.http.access import Caller, Right
+
+
+class Group(StrEnum):
+    """What belongs together under "more", in this order; its words are `ui.group.{group}`."""
+
+    WATCH = "watch"
+    """What is going on at the stations."""
+    RULES = "rules"
+    """What alarms, and what does not."""
+    PEOPLE = "people"
+    SYSTEM = "system"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +33,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A shape of the macro `glyph` in parts.html."""
     in_bar: bool = False
     """On a phone it is in the bar at the bottom, as at most four are, and not under "more"."""
+    group: Group = Group.WATCH
 
 
 PLACES: Sequence[Place] = (
@@ -34,11 +47,36 @@ PLACES: Sequence[Place] = (
         in_bar=True,
     ),
     Place(
+        key="silences",
+        path="/silences",
+        text="ui.silences",
+        right=Right.SEE,
+        icon="silences",
+        group=Group.RULES,
+    ),
+    Place(
+        key="hazards",
+        path="/hazards",
+        text="ui.hazards",
+        right=Right.SEE,
+        icon="hazards",
+        group=Group.RULES,
+    ),
+    Place(
         key="quarantine",
         path="/quarantine",
         text="ui.quarantine",
         right=Right.SERVICE,
         icon="quarantine",
+        group=Group.SYSTEM,
+    ),
+    Place(
+        key="audit",
+        path="/audit",
+        text="ui.audit",
+        right=Right.AUDIT,
+        icon="audit",
+        group=Group.SYSTEM,
     ),
 )
 
@@ -46,6 +84,14 @@ PLACES: Sequence[Place] = (
 class Navigation(msgspec.Struct, frozen=True):
     bar: tuple[Place, ...]
     more: tuple[Place, ...]
+
+    @property
+    def groups(self) -> list[tuple[Group, list[Place]]]:
+        """Return what is under "more", group by group; one without a line is left out."""
+        found = (
+            (group, [each for each in self.more if each.group is group]) for group in Group
+        )
+        return [(group, places) for group, places in found if places]
 
 
 def navigation_of(caller: Caller) -> Navigation:

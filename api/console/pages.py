@@ -2,28 +2,20 @@
 
 import asyncio
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Form, Request
-from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from api.console import views
 from api.console.login import NEXT_CHARS_MAX, Posting, ScopedPage, Viewing, own_path
 from api.console.rendering import language_of, page
 from api.http.access import Right
-from api.http.context import WatchHere
 from api.http.live import devices_by_site, station_of
 from api.http.routes.alerts import NOTE_CHARS_MAX, acknowledged, alert_in_full
-from api.http.routes.inputs import BeforeId, Id, NameInPath, NumberInPath
+from api.http.routes.inputs import Id, NameInPath, NumberInPath
 from api.http.sessions import Session
-from api.http.shapes.service import Refused
 from api.text.explaining import area_name
-from ingest.ledger import queries
-from ingest.wire import Refusal
 from rules.schedule import Schedule
-
-REFUSED_PER_PAGE = 30
 
 pages = APIRouter()
 
@@ -114,37 +106,3 @@ async def acknowledge(
     """Note that somebody sees to the alert, and go back to where the button was."""
     await acknowledged(scoped, number, note=note)
     return RedirectResponse(own_path(back), 303)
-
-
-@pages.get("/quarantine")
-async def quarantine(
-    request: Request,
-    session: Annotated[Session, Depends(Viewing(Right.SERVICE))],
-    watch: WatchHere,
-    reason: Refusal | None = None,
-    before_id: BeforeId | None = None,
-) -> Response:
-    """Show the messages that were refused."""
-    limit = REFUSED_PER_PAGE + 1
-
-    def ask(c: Connection) -> tuple[list[queries.QuarantineRow], dict[str, int]]:
-        rows = queries.find_refused(c, reason=reason, before_id=before_id, limit=limit)
-        return rows, queries.tallies(c)
-
-    found, tallies = await watch.ledger.read(ask)
-    counts = {each: tallies.get(f"refused:{each}", 0) for each in Refusal}
-    shown = [Refused.of(row) for row in found[:REFUSED_PER_PAGE]]
-    zone: ZoneInfo = Schedule.nightly().zone
-    return await asyncio.to_thread(
-        page,
-        request,
-        "quarantine.html",
-        here="quarantine",
-        session=session,
-        now=watch.now(),
-        refused=shown,
-        older=shown[-1].id if len(found) > REFUSED_PER_PAGE else None,
-        reason=reason,
-        counts={each: count for each, count in counts.items() if count},
-        zone=zone,
-    )

@@ -75,6 +75,7 @@ def page(
         status=status,
         navigation=navigation_of(session.caller) if isinstance(session, Session) else None,
         request_path=_own_address(request),
+        seen=getattr(request.state, "seen", None),
         **_blank | values,
     )
     response = HTMLResponse(body, status, headers=dict(headers or {}))

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from api.doctor.finding import Finding, found
 from api.doctor.patient import Patient, read_only
+from api.link_keys import FILE_NAME as LINK_KEYS
 from api.policy_file import PolicyFileWrong, nowhere, read_policies
 from api.rules_shown import declared_places
 from api.settings import Settings
 from api.sites import SitesFileWrong, read_sites
 from api.sites_schedule import calendars_ending
-from api.tokens import FILE_NAME
+from api.tokens import FILE_NAME as TOKENS
 from ingest.codecs import all_codecs
 from ingest.ledger import tables
 
@@ -92,9 +93,9 @@ def _secret_files(settings: Settings) -> Iterator[tuple[Path, int]]:
 
     The folder of secrets may be shared with a group: root's files, read by the service.
     """
-    tokens, env = settings.data_dir / FILE_NAME, Path(".env")
-    for path in (tokens, env):
-        if path.is_file() and (path is tokens or _holds_a_secret(path)):
+    own, env = [settings.data_dir / name for name in (TOKENS, LINK_KEYS)], Path(".env")
+    for path in (*own, env):
+        if path.is_file() and (path is not env or _holds_a_secret(path)):
             yield path, stat.S_IRWXG | stat.S_IRWXO
     folder = settings.secrets_dir
     if folder is not None and folder != CONTAINER_SECRETS:

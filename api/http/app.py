@@ -7,11 +7,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from api.console.assets import Assets
+from api.console.audit import audit as audit_pages
 from api.console.duty import duty
 from api.console.events import events
+from api.console.hazards import hazards
 from api.console.login import login
 from api.console.pages import pages
 from api.console.password import password
+from api.console.quarantine import quarantine
+from api.console.silences import silences as silence_pages
 from api.http.access import Access
 from api.http.context import Context
 from api.http.door import Door
@@ -108,7 +112,17 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         app.include_router(routes, prefix=API)
     app.include_router(health, prefix="/health", include_in_schema=False)
     app.include_router(metrics, include_in_schema=False)
-    for console in (login, password, duty, pages, events):
+    for console in (
+        login,
+        password,
+        duty,
+        pages,
+        silence_pages,
+        hazards,
+        quarantine,
+        audit_pages,
+        events,
+    ):
         app.include_router(console, include_in_schema=False)
     app.mount("/static", Assets())
     explain_problems(app)

@@ -162,13 +162,9 @@ class Door:
         """Return what is kept of somebody; one whom a command has just made becomes known."""
         watch = self._watch
         secret = await watch.ledger.read(lambda c: read_secret(c, who))
-        known = watch.directory.people.get(who)
-        if known is None and secret is not None:
-            made = secret.person
-            known = await watch.desk.ask(
-                lambda _: watch.directory.people.setdefault(made.id, made)
-            )
-        return known, secret
+        if secret is not None and who not in watch.directory.people:
+            await watch.people.refresh()
+        return watch.directory.people.get(who), secret
 
     async def _was_here(self, who: str, place: str) -> bool:
         """Say whether somebody has logged in from here before."""

@@ -89,7 +89,7 @@ def hazard_text(hazard: HazardRow, registry: Registry, say: Texts) -> str:
     return say(
         "hazard.text",
         rule=say(f"rule.{rule}.name", rule=hazard.rule),
-        where=_place(registry, say, hazard.site, hazard.device, hazard.channel),
+        where=place_name(registry, say, hazard.site, hazard.device, hazard.channel),
         began=say.zoned(hazard.began_at, zone),
         ended=say.zoned(hazard.ended_at, zone),
         found=say.zoned(hazard.found_at, zone),
@@ -159,6 +159,19 @@ def area_name(registry: Registry, site: str, say: Texts) -> str:
     return say.name(known.name if known else Name(area, area))
 
 
+def place_name(
+    registry: Registry, say: Texts, site_id: str, device_id: str, channel: int | None
+) -> str:
+    """Return a place in words: site, device, and socket; an empty device is the whole site."""
+    site = site_name(registry, site_id, say)
+    if not device_id:
+        return say("where.site", site=site)
+    device = device_label(device_id)
+    if channel is None:
+        return say("where.device", site=site, device=device)
+    return say("where.socket", site=site, device=device, channel=channel)
+
+
 def zone_of(registry: Registry, site: str) -> ZoneInfo:
     """Return the zone on whose clock a site's times are shown."""
     known = registry.sites.get(site)
@@ -215,16 +228,7 @@ def _where(facts: _Facts, registry: Registry, say: Texts) -> str:
             return say("where.carrier", carrier=plain(name))
         case group if group == EVERYTHING:
             return say("where.all")
-    return _place(registry, say, facts.site, facts.device, facts.channel)
-
-
-def _place(
-    registry: Registry, say: Texts, site_id: str, device_id: str, channel: int | None
-) -> str:
-    site, device = site_name(registry, site_id, say), device_label(device_id)
-    if channel is None:
-        return say("where.device", site=site, device=device)
-    return say("where.socket", site=site, device=device, channel=channel)
+    return place_name(registry, say, facts.site, facts.device, facts.channel)
 
 
 def _amounts(evidence: Evidence, say: Texts) -> tuple[str, str]:

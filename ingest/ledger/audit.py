@@ -62,6 +62,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     who: str | None = None
     what: str | None = None
     """A word, or the beginning of some up to a dot: "login."."""
+    area: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     before_id: int | None = None
@@ -84,6 +85,8 @@ def audit_lines(
         family = wanted.what.endswith(".")
         by_family = kept.what.startswith(wanted.what, autoescape=True)
         conditions.append(by_family if family else kept.what == wanted.what)
+    if wanted.area is not None:
+        conditions.append(kept.area == wanted.area)
     if wanted.since is not None:
         conditions.append(kept.at >= wanted.since)
     if wanted.until is not None:

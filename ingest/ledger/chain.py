@@ -88,11 +88,17 @@ LOGS: dict[str, Callable[[sa.Connection], Verified]] = {
 """All of them, with how each is checked."""
 
 
+def newest_of(connection: sa.Connection, log: str) -> tuple[int, str]:
+    """Return the number and the digest of the last line; (0, ""): there is none."""
+    kept = tables.metadata.tables[log].c
+    newest = sa.select(kept.id, kept.chain).order_by(kept.id.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    return (0, "") if row is None else (row.id, row.chain.hex())
+
+
 def head_of(connection: sa.Connection, log: str) -> str:
     """Return the digest of the last line in hexadecimal, which stands for all before it."""
-    kept = tables.metadata.tables[log].c
-    newest = sa.select(kept.chain).order_by(kept.id.desc()).limit(1)
-    return (connection.scalar(newest) or b"").hex()
+    return newest_of(connection, log)[1]
 
 
 def holds(connection: sa.Connection, noted: str) -> bool:

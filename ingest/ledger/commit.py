@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from ingest.ledger.audit import Audited
+from ingest.ledger.outbox import Reason
 from ingest.ledger.policy_log import PolicyChange
 from ingest.registry import Entry
 from rules.alerts import Alert, Change
@@ -34,6 +35,9 @@ class ToTell(msgspec.Struct, frozen=True):
 
     `recipient` is `person:{id}` or `post:{id}`, and `channel` then `{via}:{id}`; empty for a
     channel of the settings, which tells everybody that it reaches.
+
+    It may also be one that is not sent, and says why; or an end, for all the people and posts
+    that were told of the alarm: they are found in the ledger.
     """
 
     idempotency_key: str
@@ -44,6 +48,11 @@ class ToTell(msgspec.Struct, frozen=True):
     """0 goes first."""
     alert: Alert
     recipient: str = ""
+    tier: int = 1
+    not_told: Reason | None = None
+    """Why it is only written down; None: it is sent."""
+    to_all_who_heard: bool = False
+    """It is an end, and `channel` and `recipient` are open."""
 
 
 class Stored(msgspec.Struct, frozen=True):

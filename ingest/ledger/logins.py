@@ -92,16 +92,6 @@ def all_logins(connection: sa.Connection, now: datetime, who: str | None) -> lis
     return [_login(row) for row in connection.execute(ordered)]
 
 
-def read_people(connection: sa.Connection) -> list[Person]:
-    return [_person(each) for each in connection.scalars(sa.select(tables.people.c.person))]
-
-
-def add_person(connection: sa.Connection, person: Person) -> None:
-    """Insert somebody who is not there yet."""
-    row = {"id": person.id, "person": msgspec.json.encode(person)}
-    connection.execute(sa.insert(tables.people).values(row))
-
-
 def read_secret(connection: sa.Connection, person: str) -> Secret | None:
     """Return somebody and what is kept of their password; None: there is no such person."""
     kept = tables.people.c

@@ -62,6 +62,24 @@ class Reason(StrEnum):
     NO_SUCH_WAY = "no_such_way"
     """The recipient had this way when it was written down, and has it no more."""
     WAY_NOT_SET_UP = "way_not_set_up"
+    INACTIVE = "inactive"
+    """The person has left, or the post is closed."""
+    NOT_THEIR_AREA = "not_their_area"
+    OFF_DUTY = "off_duty"
+    NO_WAY = "no_way"
+    """No way is entered by which the recipient could be reached."""
+    NOBODY_OF_ROLE = "nobody_of_role"
+    """A route names a role, and nobody who has it answers for the area."""
+    NO_ROUTE = "no_route"
+    """There are routes, and none is for such an alarm at this hour."""
+    NOBODY_IN_REACH = "nobody_in_reach"
+    """Routes fit, and none of those whom they name could be told."""
+
+
+REACHED_NOBODY = frozenset((Reason.NO_ROUTE, Reason.NOBODY_IN_REACH))
+"""Why an alarm reached no person at all."""
+NOBODY = "people"
+"""Stands for the channel in the row that says so."""
 
 
 WHY = {
@@ -173,6 +191,29 @@ def before_the_end(connection: sa.Connection, item: Due) -> Before:
     )
     states = set(connection.scalars(question))
     return Before(OutboxState.TOLD in states, OutboxState.WAITING in states)
+
+
+def heard_by(connection: sa.Connection, episode: str) -> list[tuple[str, str, int]]:
+    """Return the people and posts who heard of an alarm or will: each with way and tier.
+
+    The way is the last that has told them; of those that all still wait, the first.
+    """
+    row = tables.outbox.c
+    question = sa.select(row.recipient, row.channel, row.tier, row.state, row.told_at).where(
+        row.episode == episode,
+        row.recipient != "",
+        row.state.in_((OutboxState.TOLD, OutboxState.WAITING)),
+        row.transition != Transition.RESOLVED,
+    )
+    ways: dict[str, tuple[str, str, int]] = {}
+    told_at: dict[str, datetime] = {}
+    for found in connection.execute(question.order_by(row.id)):
+        who, way = found.recipient, (found.recipient, found.channel, found.tier)
+        if found.told_at is None:
+            ways.setdefault(who, way)
+        elif who not in told_at or found.told_at >= told_at[who]:
+            ways[who], told_at[who] = way, found.told_at
+    return list(ways.values())
 
 
 # --- what became of it ----------------------------------------------------------------------

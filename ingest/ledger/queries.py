@@ -112,6 +112,8 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
     drill: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+    withheld: str | None = None
+    """Why people are not told of it, or the beginning of that up to a colon: "silenced:"."""
     before_id: int | None = None
     """For the next page: the id of the last alert of this one."""
     areas: Areas = None
@@ -127,6 +129,10 @@ def find_alerts(
         for name in ("state", "rule", "site", "device", "severity", "drill")
         if (value := getattr(wanted, name)) is not None
     ]
+    if wanted.withheld is not None:
+        by_family = alert.withheld.startswith(wanted.withheld, autoescape=True)
+        family = wanted.withheld.endswith(":")
+        conditions.append(by_family if family else alert.withheld == wanted.withheld)
     if wanted.acknowledged is not None:
         is_open = alert.acknowledged_at.is_(None)
         conditions.append(~is_open if wanted.acknowledged else is_open)
@@ -168,10 +174,11 @@ def get_alert(connection: sa.Connection, number: int) -> AlertRow | None:
 
 
 def events_of(connection: sa.Connection, episode: str) -> list[EventRow]:
-    """Return an alert's log, oldest first."""
+    """Return an alert's log, oldest first: some lines are written a moment after their time."""
     event = tables.alert_events.c
     question = sa.select(event.at, event.what, event.who, event.detail)
-    rows = connection.execute(question.where(event.episode == episode).order_by(event.id))
+    question = question.where(event.episode == episode).order_by(event.at, event.id)
+    rows = connection.execute(question)
     return [EventRow(**row._mapping) for row in rows]  # noqa: SLF001  (its public name)
 
 
@@ -200,6 +207,12 @@ def find_refused(
         question = question.where(refused.id < before_id)
     rows = connection.execute(question)
     return [QuarantineRow(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def get_refused(connection: sa.Connection, number: int) -> QuarantineRow | None:
+    """Return a refused message, if it is still kept."""
+    found = find_refused(connection, before_id=number + 1, limit=1)
+    return found[0] if found and found[0].id == number else None
 
 
 def tallies(connection: sa.Connection) -> dict[str, int]:

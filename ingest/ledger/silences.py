@@ -86,6 +86,17 @@ def not_over(connection: sa.Connection, now: datetime, areas: Areas = None) -> l
     return [_row(row) for row in connection.execute(question.order_by(silence.ends))]
 
 
+def over_since(
+    connection: sa.Connection, since: datetime, now: datetime, limit: int, areas: Areas = None
+) -> list[SilenceRow]:
+    """Return those that ended since then, the last to end first."""
+    silence = tables.silences.c
+    ended = sa.and_(silence.ends <= now, silence.ends > since)
+    question = sa.select(tables.silences).where(ended, *_of(areas))
+    rows = connection.execute(question.order_by(silence.ends.desc()).limit(limit))
+    return [_row(row) for row in rows]
+
+
 def newest(connection: sa.Connection, limit: int, areas: Areas = None) -> list[SilenceRow]:
     """Return all of them, over or not, the newest first."""
     question = sa.select(tables.silences).where(*_of(areas))

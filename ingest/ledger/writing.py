@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
@@ -13,7 +14,7 @@ from ingest.ledger.commanding import end_all_of, write_commands
 from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
-from ingest.ledger.outbox import WHY
+from ingest.ledger.outbox import REACHED_NOBODY, WHY, OutboxState, heard_by
 from ingest.ledger.policy_log import append_policy_change
 from ingest.ledger.sessions import write_sessions
 from ingest.moments import to_us
@@ -139,6 +140,20 @@ def _write_change(connection: sa.Connection, change: Change, now: datetime) -> N
 
 
 def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> None:
+    if told.to_all_who_heard:
+        for recipient, channel, tier in heard_by(connection, told.episode):
+            key = f"{told.idempotency_key}{channel}"
+            somebody = replace(
+                told,
+                idempotency_key=key,
+                channel=channel,
+                recipient=recipient,
+                tier=tier,
+                to_all_who_heard=False,
+            )
+            _write_to_tell(connection, somebody, now)
+        return
+    skipped = told.not_told is not None
     row = {
         "idempotency_key": told.idempotency_key,
         "episode": told.episode,
@@ -147,15 +162,18 @@ def _write_to_tell(connection: sa.Connection, told: ToTell, now: datetime) -> No
         "urgency": told.urgency,
         "alert": _pack(told.alert),
         "created_at": now,
-        "state": "waiting",
-        "reason": WHY[Transition(told.transition)],
+        "state": OutboxState.SKIPPED if skipped else OutboxState.WAITING,
+        "reason": told.not_told or WHY[Transition(told.transition)],
         "attempts": 0,
         "next_at": now,
         "receipt": "",
         "recipient": told.recipient,
-        "tier": told.alert.tier,
+        "tier": told.tier,
     }
-    connection.execute(insert(tables.outbox).values(row).on_conflict_do_nothing())
+    written = connection.execute(insert(tables.outbox).values(row).on_conflict_do_nothing())
+    if written.rowcount and told.not_told in REACHED_NOBODY:
+        why = str(told.not_told)
+        append_event(connection, told.episode, now, "nobody_told", "chargewatch", why)
 
 
 def _write_refused(connection: sa.Connection, refused: Iterable[Refused]) -> None:

@@ -14,7 +14,7 @@ from api.http.routes.inputs import BeforeId, Id, Limit, NumberInPath, Word
 from api.http.scope import Scoped
 from api.http.shapes.shape import NAME_CHARS_MAX, WHEN
 from api.http.shapes.silences import Hazard, Hazards, Silence, Silences
-from api.watch import Change
+from api.watch import Change, Watch
 from ingest.ledger import hazards as kept_hazards
 from ingest.ledger import silences as kept
 from ingest.ledger.audit import append_audit
@@ -152,6 +152,7 @@ async def silenced(scoped: Scoped, wanted: Wanted) -> Wanted:
     except TooManySilences as error:
         raise Trouble(409, f"{error}.".capitalize()) from error
     await watch.desk.ask(lambda batch: watch.engine.silence(made, batch.now))
+    _tell_pages(watch, made)
     return made
 
 
@@ -170,6 +171,12 @@ async def silence_ended(scoped: Scoped, number: int) -> None:
 
     ended = await watch.ledger.write(end_it)
     await watch.desk.ask(lambda batch: watch.engine.silence(ended, batch.now))
+    _tell_pages(watch, ended)
+
+
+def _tell_pages(watch: Watch, silence: Wanted) -> None:
+    """Say that alerts of the place are told now, or are not, unlike before."""
+    place = silence.site or silence.device
     watch.changes.tell(Change("/".join(place.split("/")[:2]), alerts=True))
 
 
