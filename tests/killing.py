@@ -24,6 +24,8 @@ Moment = Literal["starting", "catching up", "running", "a digest is on its way"]
 ANY_MOMENT: Sequence[Moment] = ("starting", "catching up", "catching up", "running")
 FOR_LONG: Sequence[Moment] = (*get_args(Moment), "running", "running")
 DIGEST_WITHIN_S = 20.0
+READY_WITHIN_S = 120.0
+"""Some seconds; more where the machine is shared."""
 TWIN_EVERY = 7
 """One site of so many has two detectors, whose smoke is a fire."""
 
@@ -40,12 +42,12 @@ def killed(watch: ServiceProcess, chance: random.Random, moment: Moment) -> floa
             eventually(
                 "it takes up what was stored",
                 lambda: any("service.taken_up" in line for line in watch.log[lines:]),
-                30,
+                READY_WITHIN_S,
                 shown=watch.log_text,
             )
             time.sleep(chance.uniform(0, 0.5))
         case "running":
-            watch.wait_ready()
+            watch.wait_ready(READY_WITHIN_S)
             time.sleep(chance.uniform(0, 1))
         case _:
             raise ValueError(f"somebody must say when {moment}")
@@ -198,7 +200,8 @@ def run(folder: Path, asked: Asked, say: Callable[[str], None]) -> Outcome:
         service(folder, broker, policy=policy, settings=town.settings) as watch,
         smoke(broker, rate=asked.rate, burns_s=asked.burns_s) as detectors,
     ):
-        watch.begin()
+        watch.start()
+        watch.wait_ready(READY_WITHIN_S)
         watch.kill()  # now the broker knows the sessions
         town.record.mood = moods(temper)
         detectors.begin()
@@ -207,7 +210,8 @@ def run(folder: Path, asked: Asked, say: Callable[[str], None]) -> Outcome:
             lasted = killed_while_telling(watch, chance, moment, town)
             say(f"{number + 1}: {moment}, after {lasted:.1f} s; {len(town.record.taken)} taken")
         town.record.mood = always_well
-        watch.begin()
+        watch.start()
+        watch.wait_ready(READY_WITHIN_S)
         detectors.end()
         _settled(watch, detectors, asked.all_told_within_s)
         watch.stop()

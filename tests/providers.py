@@ -88,6 +88,8 @@ class Web:
         self.record, self._per_minute = record, per_minute
         self.asked: list[float] = []
         """When it was asked, whatever it answered."""
+        self.bodies: list[Mapping[str, Any]] = []
+        """What it was sent, taken or not."""
         self.refused = 0
         """How often it was asked beyond its limit."""
         self._recent: deque[float] = deque()
@@ -125,6 +127,7 @@ class Web:
         body: Mapping[str, Any],
         answer: Callable[[int, Mapping[str, object]], None],
     ) -> None:
+        self.bodies.append(body)
         key = unquote(headers[KEY_HEADER])
         if key.startswith(DIGEST):
             self.record.digest_came.set()
@@ -168,6 +171,7 @@ class MailServer:
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.mails: list[bytes] = []
         self.port = free_port()
         self._controller = Controller(self, hostname=HOST, port=self.port)
         self._controller.start()
@@ -181,7 +185,8 @@ class MailServer:
             case "broken" | "deaf":
                 return "421 going down"
             case _:
-                mail = message_from_bytes(envelope.original_content or b"")
+                self.mails.append(envelope.original_content or b"")
+                mail = message_from_bytes(self.mails[-1])
                 self.record.take(mail["Message-ID"], mail["Subject"])
                 return "250 queued"
 

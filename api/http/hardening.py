@@ -2,6 +2,7 @@
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -86,6 +87,7 @@ class Hardened:
         request = Request(scope, receive)
         answer = _Answer(send)
         try:
+            _check_length(request.headers)
             self._check_that_somebody_may(request)
             self._gates.check(request)
             await self._app(scope, _limited(Headers(scope=scope), receive), answer.send)
@@ -120,6 +122,12 @@ class _Answer:
         await self._send(message)
 
 
+def _check_length(headers: Headers) -> None:
+    """Refuse what a proxy may take for one request and we for two (RFC 9112, 6.1)."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise Trouble(400, "One length is enough.", headers={"Connection": "close"})
+
+
 def _limited(headers: Headers, receive: Receive) -> Receive:
     """Return `receive`, which refuses a body that is or becomes too large."""
     length = headers.get("content-length", "0")
@@ -132,7 +140,7 @@ def _limited(headers: Headers, receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > BODY_BYTES_MAX:
-            raise Trouble(413, TOO_LARGE)
+            raise HTTPException(413, TOO_LARGE)  # any other, FastAPI would make a 400
         return message
 
     return limited
