@@ -1,4 +1,4 @@
-"""The API's own description, turned against it: whatever is asked, the answer is a described one.
+"""The API's own description, turned against it: whatever is asked is answered as described.
 
 Walks whatever routes the description has, so a new one is covered as soon as it is there.
 """

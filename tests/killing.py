@@ -18,19 +18,23 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.accounts import Account, account_of, alerts_of, rows_of, waiting
 from tests.brokers import Mosquitto, mosquitto
 from tests.processes import ServiceProcess, eventually, service
-from tests.providers import MAIL_DOMAIN, Providers, always_well, moods, providers
+from tests.providers import MAIL_DOMAIN, SLOW_S, Providers, always_well, moods, providers
 
 Moment = Literal["starting", "catching up", "running", "a digest is on its way"]
 ANY_MOMENT: Sequence[Moment] = ("starting", "catching up", "catching up", "running")
 FOR_LONG: Sequence[Moment] = (*get_args(Moment), "running", "running")
 DIGEST_WITHIN_S = 20.0
+RUNS_S = 5.0
+"""How long it lives at most once it is ready: some of what it tells is written down by then."""
 READY_WITHIN_S = 120.0
 """Some seconds; more where the machine is shared."""
 TWIN_EVERY = 7
 """One site of so many has two detectors, whose smoke is a fire."""
 
 
-def killed(watch: ServiceProcess, chance: random.Random, moment: Moment) -> float:
+def killed(
+    watch: ServiceProcess, chance: random.Random, moment: Moment, runs_s: float = 1.0
+) -> float:
     """Start the service and kill it at a moment of its life; return how long that was."""
     began = time.monotonic()
     watch.start()
@@ -48,7 +52,7 @@ def killed(watch: ServiceProcess, chance: random.Random, moment: Moment) -> floa
             time.sleep(chance.uniform(0, 0.5))
         case "running":
             watch.wait_ready(READY_WITHIN_S)
-            time.sleep(chance.uniform(0, 1))
+            time.sleep(chance.uniform(0, runs_s))
         case _:
             raise ValueError(f"somebody must say when {moment}")
     assert watch.runs, watch.log_text()
@@ -65,11 +69,11 @@ def killed_while_telling(
         town.record.digest_came.clear()
         watch.start()
         if town.record.digest_came.wait(DIGEST_WITHIN_S):
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0, 1.5 * SLOW_S))
         watch.kill()
         lasted = time.monotonic() - began
     else:
-        lasted = killed(watch, chance, moment)
+        lasted = killed(watch, chance, moment, RUNS_S)
     town.record.life += 1
     return lasted
 

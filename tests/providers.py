@@ -99,7 +99,10 @@ class Web:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 with suppress(OSError):  # the sender may just have been killed
-                    body = self.rfile.read(int(self.headers["Content-Length"]))
+                    length = int(self.headers["Content-Length"])
+                    body = self.rfile.read(length)
+                    if len(body) < length:
+                        return  # it was killed in the middle of a sentence
                     provider.serve(dict(self.headers.items()), json.loads(body), self.answer)
 
             def answer(self, status: int, said: Mapping[str, object]) -> None:
@@ -239,3 +242,13 @@ def providers(*, robot_per_minute: int = 20) -> Iterator[Providers]:
         record.closing.set()
         for each in made:
             each.close()
+
+
+@contextmanager
+def mail_server() -> Iterator[MailServer]:
+    """Yield a mail server that is well."""
+    made = MailServer(Record())
+    try:
+        yield made
+    finally:
+        made.close()

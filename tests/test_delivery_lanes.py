@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from api.channels import DeliveryFailed
+from api.channels import DeliveryFailed, Notice
 from api.delivery.plans import HEARD_WITHIN, MESSAGES_MAX
 from ingest.ledger import outbox, queries, tables
 from ingest.people import Via
@@ -126,6 +126,69 @@ def test_somebody_with_two_ways_has_no_more_messages_than_one_with_one(ledger: I
         assert 10 <= most <= MESSAGES_MAX
         waiting = await ledger.read(outbox.waiting)
         assert waiting == 0
+
+    play(flood)
+
+
+def test_a_flood_to_people_and_posts_with_several_ways_keeps_every_promise_at_once(
+    ledger: InLoop,
+) -> None:
+    """The robot refuses what is beyond its 20 a minute, and the voice gateway is away."""
+
+    async def flood() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        too_fast = DeliveryFailed("130101", permanent=False, retry_after=MINUTE)
+        refused: list[object] = []
+
+        def counts(at: datetime, _: Notice) -> DeliveryFailed | None:
+            if sum(asked > at - MINUTE for asked in robot.asked) <= 20:
+                return None
+            refused.append(at)
+            return too_fast
+
+        robot.fails = counts
+        gateway, phone = Provider(Via.SMS, 60), Provider(Via.VOICE, 60, fails=away(HOUR))
+        town = Town(ledger, robot, gateway, phone)
+        routed = {
+            town.post("desk", Via.DINGTALK, Via.SMS): Via.DINGTALK,
+            town.post("siren", Via.VOICE, Via.DINGTALK): Via.VOICE,
+            town.person("wang", Via.SMS): Via.SMS,
+            town.person("li", Via.VOICE, Via.SMS, language="zh"): Via.VOICE,
+            town.person("mao", Via.DINGTALK, Via.VOICE, Via.SMS): Via.DINGTALK,
+        }
+        warnings = [alarm(n, WARNING) for n in range(500)]
+        dangers = [alarm(n, CRITICAL) for n in range(1000)]
+        fires = [alarm(n, FIRE) for n in range(1000, 1010)]
+        async with town.telling() as delivery:
+            await until(SECOND)
+            for who, via in routed.items():
+                if via is not Via.VOICE:  # nobody is called for a warning
+                    await town.tell(who, via, *map(begins, warnings))
+                await town.tell(who, via, *map(begins, (*dangers, *fires)))
+            delivery.post()
+            await until(5 * MINUTE)
+            for who, via in routed.items():
+                await town.tell(who, via, *map(ends, (*dangers, *fires)))
+            delivery.post()
+            await until(30 * MINUTE)
+        assert refused == []
+        for provider in town.providers.values():
+            assert provider.most_within(MINUTE) <= provider.per_minute
+        for who in routed:
+            name = who.partition(":")[2]
+            assert 2 <= town.most_heard_within(HEARD_WITHIN, name) <= MESSAGES_MAX
+            told = [each for each in (*robot.heard, *gateway.heard) if each[1] == name]
+            first = min(told, key=lambda each: each[0])[2]
+            assert "ire" in first.title or "火" in first.title, first.title
+        for fire in fires:
+            rows = [row for row in await town.rows(fire) if "firing" in row.idempotency_key]
+            told_at = {row.recipient: row.told_at for row in rows if row.told_at}
+            assert told_at.keys() == routed.keys()
+            late = {who: at - NOON for who, at in told_at.items() if at > NOON + 2 * MINUTE}
+            assert late == {}
+        kept = await town.rows(*warnings, *dangers, *fires)
+        lost = [row for row in kept if row.state in {"waiting", "failed"}]
+        assert lost == []
 
     play(flood)
 
