@@ -14,7 +14,7 @@ from ingest.intake import Announce
 from ingest.ledger.commit import ToTell
 from ingest.ledger.digests import Digest
 from ingest.ledger.outbox import NOBODY, Due
-from ingest.people import Directory, Via
+from ingest.people import Directory, Route, Via
 from ingest.registry import Registry
 from rules.alerts import Alert, Change, State, Transition
 from rules.engine import Engine
@@ -22,6 +22,9 @@ from rules.schedule import Calendar
 from rules.verdict import Severity
 
 FIRST, LATER, LAST = 0, 1, 2
+
+AnswerUrl = Callable[[Due, str], str]
+"""Makes the address that answers a notification, in a language; empty: there is none."""
 
 
 def announcer(
@@ -53,6 +56,18 @@ def announcer(
         )
 
     return to_tell
+
+
+def handed_to(directory: Directory, alert: Alert, to: str, now: datetime) -> Iterator[ToTell]:
+    """Yield the notifications of an alert that is handed over: as if one route led to `to`."""
+    route = Route(id="handed", tiers=((to,),))
+    only = Directory(directory.people.values(), directory.posts.values(), [route])
+    case = replace(Case.of(alert, Transition.HANDED), tier=1)
+    routing = replace(routed(only, case, now), reached_nobody=None)
+    told = _to_tell(alert, Transition.HANDED)
+    moment = int(now.timestamp() * 1_000_000)  # it may be handed to and fro
+    stem = told.idempotency_key.removesuffix(":")
+    yield from _to_people(replace(told, idempotency_key=f"{stem}-{moment}:"), routing)
 
 
 def _to_tell(alert: Alert, heard: Transition) -> ToTell:
@@ -125,12 +140,16 @@ def urgency(alert: Alert, heard: Transition) -> int:
 class Composer:
     """Puts notifications into words when they are sent, in their reader's language."""
 
-    def __init__(self, registry: Registry, console_url: str) -> None:
+    def __init__(
+        self, registry: Registry, console_url: str, answer_url: AnswerUrl | None = None
+    ) -> None:
         self._registry, self._console_url = registry, console_url
+        self._answer_url = answer_url or (lambda _item, _language: "")
 
     def notice(self, item: Due, language: str) -> Notice:
         worded = wording(self._registry, Texts.of(language), self._console_url)
-        return worded(item.alert, Transition(item.transition), item.idempotency_key)
+        notice = worded(item.alert, Transition(item.transition), item.idempotency_key)
+        return replace(notice, answer_url=self._answer_url(item, language))
 
     def digest(self, digest: Digest, items: Sequence[Due], language: str) -> Notice:
         say = Texts.of(language)
@@ -186,6 +205,6 @@ def firing_notices(
 def title_heard(alert: Alert, heard: Transition, registry: Registry, say: Texts) -> str:
     """Return the alert's title; that it became worse, or nobody answered, goes before it."""
     title = alert_title(alert, registry, say)
-    if heard in {Transition.RAISED, Transition.ESCALATED}:
+    if heard in {Transition.RAISED, Transition.ESCALATED, Transition.HANDED}:
         return say(f"heard.{heard}", title=title)
     return title

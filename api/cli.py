@@ -22,8 +22,10 @@ from api.cli_health import health
 from api.cli_history import history
 from api.cli_instants import instant
 from api.cli_login import login
+from api.cli_people import people
 from api.cli_rules import check_policy, rules
 from api.cli_score import score
+from api.cli_tape import anonymise, record, replay
 from ingest.clock import utc_now
 
 app = typer.Typer(
@@ -40,6 +42,7 @@ app.add_typer(deploy)
 app.add_typer(devices)
 app.add_typer(history)
 app.add_typer(login)
+app.add_typer(people)
 app.add_typer(audit)
 app.command()(backup)
 app.command()(restore)
@@ -47,6 +50,9 @@ app.command()(health)
 app.command()(doctor)
 app.command()(drill)
 app.command()(score)
+app.command()(record)
+app.command()(replay)
+app.command()(anonymise)
 app.command("check-policy")(check_policy)
 
 

@@ -52,6 +52,8 @@ class LinkRefused(StrEnum):
     WRONG = "wrong"
     """Forged, damaged, for another purpose, or signed with a key that is gone."""
     EXPIRED = "expired"
+    ENDED = "ended"
+    """Whoever it was made for may not do it any more: found out when it is used."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from api.passwords import Passwords, generated
+from api.people.parts import ID_PATTERN, NAME_CHARS_MAX
 from ingest.errors import ChargewatchError
 from ingest.ledger.audit import Audited, append_audit
 from ingest.ledger.logins import (
@@ -28,8 +29,6 @@ from ingest.ledger.people import read_kept, write_person
 from ingest.ledger.store import open_ledger
 from ingest.people import EVERYWHERE, Person, Role
 
-ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
-NAME_CHARS_MAX = 64
 LEDGER = "ledger.sqlite"
 
 T = TypeVar("T")
@@ -49,7 +48,7 @@ def make_admin(  # noqa: PLR0913  (what there is to say about somebody)
     must_change: bool = True,
 ) -> str:
     """Make an administrator, or with `reset` give one a new password; return the password."""
-    if ID.fullmatch(who) is None:
+    if re.fullmatch(ID_PATTERN, who) is None:
         raise LoginCommandRefused(f"an id is small letters, digits, dots, dashes; not {who!r}")
     if len(name) > NAME_CHARS_MAX or not (name or who).isprintable():
         raise LoginCommandRefused(f"a name is at most {NAME_CHARS_MAX} printable characters")

@@ -108,7 +108,7 @@ def in_force(
     found = {str(each.id): each for each in declared.devices}.get(device or "")
     limits = policies.explain(site, device)
     if found is not None and found.silent_after is not None:
-        limits = _silent_after(limits, found.kind, found.silent_after)
+        limits = with_silent_after(limits, found.kind, found.silent_after)
     return Shown(
         site=site,
         device=device,
@@ -143,7 +143,7 @@ def _declared(sites_file: Path) -> Declared:
     return read_sites(sites_file, [codec.name for codec in all_codecs()], utc_now().year)
 
 
-def _silent_after(
+def with_silent_after(
     limits: Iterator[InForce], kind: Kind, silent_after: timedelta
 ) -> Iterator[InForce]:
     """Put in the time that the sites file has for this very device."""

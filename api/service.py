@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from api.addresses import broker_address
 from api.announce import Composer, announcer, firing_notices
+from api.answering import AnswerLinks
 from api.channels import Channel
 from api.channels.alertmanager import Alertmanager
 from api.channels.chosen import chosen
@@ -33,7 +34,7 @@ from api.http.app import create_app
 from api.link_keys import link_keys
 from api.links import Links
 from api.metrics import Metrics
-from api.people_keeper import PeopleKeeper
+from api.people.keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
 from api.settings import Settings
@@ -43,6 +44,7 @@ from api.text import Texts
 from api.tokens import add_token, read_tokens
 from api.unheard import Unheard
 from api.watch import Change, Changes, Watch
+from api.workings import workings_of
 from ingest.broker_drops import DROPPED, BrokerDrops
 from ingest.clock import Now, utc_now
 from ingest.codecs import all_codecs
@@ -133,7 +135,10 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             directory,
             ways.channel_for,
         )
-        words = Composer(registry, settings.http.url)
+        answers = AnswerLinks(
+            links=signed, directory=directory, console_url=settings.http.url, wall=utc_now
+        )
+        words = Composer(registry, settings.http.url, answers.url_for)
         delivery = Delivery(ledger, recipients, words, now, speed)
         commands = Commands(
             ledger=ledger,
@@ -194,11 +199,16 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             changes=changes,
             desk=desk,
             switching=switching,
+            workings=lambda: workings_of(
+                links, delivery.lanes(), delivery.health, health.history, settings.data_dir
+            ),
             metrics=metrics.exposition,
             policy=policy,
             people=people,
+            ways=ways,
             drills=drill_runner,
             links=signed,
+            house=frozenset(channel.name for channel in channels),
         )
         keep = timedelta(days=settings.history.keep_days)
         feeding = partial(

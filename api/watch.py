@@ -14,15 +14,18 @@ from typing import Protocol
 
 import msgspec
 
+from api.channels.guard import Guard
+from api.channels.ways import Reached
 from api.drills import DrillRunner
 from api.links import Links
+from api.workings import Workings
 from ingest.clock import Now
 from ingest.desk import Desk
 from ingest.history import History
 from ingest.ledger.audit import Audited
 from ingest.ledger.policy_log import How
 from ingest.ledger.store import Ledger
-from ingest.people import Directory
+from ingest.people import Directory, Via, Way
 from ingest.registry import Registry
 from ingest.switching import Switching
 from rules.engine import Engine
@@ -125,6 +128,24 @@ class PeopleHere(Protocol):
         ...
 
 
+class WaysHere(Protocol):
+    """Whoever makes channels of the ways of people and posts."""
+
+    @property
+    def set_up(self) -> frozenset[Via]:
+        """The kinds for which the settings have what it takes."""
+        ...
+
+    @property
+    def guard(self) -> Guard:
+        """What stands before addresses that people entered."""
+        ...
+
+    def channel_for(self, way: Way, recipient: str) -> Reached:
+        """Return the channel of a way of `person:{id}` or `post:{id}`. Raises WayNotSetUp."""
+        ...
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     history: History
@@ -138,10 +159,15 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Where orders to the task that owns the engine are handed in."""
     switching: Switching
     """Its verbs are for those orders."""
+    workings: Callable[[], Workings]
+    """How it does inside, for whoever serves it."""
     metrics: Callable[[], bytes]
     """The Prometheus exposition of the process."""
     policy: PolicyHere
     people: PeopleHere
+    ways: WaysHere
     drills: DrillRunner
+    house: frozenset[str]
+    """The names of the channels of the settings."""
     links: Links
     """Makes and reads the signed links that go out with notifications."""

@@ -35,7 +35,14 @@ log_type error
 
 @contextmanager
 def mosquitto(folder: Path) -> Iterator[int]:
-    """Run a broker with the product's limits."""
+    """Run a broker with the product's limits; yield its port."""
+    with mosquitto_process(folder) as (port, _):
+        yield port
+
+
+@contextmanager
+def mosquitto_process(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a broker with the product's limits; yield its port and itself."""
     port = free_port()
     data = folder / "mosquitto"
     data.mkdir()
@@ -48,7 +55,7 @@ def mosquitto(folder: Path) -> Iterator[int]:
     process = subprocess.Popen([binary, "-c", str(config)])
     try:
         time.sleep(0.5)
-        yield port
+        yield port, process
     finally:
         process.terminate()
         process.wait()

@@ -27,6 +27,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     payload_base64: str | None = None
     retained: bool = False
     """The broker had kept it, and sent it to a new subscriber."""
+    again: bool = False
+    """The broker had sent it before, and was not told that it had arrived."""
 
 
 class Recorded(Line, frozen=True, kw_only=True):
@@ -53,11 +55,16 @@ def recorded_message(raw: bytes) -> Message | Rejected:
         return Rejected(Refusal.WRONG_TYPE, f"the line: at: {error}")
 
 
-def recorded_line(message: Message) -> bytes:
-    """Return the line that `recorded_message` reads back, byte for byte the same payload."""
+def recorded_line(message: Message, *, retain: bool = False) -> bytes:
+    """Return the line that `recorded_message` reads back, byte for byte the same payload.
+
+    `retain`: the broker was to keep it. Only who plays the recording to a broker asks for that.
+    """
     line = {"at": message.received_at, "topic": message.topic} | _shown(message.payload)
     if message.retained:
         line["retained"] = True
+    if retain:
+        line["retain"] = True
     return msgspec.json.encode(line) + b"\n"
 
 
@@ -85,7 +92,7 @@ def message_of(line: Line, received_at: datetime) -> Message | Rejected:
             return Rejected(Refusal.WRONG_TYPE, "the line: payload or payload_base64?")
     except ValueError as error:
         return Rejected(Refusal.WRONG_TYPE, f"the line: {error}")
-    return Message(line.topic, payload, received_at, retained=line.retained)
+    return Message(line.topic, payload, received_at, line.retained, line.again)
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -49,6 +49,8 @@ class Transition(StrEnum):
     """It fires already, and what kept it from people is over."""
     ESCALATED = "escalated"
     """It fires already, and nobody has acknowledged it."""
+    HANDED = "handed"
+    """It fires already, and somebody is asked to take it over. People order it, no rule."""
     RESOLVED = "resolved"
 
 

@@ -21,7 +21,7 @@ from rules.alerts import (
     next_alert,
     opened,
 )
-from rules.escalation import acknowledged, answered, due_at, escalated
+from rules.escalation import acknowledged, answered, due_at, escalated, handed
 from rules.flapping import Firings, counted, damped, flaps
 from rules.groups import GroupState
 from rules.inhibition import INHIBITED_BY, INHIBITS
@@ -85,12 +85,20 @@ class AlertBook:
 
     def acknowledge(self, episode: str, at: datetime) -> None:
         """Note that somebody has seen to an alert; no news if it is not open any more."""
-        for alert in self:
-            if alert.episode == episode:
-                seen = acknowledged(alert, at)
-                if seen is not alert:
-                    self._keep(seen)
-                return
+        if (alert := self.find(episode)) is not None:
+            seen = acknowledged(alert, at)
+            if seen is not alert:
+                self._keep(seen)
+
+    def hand(self, episode: str, at: datetime) -> Alert | None:
+        """Note that an alert was handed over; return it if it is open."""
+        if (alert := self.find(episode)) is not None:
+            self._keep(handed(alert, at))
+        return alert
+
+    def find(self, episode: str) -> Alert | None:
+        """Return the open alert of that episode."""
+        return next((alert for alert in self if alert.episode == episode), None)
 
     def move(  # noqa: PLR0913  (one judgement, written down)
         self,

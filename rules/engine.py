@@ -141,6 +141,16 @@ class Engine:
         """Be told that somebody sees to an alert: it escalates no further."""
         self._book.acknowledge(episode, at)
 
+    def hand(self, episode: str, at: datetime) -> Alert | None:
+        """Be told that an alert was handed over: it escalates unless somebody takes it.
+
+        Returns it if it is open, for whoever is to be told.
+        """
+        alert = self._book.hand(episode, at)
+        if alert is not None:
+            self._deadlines.wake(alert.key.subject, at)
+        return alert
+
     def expect(self, device: DeviceId, now: datetime) -> None:
         """Wait for a device that ought to be there; it is silent if it is never heard."""
         if device not in self._devices:

@@ -1,5 +1,8 @@
 """Who must be told next if nobody acknowledges an alert: one tier more each interval.
 
+Whoever hands an alert over is done with it, and the other may not have seen that yet: until
+they take it, it counts as not acknowledged, and escalates as if nobody had ever answered.
+
 Only what somebody must act on escalates, and only while people know of it: never what is
 withheld, nor what is clear again and about to end. When an alert becomes worse, it is to be
 acknowledged anew: whoever acknowledged it saw to something less. Its tier stays, for those
@@ -59,3 +62,11 @@ def acknowledged(alert: Alert, at: datetime) -> Alert:
     if alert.raised_at is not None and at < alert.raised_at:
         return alert
     return replace(alert, acknowledged_at=at, unanswered_since=None)
+
+
+def handed(alert: Alert, at: datetime) -> Alert:
+    """Return the alert as handed over at `at`: it is to be acknowledged anew."""
+    if alert.state is not State.FIRING:
+        return alert
+    must = alert.told is not None and alert.told.rank >= Severity.CRITICAL.rank
+    return replace(alert, acknowledged_at=None, unanswered_since=at if must else None)

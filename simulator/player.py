@@ -39,9 +39,10 @@ class Player:
         while (due := self.next_at()) is not None and due <= until:
             yield from self.step()
 
-    def last_wills(self, at: datetime) -> dict[str, Emission]:
+    def last_wills(self, at: datetime, *, everybody: bool = False) -> dict[str, Emission]:
         """Return the last wills of the devices with a connection of their own, by device."""
-        own = (device for device in self._devices.values() if device.own_connection)
+        all_there_are = self._devices.values()
+        own = (device for device in all_there_are if everybody or device.own_connection)
         return {device.id: device.last_will(at) for device in own}
 
     def obey(self, topic: str, payload: bytes, now: datetime) -> list[Emission]:
@@ -65,7 +66,8 @@ class Player:
 
 def recorded(emission: Emission) -> bytes:
     """Return one line of a recording, as one who listens all the time would write it."""
-    return recorded_line(Message(emission.topic, emission.payload, emission.at))
+    message = Message(emission.topic, emission.payload, emission.at)
+    return recorded_line(message, retain=emission.retain)
 
 
 def _addressee(topic: str) -> str:

@@ -60,6 +60,10 @@ def open_menu(page: Page) -> None:
     page.locator("[popovertarget=more]").click()
 
 
+def chart_drawn(page: Page) -> None:
+    page.locator("[data-drawn]").first.wait_for()
+
+
 def unfold(page: Page) -> None:
     page.evaluate(
         "document.querySelectorAll('details[id^=payload]').forEach(d => d.open = true)"
@@ -76,6 +80,35 @@ PICTURES = (
     Picture(name="duty-calm", path="/?area=beiling", views=("zh-phone",)),
     Picture(name="menu", path="/", views=("zh-phone",), before=open_menu),
     Picture(name="stations", path="/stations", views=("zh-phone", "en-desktop")),
+    Picture(name="map", path="/stations?view=map", views=("zh-phone", "en-desktop")),
+    Picture(
+        name="station",
+        path="/stations/donghu/xingfuli",
+        views=("zh-phone", "zh-phone-night", "en-desktop"),
+    ),
+    Picture(
+        name="socket",
+        path="/sockets/liuxi/liushu/pile-1?channel=3",
+        views=("zh-phone", "en-desktop"),
+        before=chart_drawn,
+        whole=True,
+    ),
+    Picture(
+        name="alert",
+        path="/alerts/{overload}",
+        views=("zh-phone", "zh-phone-night", "en-desktop"),
+        before=chart_drawn,
+        whole=True,
+    ),
+    Picture(name="cut", path="/cut?device=liuxi/liushu/pile-1&channel=3", views=("zh-phone",)),
+    Picture(name="devices", path="/devices", views=("zh-phone", "en-desktop")),
+    Picture(
+        name="device",
+        path="/devices/undeclared/tasmota/charger-7",
+        views=("en-phone",),
+        whole=True,
+    ),
+    Picture(name="sessions", path="/sessions?which=open", views=("zh-phone", "en-desktop")),
     Picture(name="silences", path="/silences", views=("zh-phone", "en-desktop")),
     Picture(
         name="silence-new",
@@ -85,6 +118,12 @@ PICTURES = (
     ),
     Picture(
         name="quarantine", path="/quarantine", views=("zh-phone", "en-desktop"), before=unfold
+    ),
+    Picture(
+        name="policy", path="/policy?place=donghu/xingfuli", views=("zh-phone", "en-desktop")
+    ),
+    Picture(
+        name="service", path="/service", views=("zh-phone", "en-desktop", "zh-phone-night")
     ),
     Picture(name="audit", path="/audit", views=("zh-phone", "en-desktop")),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
@@ -185,7 +224,7 @@ def _take(browser: Browser, running: ServiceProcess, picture: Picture, view: str
     if not picture.stranger:
         [token] = [each for each in read_tokens(running.data) if each.name == "admin"]
         log_in_with_token(page, token.secret)
-        page.goto(url + picture.path)
+        page.goto(url + picture.path.format(overload=_of_rule(running, "overload")))
     if picture.before is not None:
         picture.before(page)
     page.wait_for_timeout(300)

@@ -14,15 +14,19 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from api.channels.ways import Ways
 from api.drills import DrillRunner
 from api.http.access import Access, Caller
 from api.http.app import create_app
 from api.http.throttle import Rates
 from api.links import LinkKey, Links
 from api.passwords import Passwords
-from api.people_keeper import PeopleKeeper
+from api.people.keeper import PeopleKeeper
 from api.policy_keeper import PolicyKeeper, policy_at_start
+from api.settings import Settings
 from api.watch import Change, Changes, Part, Watch
+from api.workings import Workings
+from ingest.clock import utc_now
 from ingest.desk import Desk
 from ingest.journal import Entry, packed
 from ingest.ledger import tables
@@ -56,6 +60,12 @@ TOKENS = {
 LINKS = Links([LinkKey(0, bytes(range(32)))])
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Does what a hasher does, and takes no time."""
+
+SETTINGS = Settings.model_validate(
+    {"outgoing": {"allow_private": True}, "smtp": {"host": "127.0.0.1", "port": 1}}
+)
+"""Addresses of people and posts may lead to this machine, where the tests' receivers are. There
+is a mail server, and no gateway for telephones."""
 
 PILE = DeviceId("xuhui/renmin-lu/pile-1")
 SMOKE = DeviceId("xuhui/renmin-lu/smoke-1")
@@ -120,6 +130,7 @@ class World:
         self.switching = Switching(self.engine, self.registry)
         self._tasks: set[asyncio.Task[None]] = set()
         self.parts: tuple[Part, ...] = (Part("broker", ok=True), Part("ledger", ok=True))
+        self.workings = Workings(data_dir=path)
         self.policy_file = path / "policy.toml"
         self.policy_file.touch()
         nowhere = BrokerAddress(host="127.0.0.1", port=1)
@@ -137,11 +148,14 @@ class World:
             changes=self.changes,
             desk=self.desk,
             switching=self.switching,
+            workings=lambda: self.workings,
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
             people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
+            ways=Ways(settings=SETTINGS, now=utc_now),
             drills=self.drills,
             links=LINKS,
+            house=frozenset({"duty"}),
         )
         self.app = self.app_for(TOKENS)
 
@@ -226,7 +240,7 @@ class World:
             batch.states.append((str(subject), msgspec.msgpack.encode(stored)))
         self.engine.touched.clear()
         batch.changes = changes
-        batch.to_tell = [_to_tell(change.alert) for change in changes]
+        batch.to_tell += [_to_tell(change.alert) for change in changes]
         batch.registered = list(self.registry.take_news())
         batch.sessions = self.engine.take_ended()
         await self.ledger.commit(batch)
@@ -267,6 +281,9 @@ class Client:
 
     def post(self, path: str, **how: object) -> httpx.Response:
         return self.request("POST", path, **how)
+
+    def put(self, path: str, **how: object) -> httpx.Response:
+        return self.request("PUT", path, **how)
 
     def delete(self, path: str, **how: object) -> httpx.Response:
         return self.request("DELETE", path, **how)

@@ -4,6 +4,7 @@ A route that is added without a line in the table fails here.
 """
 
 import asyncio
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from api.console import events
+from api.console.answering import APART
 from api.console.login import COOKIE
 from api.http.access import RIGHTS, Caller, Right
 from api.http.hardening import HEADERS
 from api.http.people_tokens import LASTS_MAX
+from api.http.routes.handling import PHOTO_HEADERS
 from api.http.throttle import Rate, Rates
 from ingest.ledger.hazards import write_hazard
 from ingest.people import EVERYWHERE, Role
@@ -50,6 +53,12 @@ GET    /api/v1/sessions                             see          list
 GET    /api/v1/alerts                               see          list
 GET    /api/v1/alerts/{number}                      see          404
 POST   /api/v1/alerts/{number}/acknowledge          acknowledge  404
+POST   /api/v1/alerts/{number}/notes                acknowledge  404
+GET    /api/v1/alerts/{number}/photos               see          404
+POST   /api/v1/alerts/{number}/photos               acknowledge  404
+GET    /api/v1/alerts/{number}/photos/{photo}       see          404
+POST   /api/v1/alerts/{number}/take                 acknowledge  404
+POST   /api/v1/alerts/{number}/hand                 acknowledge  404
 GET    /api/v1/silences                             see          list
 POST   /api/v1/silences                             silence      422
 POST   /api/v1/silences/{number}/end                silence      404
@@ -69,6 +78,25 @@ GET    /api/v1/summary                              service      same
 GET    /api/v1/tokens                               anybody      same
 POST   /api/v1/tokens                               anybody      same
 DELETE /api/v1/tokens/{number}                      anybody      same
+GET    /api/v1/people                               people       list
+POST   /api/v1/people                               people       422
+GET    /api/v1/people/{id}                          people       404
+PUT    /api/v1/people/{id}                          people       404
+DELETE /api/v1/people/{id}                          people       404
+POST   /api/v1/people/{id}/password                 people       404
+POST   /api/v1/people/{id}/try                      people       404
+GET    /api/v1/posts                                people       list
+POST   /api/v1/posts                                people       422
+GET    /api/v1/posts/{id}                           people       404
+PUT    /api/v1/posts/{id}                           people       404
+DELETE /api/v1/posts/{id}                           people       404
+POST   /api/v1/posts/{id}/try                       people       404
+GET    /api/v1/routes                               people       list
+POST   /api/v1/routes                               people       422
+GET    /api/v1/routes/explain                       people       404
+GET    /api/v1/routes/{id}                          people       404
+PUT    /api/v1/routes/{id}                          people       404
+DELETE /api/v1/routes/{id}                          people       404
 GET    /api/v1/audit                                audit        same
 GET    /login                                       open         same
 POST   /login                                       open         same
@@ -79,8 +107,28 @@ GET    /                                            see          list
 GET    /service-worker.js                           open         same
 GET    /stations                                    see          list
 GET    /stations/{area}/{site}                      see          404
+GET    /sockets/{area}/{site}/{device:path}         see          404
+GET    /charts/{area}/{site}/{device:path}          see          404
+GET    /devices                                     see          list
+GET    /devices/{area}/{site}/{device:path}         see          404
+GET    /sessions                                    see          list
+GET    /sessions.csv                                see          list
+GET    /cut                                         cut          404
+POST   /cut                                         cut          404
+GET    /latches/{id}/clear                          clear_latch  404
+POST   /latches/{id}/clear                          clear_latch  404
 GET    /alerts/{number}                             see          404
+GET    /alerts/{number}/chart                       see          404
 POST   /alerts/{number}/acknowledge                 acknowledge  404
+GET    /a/{token}                                   open         same
+POST   /a/{token}                                   open         same
+POST   /a/{token}/notes                             open         same
+POST   /a/{token}/photos                            open         same
+POST   /alerts/{number}/notes                       acknowledge  404
+POST   /alerts/{number}/photos                      acknowledge  404
+GET    /alerts/{number}/photos/{photo}              see          404
+POST   /alerts/{number}/take                        acknowledge  404
+POST   /alerts/{number}/hand                        acknowledge  404
 GET    /silences                                    see          list
 GET    /silences/new                                silence      404
 POST   /silences                                    silence      404
@@ -89,6 +137,10 @@ POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
+GET    /policy                                      see          404
+POST   /policy/reload                               policy       same
+GET    /service                                     service      same
+POST   /service/drills                              drill        422
 GET    /audit                                       audit        same
 GET    /audit/export                                audit        same
 GET    /events                                      anybody      same
@@ -98,11 +150,28 @@ it, but in another area, is answered: the same; a list without what is foreign; 
 
 ANSWERS = {
     "POST /api/v1/cut": 202,
+    "POST /api/v1/people": 201,
+    "POST /api/v1/posts": 201,
+    "DELETE /api/v1/posts/{id}": 204,
+    "POST /api/v1/routes": 201,
+    "DELETE /api/v1/routes/{id}": 204,
     "DELETE /api/v1/tokens/{number}": 404,  # it is somebody else's
     "POST /login": 401,  # nobody is called so
     "POST /logout": 303,
     "POST /password": 422,  # the old one is wrong
     "POST /alerts/{number}/acknowledge": 303,
+    "GET /a/{token}": 404,  # this is no link
+    "POST /a/{token}": 404,
+    "POST /a/{token}/notes": 404,
+    "POST /a/{token}/photos": 404,
+    "POST /cut": 303,
+    "POST /latches/{id}/clear": 303,
+    "POST /policy/reload": 303,
+    "POST /service/drills": 303,
+    "POST /alerts/{number}/notes": 303,
+    "POST /alerts/{number}/photos": 303,
+    "POST /alerts/{number}/take": 303,
+    "POST /alerts/{number}/hand": 303,
     "POST /silences": 303,
     "POST /silences/{number}/end": 303,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
@@ -112,25 +181,71 @@ QUERIES = {
     "GET /api/v1/readings": f"?device={PILE}",
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
+    "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
+    "GET /sockets/{area}/{site}/{device:path}": "?channel=3",
+    "GET /charts/{area}/{site}/{device:path}": "?channel=3&quantity=power_w",
+    "GET /sessions": "?which=open",
+    "GET /sessions.csv": "?which=open",
+    "GET /cut": f"?device={PILE}&channel=3",
+    "GET /policy": "?place=xuhui/renmin-lu",
     "GET /silences/new": f"?device={PILE}",
 }
 ENDS = (NOON + timedelta(days=1)).isoformat()
+PERSON = {
+    "name": "安娜",
+    "role": "manager",
+    "areas": ["xuhui"],
+    "ways": [{"via": "sms", "address": "110"}],
+}
+POST = {
+    "name": {"zh": "岗", "en": "Desk"},
+    "area": "xuhui",
+    "ways": [{"via": "sms", "address": "110"}],
+}
+ROUTE = {"areas": ["xuhui"], "tiers": [["role:manager"]]}
+ENTERED: Mapping[str, Mapping[str, object]] = {"people": PERSON, "posts": POST, "routes": ROUTE}
+"""Of each there is one in xuhui."""
 BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/alerts/{number}/acknowledge": {},
+    "POST /api/v1/alerts/{number}/notes": {"text": "looked at"},
+    "POST /api/v1/alerts/{number}/take": {},
+    "POST /api/v1/alerts/{number}/hand": {"to": "person:wang"},
     "POST /api/v1/silences": {"owner": "L", "reason": "tests", "device": SMOKE, "ends": ENDS},
     "POST /api/v1/cut": {"device": PILE, "channel": 3, "reason": "smells"},
     "POST /api/v1/latches/{id}/clear": {"reason": "looked at"},
     "POST /api/v1/drills": {"site": "xuhui/renmin-lu"},
     "POST /api/v1/tokens": {"name": "wall", "rights": ["see"]},
+    **{f"POST /api/v1/{kind}": {"id": "new", **body} for kind, body in ENTERED.items()},
+    **{f"PUT /api/v1/{kind}/{{id}}": body for kind, body in ENTERED.items()},
+    **{f"POST /api/v1/{kind}/{{id}}/try": {"via": "sms"} for kind in ("people", "posts")},
 }
 FORMS = {
+    "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
+    "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
     "POST /login": {"name": "nobody", "password": "wrong"},
+    "POST /service/drills": {"site": "xuhui/renmin-lu"},
+    "POST /alerts/{number}/notes": {"text": "looked at"},
+    "POST /alerts/{number}/hand": {"to": "person:wang"},
     "POST /silences": {"site": "xuhui/renmin-lu", "owner": "L", "reason": "tests"},
     "POST /password": {"old": "wrong", "new": "another phrase", "again": "another phrase"},
 }
+PHOTO = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJg"
+    "gg=="
+)
+"""A picture of one pixel."""
+PHOTOS_SENT = {"POST /api/v1/alerts/{number}/photos", "POST /alerts/{number}/photos"}
+SHUT_OFF = {
+    "GET /api/v1/alerts/{number}/photos/{photo}": PHOTO_HEADERS,
+    "GET /alerts/{number}/photos/{photo}": PHOTO_HEADERS,
+}
+LINKS = re.compile(r"\S+ /a/")
+"""What has headers of its own, which allow less, if it is shown."""
 ONCE = {
     "POST /api/v1/latches/{id}/clear",
+    "POST /latches/{id}/clear",
     "POST /api/v1/drills",
+    "POST /service/drills",
     "POST /login",
     "POST /logout",
 }
@@ -148,6 +263,9 @@ HAZARD = Hazard(
 )
 OWN = "renmin-lu"
 """Is in every list of somebody who answers for xuhui; but areas are named by their id."""
+
+OF_A_NAME = {"/api/v1/routes/explain": {"PUT", "DELETE"}}
+"""It is also how a route of that name would be asked for; there can be none."""
 
 
 class Line(NamedTuple):
@@ -207,14 +325,17 @@ class Here(NamedTuple):
     ) -> httpx.Response:
         """Ask for what the line says, in xuhui."""
         ids = self.ids
-        latch = "latches" in line.path
+        kind = line.path.split("/")[3] if line.path.startswith("/api/v1/") else ""
+        entered = f"{OWN}.{kind}" if kind in ENTERED else ids.command
         path = line.path.format_map(
             {
                 "area": "xuhui",
                 "site": "renmin-lu",
                 "number": 1,
-                "id": ids.latch if latch else ids.command,
+                "id": ids.latch if kind == "latches" else entered,
                 "drill": ids.drill,
+                "photo": 1,
+                "token": "nothing",
                 "device": _Tail("pile-1"),
             }
         )
@@ -233,6 +354,7 @@ class Here(NamedTuple):
             headers=said,
             json=BODIES.get(line.key),
             data=form if line.is_page and line.method == "POST" else None,
+            files={"photo": PHOTO} if line.key in PHOTOS_SENT else None,
         )
 
 
@@ -259,13 +381,20 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
         runner.run(world.ledger.write(lambda c: write_hazard(c, HAZARD, NOON)))
         runner.run(world.refuse("t", b"{", "not_json"))
         much = Rate(1e6, 1e6)
-        rates = Rates(address=much, caller=much, change=much, entry=much)
+        rates = Rates(address=much, caller=much, change=much, entry=much, trying=much)
         client = Client(world.app_for(TOKENS, rates), runner)
         here = Here(world, client, Ids("", "", ""), runner)
         first = bearer(here.somebody(Role.ADMIN, EVERYWHERE).token)
         for key in ("POST /api/v1/cut", "POST /api/v1/silences"):
             made = client.post(key.split()[1], json=BODIES[key], headers=first)
             assert made.is_success, made.text
+        for kind, body in ENTERED.items():
+            entered = {"id": f"{OWN}.{kind}", **body}
+            made = client.post(f"/api/v1/{kind}", json=entered, headers=first)
+            assert made.is_success, made.text
+        runner.run(world.add(somebody("wang", Role.MANAGER, frozenset({EVERYWHERE}))))
+        photo = {"photo": PHOTO}
+        client.post("/api/v1/alerts/1/photos", files=photo, headers=first).raise_for_status()
         [command] = client.get("/api/v1/commands", headers=first).json()["commands"]
         [latch] = client.get("/api/v1/latches", headers=first).json()["latches"]
         site = {"site": "xuhui/renmin-lu"}
@@ -376,7 +505,7 @@ def test_no_page_takes_a_form_that_it_did_not_make(busy: Here, line: Line) -> No
 @pytest.mark.parametrize("path", sorted({line.path for line in LINES}))
 def test_a_method_that_a_path_does_not_have_is_refused(busy: Here, path: str) -> None:
     admin = busy.somebody(Role.ADMIN, EVERYWHERE)
-    known = {line.method for line in LINES if line.path == path}
+    known = {line.method for line in LINES if line.path == path} | OF_A_NAME.get(path, set())
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - known:
         response = busy.ask(Line(method, path, "", ""), admin)
         assert response.status_code == 405, method
@@ -388,11 +517,15 @@ def test_every_answer_has_the_headers_that_keep_browsers_in_line(
 ) -> None:
     people = (busy.somebody(role, "xuhui") for role in (Role.ADMIN, Role.POLICE))
     for who in (None, *people):
-        headers = busy.ask(line, who).headers
-        for name, value in HEADERS.items():
-            assert headers[name] == value, name
+        response = busy.ask(line, who)
+        headers = response.headers
+        own = SHUT_OFF.get(line.key, {}) if response.is_success else {}
+        if LINKS.match(line.key):
+            own = APART
+        for name, value in ({"Cache-Control": "no-store"} | HEADERS | own).items():
+            kept = {value, "no-cache"} if name == "Cache-Control" else {value}
+            assert headers[name] in kept, name
         assert "server" not in headers
-        assert headers["cache-control"] in {"no-store", "no-cache"}
 
 
 def test_the_cookie_is_for_us_alone_and_for_tls_alone_where_there_is_tls(busy: Here) -> None:

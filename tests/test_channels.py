@@ -327,6 +327,44 @@ def test_hostile_words_arrive_as_words(end: Counterpart) -> None:
     assert len(end.heard()) == 1
 
 
+ANSWERABLE = replace(
+    NOTICE, answer_url="https://watch.example/a/YQBc3l9f0aW", text="火" * 20_000
+)
+FOR_MACHINES = {"alertmanager", "siren", "log", "voice"}
+"""What is read by a machine or kept in a log, and an ear that cannot press a link."""
+
+
+def everything_in(end: Counterpart) -> str:
+    """Return all that arrived, as one text."""
+    if isinstance(end, Mailbox):
+        bodies = (mail.get_payload(decode=True) for mail in end.mails())
+        return "".join(body.decode() for body in bodies if isinstance(body, bytes))
+    if isinstance(end, HttpEnd):
+        return "".join(json.dumps(post.json) for post in end.receiver.posts)
+    assert isinstance(end, Siren)
+    eventually("the siren hears", lambda: end.said)
+    return json.dumps(end.said)
+
+
+def test_a_notice_that_can_be_answered_carries_its_whole_link_to_people_and_to_no_machine(
+    end: Counterpart, request: pytest.FixtureRequest
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        sent(end.channel, ANSWERABLE)
+    arrived = str(lines) if isinstance(end, LogReader) else everything_in(end)
+    kind = request.node.callspec.params["end"]
+    assert (ANSWERABLE.answer_url in arrived) is (kind not in FOR_MACHINES)
+    assert "answer_url" not in arrived or kind in {"webhook", "siren"}
+
+
+def test_what_cannot_be_answered_says_nothing_of_answering(end: Counterpart) -> None:
+    with structlog.testing.capture_logs() as lines:
+        sent(end.channel)
+    arrived = str(lines) if isinstance(end, LogReader) else everything_in(end)
+    assert "确认警报" not in arrived
+    assert json.dumps("确认警报")[1:-1] not in arrived
+
+
 @pytest.mark.parametrize("permanent", [True, False])
 def test_a_refusal_says_whether_it_is_for_good(remote: Counterpart, *, permanent: bool) -> None:
     remote.fail(permanent=permanent)

@@ -205,7 +205,7 @@ def test_a_latched_socket_says_so_and_its_alert_tells_of_the_command(
     ]
     assert socket["channel"] == 3
     alert = client.get("/alerts/1", headers=PAGE).text
-    assert say("event.command_ordered") in alert
+    assert say("timeline.switch_off.ordered") in alert
     assert say("event.latched") in alert
 
 

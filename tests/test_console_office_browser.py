@@ -82,6 +82,23 @@ def test_what_strangers_sent_stays_text_in_a_browser(
         assert saved.value.path().read_bytes() == WICKED.encode() + b"\x1b[2J"
 
 
+def test_limits_are_looked_up_on_a_phone(here: World, server: Served, browser: Browser) -> None:
+    here.policy_file.write_text('[site."xuhui/renmin-lu".overload]\nact_w = 900\n')
+    with at_the_console(browser, server, "zh", PHONE) as page:
+        page.locator("[popovertarget=more]").click()
+        page.get_by_role("link", name="限值与规则").click()
+        page.get_by_role("button", name="重新读取文件").click()
+        page.get_by_label("地点").select_option(label="— 人民路充电站")
+        page.get_by_role("button", name="查看").click()
+        rule = page.locator("#rule-overload")
+        expect(rule.locator(".is-set")).to_contain_text("900 W")
+        expect(rule.locator(".is-set")).to_contain_text("站点 xuhui/renmin-lu")
+        heat = page.locator("#rule-heat")
+        expect(heat.get_by_text("达到此温度警告")).to_be_hidden()
+        heat.locator("summary").click()
+        expect(heat.get_by_text("达到此温度警告")).to_be_visible()
+
+
 def test_the_log_of_deeds_is_narrowed_and_taken_home(server: Served, browser: Browser) -> None:
     with at_the_console(browser, server, "zh", DESKTOP) as page:
         page.get_by_role("link", name="操作日志").click()
@@ -116,6 +133,8 @@ OFFICE = (
     "/silences/new?site=xuhui/renmin-lu",
     "/hazards",
     "/quarantine",
+    "/policy?place=xuhui/renmin-lu",
+    "/service",
     "/audit",
     "/audit?since=2026-11-24T00:00&until=2026-11-23T00:00",
 )

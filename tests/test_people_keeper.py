@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from api.people_keeper import LOOK_S, PeopleKeeper, dated
+from api.people.keeper import LOOK_S, PeopleKeeper, dated
 from ingest.desk import Desk
 from ingest.ledger.commit import Commit
 from ingest.ledger.people import (

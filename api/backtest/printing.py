@@ -101,7 +101,7 @@ def marks_table(title: str, marks: dict[str, Mark]) -> RenderableType:
     for name, mark in marks.items():
         counts = (f"{mark.found}/{mark.expected}", percent(mark.recall))
         after = (percent(mark.precision), str(mark.false_alarms), str(mark.duplicates))
-        table.add_row(Text(name), *counts, delay(mark.delay_s), *after)
+        table.add_row(Text(name), *counts, delay(mark.delay_s, "/"), *after)
     return table
 
 
@@ -160,8 +160,8 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def delay(found: Delay | None) -> str:
+def delay(found: Delay | None, between: str = " / ") -> str:
     if found is None:
         return "-"
     figures: Iterable[float] = (found.p50, found.p95, found.max)
-    return "/".join(f"{figure:.1f}" for figure in figures) + " s"
+    return between.join(f"{figure:.1f}" for figure in figures) + " s"

@@ -3,13 +3,13 @@
 import gzip
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ChargewatchError
 from ingest.lines import recorded_message
-from ingest.wire import PAYLOAD_BYTES_MAX, Message
+from ingest.wire import PAYLOAD_BYTES_MAX, Message, Rejected
 
 LINE_BYTES_MAX = 8 * PAYLOAD_BYTES_MAX
 """The longest payload there is, with each byte written as an escape, fits in."""
@@ -19,6 +19,8 @@ SHOWN_MAX = 10
 """Bad lines that are told one by one; all are counted."""
 STANDARD_INPUT = Path("-")
 
+Read = Callable[[bytes], Message | Rejected]
+
 
 class RecordingUnreadable(ChargewatchError):
     """There is no such file, or nothing in it is a recording."""
@@ -27,8 +29,10 @@ class RecordingUnreadable(ChargewatchError):
 class Recording:
     """Yields the messages of one file; knows how far it has read, and what it could not."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read: Read = recorded_message) -> None:
+        """`read` understands one line; a tape's has more to say of a message."""
         self.path = path
+        self._read = read
         self.lines = 0
         self.bad_lines = 0
         self.bad_shown: list[str] = []
@@ -42,7 +46,7 @@ class Recording:
         try:
             with self._opened() as file:
                 for raw in self._lines(file):
-                    message = recorded_message(raw)
+                    message = self._read(raw)
                     if isinstance(message, Message):
                         found = True
                         yield message

@@ -49,8 +49,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     evidence: dict[str, Any]
     console_url: str
-    acknowledge_url: str = ""
-    """Opens without a login, once, and says who; empty: there is none for this recipient."""
+    answer_url: str = ""
+    """Opens without a login, answers once, and says who; empty: there is nothing to answer."""
     drill: bool = False
     """Nothing is wrong: it was ordered, to see whether people are told."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from api.channels import ANSWER_WITHIN, DeliveryFailed, Limits, Notice
 from api.channels.posting import unanswered
-from api.channels.wording import Look, fitted, lines_of, look_of, title_of
+from api.channels.wording import Look, addresses_of, fitted, lines_of, look_of, title_of
 from ingest.errors import ChargewatchError
 
 AT_ONCE_MAX = 4
@@ -63,7 +63,7 @@ class ByApprise:
         return Limits(bytes_max=min(TEXT_BYTES_MAX, self.service.body_maxlen))
 
     async def send(self, notice: Notice) -> str:
-        title, tail = title_of(notice), f"\n{notice.console_url}"
+        title, tail = title_of(notice), f"\n{addresses_of(notice)}"
         # Where there is no title Apprise puts it before the text.
         room = min(TEXT_BYTES_MAX, self.service.body_maxlen - len(title) - 2)
         told = partial(

@@ -16,8 +16,7 @@ import msgspec
 from api.channels import DeliveryFailed, Limits, Notice
 from api.channels.codes import Codes
 from api.channels.posting import Answer, Post, json_headers
-from api.channels.wording import fitted, lines_of, title_of
-from api.text import Texts
+from api.channels.wording import fitted, lines_of, links_of, title_of
 from ingest.clock import Now
 
 BODY_BYTES_MAX = 20_000
@@ -74,8 +73,8 @@ class DingTalk:
         """Return the message: markdown, for text has no link that can be tapped."""
         title = title_of(notice)
         body = "".join(f"> {line}\n>\n" for line in lines_of(notice))
-        words = Texts.of(notice.language)("notice.open")
-        tail = f"\n[{words}]({notice.console_url})\n"
+        links = "\n\n".join(f"[{words}]({url})" for words, url in links_of(notice))
+        tail = f"\n{links}\n"
         if self.mobiles:
             # Whoever is not named in the text is not mentioned, whatever `at` says.
             tail += f"\n{' '.join(f'@{mobile}' for mobile in self.mobiles)}\n"

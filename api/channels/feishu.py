@@ -16,8 +16,7 @@ import msgspec
 from api.channels import DeliveryFailed, Limits, Notice
 from api.channels.codes import Codes
 from api.channels.posting import Answer, Post, json_headers
-from api.channels.wording import Look, fitted, lines_of, look_of, title_of
-from api.text import Texts
+from api.channels.wording import Look, fitted, lines_of, links_of, look_of, title_of
 from ingest.clock import Now
 
 BODY_BYTES_MAX = 20_000
@@ -71,17 +70,20 @@ class Feishu:
 
     def encoded(self, notice: Notice, now: datetime) -> bytes:
         text = fitted("", "\n".join(lines_of(notice)), "", TEXT_BYTES_MAX, notice)
-        button = {
-            "tag": "button",
-            "text": _plain(Texts.of(notice.language)("notice.open")),
-            "url": notice.console_url,
-            "type": "primary",
-        }
+        buttons = [
+            {
+                "tag": "button",
+                "text": _plain(words),
+                "url": url,
+                "type": "default" if number else "primary",
+            }
+            for number, (words, url) in enumerate(links_of(notice))
+        ]
         elements: list[dict[str, object]] = [{"tag": "div", "text": _plain(text)}]
         if self.users:
             mentions = " ".join(f"<at id={user}></at>" for user in self.users)
             elements.append({"tag": "div", "text": {"tag": "lark_md", "content": mentions}})
-        elements.append({"tag": "action", "actions": [button]})
+        elements.append({"tag": "action", "actions": buttons})
         header = {"title": _plain(title_of(notice)), "template": COLOURS[look_of(notice)]}
         return msgspec.json.encode(
             {

@@ -85,8 +85,8 @@ class Sms:
         return answer.words
 
     def words(self, notice: Notice, title: str) -> str:
-        """Return what is read: title, the measured fact, and where to look."""
-        link = f" {notice.console_url}"
+        """Return what is read: title, the measured fact, and where to answer or look."""
+        link = f" {notice.answer_url or notice.console_url}"
         return fitted(f"{title} ", first_line_of(notice), link, SMS_BYTES_MAX, notice)
 
 

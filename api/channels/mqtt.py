@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from api.channels import ANSWER_WITHIN, DeliveryFailed, Limits, Notice, one_line
 from api.channels.webhook import BODY_BYTES_MAX, encoded, signature
@@ -70,7 +71,7 @@ class MqttTopic:
         return PLACES.sub(lambda place: _level(levels[place[0]]), self.topic)
 
     def payload(self, notice: Notice) -> bytes:
-        body = encoded(notice)
+        body = encoded(replace(notice, answer_url=""))  # a machine answers with a token
         timestamp = str(int(self.now().timestamp()))
         return msgspec.json.encode(
             {

@@ -7,7 +7,7 @@ import msgspec
 
 from api.channels import Limits, Notice
 from api.channels.posting import Post, json_headers
-from api.channels.wording import Look, fitted, lines_of, look_of, title_of
+from api.channels.wording import Look, fitted, lines_of, links_of, look_of, title_of
 from ingest.clock import Now
 
 MESSAGE_BYTES_MAX = 4096
@@ -60,6 +60,10 @@ class Ntfy:
 def message(notice: Notice, topic: str) -> dict[str, object]:
     """Return the message as JSON: headers, ntfy's other way, take no Chinese."""
     look = look_of(notice)
+    actions = [
+        {"action": "view", "label": words, "url": url, "clear": True}
+        for words, url in links_of(notice)
+    ]
     text = fitted("", "\n".join(lines_of(notice)), "", TEXT_BYTES_MAX, notice)
     return {
         "topic": topic,
@@ -67,5 +71,5 @@ def message(notice: Notice, topic: str) -> dict[str, object]:
         "message": text,
         "priority": PRIORITIES[look],
         "tags": [TAGS[look], notice.rule],
-        "click": notice.console_url,
-    }
+        "click": notice.answer_url or notice.console_url,
+    } | ({"actions": actions} if notice.answer_url else {})

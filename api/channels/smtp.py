@@ -23,6 +23,7 @@ from api.channels import (
     Notice,
     one_line,
 )
+from api.channels.wording import addresses_of
 from api.settings_channels import SmtpSettings
 from ingest.clock import Now
 
@@ -111,7 +112,7 @@ class Smtp:
         message["References"] = _id(notice.episode, domain)
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies, please
         # Base64 passes every server on the way, whatever the text.
-        message.set_content(f"{notice.text}\n\n{notice.console_url}\n", cte="base64")
+        message.set_content(f"{notice.text}\n\n{addresses_of(notice)}\n", cte="base64")
         return message
 
 

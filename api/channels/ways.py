@@ -73,6 +73,11 @@ class Ways:
         }
         return frozenset(via for via in Via if there.get(via, True))
 
+    @property
+    def guard(self) -> Guard:
+        """What stands before addresses that people entered."""
+        return Guard(allow_private=self.settings.outgoing.allow_private is True)
+
     def channel_for(self, way: Way, recipient: str) -> Reached:
         """Return the channel of a way of `person:{id}` or `post:{id}`.
 
@@ -113,8 +118,7 @@ class Ways:
                 )
 
     def _post(self, url: str) -> Post:
-        guard = Guard(allow_private=self.settings.outgoing.allow_private is True)
-        return Post(url=url, guard=guard, tls=self.tls)
+        return Post(url=url, guard=self.guard, tls=self.tls)
 
     def _phone(self, kind: type[Sms], gateway: GatewaySettings, way: Way) -> Sms:
         if gateway.url is None:

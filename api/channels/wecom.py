@@ -13,8 +13,15 @@ import msgspec
 from api.channels import Limits, Notice
 from api.channels.codes import Codes
 from api.channels.posting import Post, json_headers
-from api.channels.wording import Look, fitted, lines_of, look_of, title_of
-from api.text import Texts
+from api.channels.wording import (
+    Look,
+    addresses_of,
+    fitted,
+    lines_of,
+    links_of,
+    look_of,
+    title_of,
+)
 from ingest.clock import Now
 
 MARKDOWN_BYTES_MAX = 4096
@@ -68,7 +75,7 @@ class WeCom:
 
     def _text(self, notice: Notice) -> dict[str, object]:
         body = "\n".join(lines_of(notice))
-        tail = f"\n{notice.console_url}"
+        tail = f"\n{addresses_of(notice)}"
         content = fitted(f"{title_of(notice)}\n", body, tail, TEXT_BYTES_MAX, notice)
         return {
             "msgtype": "text",
@@ -83,8 +90,7 @@ class WeCom:
         colour = COLOURS.get(look_of(notice), "warning")
         head = f'<font color="{colour}">**{title_of(notice)}**</font>\n'
         body = "".join(f"> {line}\n" for line in lines_of(notice))
-        words = Texts.of(notice.language)("notice.open")
-        tail = f"\n[{words}]({notice.console_url})"
+        tail = "".join(f"\n[{words}]({url})" for words, url in links_of(notice))
         if self.users:
             tail += f"\n{' '.join(f'<@{user}>' for user in self.users)}"
         content = fitted(head, body, tail, MARKDOWN_BYTES_MAX, notice)

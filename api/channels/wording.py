@@ -65,6 +65,24 @@ def lines_of(notice: Notice) -> list[str]:
     return [line for each in notice.text.split("\n") if (line := defused(each))]
 
 
+def answer_words(notice: Notice) -> str:
+    """Return what a button says that leads to `answer_url`."""
+    say = Texts.of(notice.language)
+    return say("notice.take" if notice.transition is Transition.HANDED else "notice.answer")
+
+
+def links_of(notice: Notice) -> list[tuple[str, str]]:
+    """Return what can be opened, with words: first what answers it, then the console."""
+    own = [(answer_words(notice), notice.answer_url)] if notice.answer_url else []
+    return [*own, (Texts.of(notice.language)("notice.open"), notice.console_url)]
+
+
+def addresses_of(notice: Notice) -> str:
+    """Return the lines with the addresses, for where there is no markup for links."""
+    own = f"{answer_words(notice)} {notice.answer_url}\n" if notice.answer_url else ""
+    return f"{own}{notice.console_url}"
+
+
 def first_line_of(notice: Notice) -> str:
     """Return what was measured against what limit, for where there is no room for more."""
     return next(iter(lines_of(notice)), "")

@@ -94,7 +94,7 @@ async def show(
         now=now,
         unwell=unwell,
         overview=overview_of(alerts.cards, blind=bool(unwell)),
-        alerts=[_open_alert(scoped, card, now, lang) for card in alerts.cards],
+        alerts=[open_alert(scoped, card, now, lang) for card in alerts.cards],
         more=alerts.more,
         over=await _lately_over(scoped, now, area, lang),
         needing=needing[:NEEDING_MAX],
@@ -127,6 +127,19 @@ def overview_of(cards: Iterable[views.AlertCard], *, blind: bool) -> Overview:
         mood=gravest or calm,
         unseen={each: unseen[each] for each in reversed(Severity) if unseen[each]},
         attended=len(real) - unseen.total(),
+    )
+
+
+def open_alert(scoped: Scoped, card: views.AlertCard, now: datetime, lang: str) -> OpenAlert:
+    """Telephone numbers are shown to those who may act, and of their own areas."""
+    watch, site = scoped.watch, scoped.watch.registry.sites.get(card.row.site)
+    if site is None or not scoped.caller.sees(site.id):
+        return OpenAlert(card=card, call=None, map="")
+    may_call = scoped.caller.may(Right.ACKNOWLEDGE)
+    return OpenAlert(
+        card=card,
+        call=contact_for(watch.directory, site.area, now) if may_call else None,
+        map=map_address(site.location, Texts.of(lang).name(site.name), lang),
     )
 
 
@@ -164,19 +177,6 @@ def _number_of(person: Person) -> str:
         if way.via in {Via.VOICE, Via.SMS}:
             return "".join(char for char in way.address if char in DIALLED)
     return ""
-
-
-def _open_alert(scoped: Scoped, card: views.AlertCard, now: datetime, lang: str) -> OpenAlert:
-    """Telephone numbers are shown to those who may act, and of their own areas."""
-    watch, site = scoped.watch, scoped.watch.registry.sites.get(card.row.site)
-    if site is None or not scoped.caller.sees(site.id):
-        return OpenAlert(card=card, call=None, map="")
-    may_call = scoped.caller.may(Right.ACKNOWLEDGE)
-    return OpenAlert(
-        card=card,
-        call=contact_for(watch.directory, site.area, now) if may_call else None,
-        map=map_address(site.location, Texts.of(lang).name(site.name), lang),
-    )
 
 
 async def _lately_over(

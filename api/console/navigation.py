@@ -47,11 +47,28 @@ PLACES: Sequence[Place] = (
         in_bar=True,
     ),
     Place(
+        key="sessions",
+        path="/sessions",
+        text="ui.sessions",
+        right=Right.SEE,
+        icon="sessions",
+        in_bar=True,
+    ),
+    Place(key="devices", path="/devices", text="ui.devices", right=Right.SEE, icon="devices"),
+    Place(
         key="silences",
         path="/silences",
         text="ui.silences",
         right=Right.SEE,
         icon="silences",
+        group=Group.RULES,
+    ),
+    Place(
+        key="policy",
+        path="/policy",
+        text="ui.policy",
+        right=Right.SEE,
+        icon="policy",
         group=Group.RULES,
     ),
     Place(
@@ -61,6 +78,14 @@ PLACES: Sequence[Place] = (
         right=Right.SEE,
         icon="hazards",
         group=Group.RULES,
+    ),
+    Place(
+        key="service",
+        path="/service",
+        text="ui.service",
+        right=Right.SERVICE,
+        icon="service",
+        group=Group.SYSTEM,
     ),
     Place(
         key="quarantine",

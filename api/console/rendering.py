@@ -10,8 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from api.console import links
 from api.console.assets import asset
+from api.console.command_life import ending_word, life_of
 from api.console.navigation import navigation_of
+from api.console.quantities import said
 from api.http.sessions import Session
 from api.text import DEFAULT, LANGUAGES, Texts, plain
 
@@ -43,6 +46,10 @@ _environment.filters["path"] = _path
 _environment.filters["plain"] = plain
 _environment.globals["zone_of"] = ZoneInfo
 _environment.globals["asset"] = asset
+_environment.globals["said"] = said
+_environment.globals["paths"] = links
+_environment.globals["life_of"] = life_of
+_environment.globals["ending_word"] = ending_word
 
 
 def language_of(request: Request) -> str:

@@ -7,12 +7,14 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.http.access import Access, Caller, Right
+from api.http.answers import Answers
 from api.http.door import Door
 from api.http.people_tokens import PeopleTokens
 from api.http.problems import Trouble, too_much
 from api.http.scope import Scoped
 from api.http.sessions import Sessions
 from api.http.throttle import Buckets
+from api.photographs import Darkroom
 from api.watch import Watch
 
 
@@ -24,8 +26,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions
     door: Door
     tokens: PeopleTokens
+    answers: Answers
+    darkroom: Darkroom
     callers: Buckets
     """How much each caller may ask."""
+    tries: Buckets
+    """How often a way may be tried."""
 
     def not_too_much(self, caller: Caller) -> None:
         """Refuse with 429 whoever asks more than anybody needs."""

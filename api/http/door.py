@@ -78,6 +78,15 @@ class Door:
         self._writing = Buckets(REFUSED_WRITTEN, monotonic_s)
         self._unwritten = 0
 
+    @property
+    def wall(self) -> Now:
+        """The time of people."""
+        return self._wall
+
+    async def hashed(self, password: str) -> str:
+        """Return what is kept of a password. Raises HashingBusy."""
+        return await self._passwords.hashed(password)
+
     async def by_token(self, token: str, address: str) -> Session | None:
         """Begin a session for the holder of an operator's token; None: there is no such.
 

@@ -9,9 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.access import Access
 from api.http.problems import Trouble, problem_response, too_much
 from api.http.throttle import Buckets, Monotonic, Rates, is_loopback, network_of
+from api.photographs import BYTES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
-"""The largest honest body is a note of 500 characters."""
+"""The largest honest body is a form with a note of 1,000 characters."""
+PHOTO_BODY_BYTES_MAX = BYTES_MAX + BODY_BYTES_MAX
+"""A photo, and the form around it."""
+PHOTOS = "/photos"
+"""How the paths end to which photos are sent."""
 
 ALIVE = frozenset({"/api/v1/live", "/health/live"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,7 +41,6 @@ NO_TOKENS = (
     "No token is configured, so nobody can be told apart from a stranger."
     " Configure at least one token and start again."
 )
-TOO_LARGE = f"A request is at most {BODY_BYTES_MAX} bytes."
 
 log = structlog.get_logger("api.http")
 
@@ -90,7 +94,7 @@ class Hardened:
             _check_length(request.headers)
             self._check_that_somebody_may(request)
             self._gates.check(request)
-            await self._app(scope, _limited(Headers(scope=scope), receive), answer.send)
+            await self._app(scope, _limited(request, receive), answer.send)
         except Trouble as trouble:
             if answer.begun:
                 raise
@@ -117,7 +121,7 @@ class _Answer:
             self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
-                headers[name] = value
+                headers.setdefault(name, value)  # a photo and a link are shut off further
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
 
@@ -128,19 +132,22 @@ def _check_length(headers: Headers) -> None:
         raise Trouble(400, "One length is enough.", headers={"Connection": "close"})
 
 
-def _limited(headers: Headers, receive: Receive) -> Receive:
+def _limited(request: Request, receive: Receive) -> Receive:
     """Return `receive`, which refuses a body that is or becomes too large."""
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
-        raise Trouble(413, TOO_LARGE)
+    length = request.headers.get("content-length", "0")
+    photo = request.method == "POST" and request.url.path.endswith(PHOTOS)
+    bytes_max = PHOTO_BODY_BYTES_MAX if photo else BODY_BYTES_MAX
+    too_large = Trouble(413, f"A request is at most {bytes_max} bytes.", words="problem.large")
+    if not length.isdecimal() or int(length) > bytes_max:
+        raise too_large
     taken = 0
 
     async def limited() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > BODY_BYTES_MAX:
-            raise HTTPException(413, TOO_LARGE)  # any other, FastAPI would make a 400
+        if taken > bytes_max:
+            raise HTTPException(413, too_large.detail)  # of any other FastAPI makes a 400
         return message
 
     return limited

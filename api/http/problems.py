@@ -1,7 +1,7 @@
 """What goes wrong, said in one form: RFC 9457 to programs, a page in their words to people."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -66,10 +66,11 @@ class Trouble(ChargewatchError):
         *,
         words: str = "",
         headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldError] = (),
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.words = status, detail, words
-        self.headers = dict(headers or {})
+        self.headers, self.errors = dict(headers or {}), list(errors)
 
 
 def too_much(wait_s: float) -> Trouble:
@@ -118,7 +119,7 @@ def explain_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Trouble)
     async def trouble(request: Request, error: Trouble) -> Response:
-        return problem_response(request, error)
+        return problem_response(request, error, error.errors)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

@@ -40,6 +40,13 @@ class Scoped(msgspec.Struct, frozen=True):
         known = self.watch.registry.devices.values()
         return [device for device in known if self.caller.sees(device.site)]
 
+    def devices_at(self, site: str) -> list[Device]:
+        """Return the devices of a site of theirs, by id."""
+        known = self.watch.registry.devices.values()
+        own = self.has_site(site)
+        found = [device for device in known if own and device.site == site]
+        return sorted(found, key=lambda device: device.id)
+
     def has_site(self, site: str) -> bool:
         return site in self.watch.registry.sites and self.caller.sees(site)
 

@@ -72,6 +72,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of an address that change something."""
     entry: Rate = Rate(30, 0.5)
     """Requests of an address that may be guesses: logins and links."""
+    trying: Rate = Rate(3, 0.05)
+    """Test messages to one person or post: somebody's telephone rings."""
 
 
 class Buckets:

@@ -74,6 +74,28 @@ class Acknowledged(msgspec.Struct, frozen=True):
     note: str
 
 
+class Handled(msgspec.Struct, frozen=True):
+    """Somebody has taken an alert over, or handed it to somebody."""
+
+    episode: str
+    at: datetime
+    who: str
+    to: str
+    """Whom it was handed to, as `person:{id}` or `post:{id}`; empty: `who` has taken it."""
+    note: str
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done by a signed link: all of it, or nothing if the link was used before."""
+
+    link: str
+    at: datetime
+    who: str
+    acknowledged: Acknowledged
+    handled: Handled | None
+    audited: Audited
+
+
 class Commit(msgspec.Struct, kw_only=True):
     """Everything one batch caused, in the order in which it is written down."""
 
@@ -86,6 +108,8 @@ class Commit(msgspec.Struct, kw_only=True):
     states: list[tuple[str, bytes]] = []
     """Packed `Stored` of each device or group that changed."""
     acknowledged: list[Acknowledged] = []
+    handled: list[Handled] = []
+    answered: list[Answered] = []
     changes: list[Change] = []
     arrived: dict[str, datetime] = {}
     """By episode, when the message arrived that made an alert change; or its deadline."""
@@ -115,6 +139,8 @@ class Commit(msgspec.Struct, kw_only=True):
             or self.reports
             or self.states
             or self.acknowledged
+            or self.handled
+            or self.answered
             or self.changes
             or self.commands
             or self.latches

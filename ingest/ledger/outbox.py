@@ -39,6 +39,7 @@ class Reason(StrEnum):
     NEW_ALERT = "new_alert"
     ALERT_WORSE = "alert_worse"
     NOBODY_ANSWERED = "nobody_answered"
+    HANDED_OVER = "handed_over"
     ALERT_OVER = "alert_over"
     TRY_AGAIN = "try_again"
     WAITS_FOR_BUDGET = "waits_for_budget"
@@ -86,6 +87,7 @@ WHY = {
     Transition.FIRING: Reason.NEW_ALERT,
     Transition.RAISED: Reason.ALERT_WORSE,
     Transition.ESCALATED: Reason.NOBODY_ANSWERED,
+    Transition.HANDED: Reason.HANDED_OVER,
     Transition.RESOLVED: Reason.ALERT_OVER,
 }
 """Why a notification was written down."""

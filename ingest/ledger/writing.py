@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from sqlalchemy.dialects.sqlite import insert
 
 from ingest.ledger import tables
+from ingest.ledger.answers import write_answers
 from ingest.ledger.audit import append_audit
 from ingest.ledger.commanding import end_all_of, write_commands
-from ingest.ledger.commit import Acknowledged, Commit, Refused, ToTell
+from ingest.ledger.commit import Commit, Refused, ToTell
 from ingest.ledger.hazards import write_hazard
 from ingest.ledger.log import append_event
 from ingest.ledger.outbox import REACHED_NOBODY, WHY, OutboxState, heard_by
@@ -42,8 +43,7 @@ def write_batch(connection: sa.Connection, batch: Commit) -> None:
         append_audit(connection, deed)
     _write_said(connection, batch)
     _write_states(connection, batch)
-    for seen in batch.acknowledged:
-        _write_acknowledged(connection, seen)
+    write_answers(connection, batch)
     for change in batch.changes:
         _write_change(connection, change, batch.now)
     for hazard in batch.hazards:
@@ -73,18 +73,6 @@ def _write_states(connection: sa.Connection, batch: Commit) -> None:
             " ON CONFLICT (subject) DO UPDATE SET state = excluded.state",
             batch.states,
         )
-
-
-def _write_acknowledged(connection: sa.Connection, seen: Acknowledged) -> None:
-    """Note who sees to an alert; the first to say so stays."""
-    alert = tables.alerts.c
-    noted = connection.execute(
-        sa.update(tables.alerts)
-        .where(alert.episode == seen.episode, alert.acknowledged_at.is_(None))
-        .values(acknowledged_at=seen.at, acknowledged_by=seen.who, note=seen.note)
-    )
-    if noted.rowcount:
-        append_event(connection, seen.episode, seen.at, "acknowledged", seen.who, seen.note)
 
 
 def _write_change(connection: sa.Connection, change: Change, now: datetime) -> None:

@@ -9,6 +9,7 @@ from api.drills import DrillTooSoon, Progress
 from api.http.access import Right
 from api.http.context import Allowed, MayDrill, ScopedHere
 from api.http.problems import Trouble
+from api.http.scope import Scoped
 from api.http.shapes.drills import Drill
 from api.http.shapes.shape import NAME_CHARS_MAX
 from api.watch import Watch
@@ -29,20 +30,10 @@ class NewDrill(BaseModel):
 
 
 @drills.post("/drills")
-async def begin(scoped: ScopedHere, caller: MayDrill, wanted: NewDrill) -> Drill:
+async def begin(scoped: ScopedHere, _caller: MayDrill, wanted: NewDrill) -> Drill:
     """Raise an alarm that is marked as a drill everywhere, and ends by itself."""
-    watch, site = scoped.watch, wanted.site or DRILL_SITE
-    if not (scoped.has_site(site) or (caller.is_everywhere and site == DRILL_SITE)):
-        raise Trouble(422, "There is no such site." if wanted.site else "At which site?")
-    try:
-        progress = await watch.drills.begin(site, caller.deed("drill.begun", watch.now()))
-    except DrillTooSoon as error:
-        raise Trouble(
-            429,
-            f"{error}.".capitalize(),
-            headers={"Retry-After": str(error.again_in.seconds + 1)},
-        ) from error
-    return await _shown(watch, progress)
+    progress = await drill_begun(scoped, wanted.site)
+    return await _shown(scoped.watch, progress)
 
 
 @drills.get("/drills/{drill}")
@@ -54,6 +45,22 @@ async def one(
     if progress is None or progress.id != drill or not scoped.caller.sees(progress.site):
         raise Trouble(404, "There is no such drill, or a later one.")
     return await _shown(scoped.watch, progress)
+
+
+async def drill_begun(scoped: Scoped, wanted: str) -> Progress:
+    """Order a drill at a site of theirs, or, with an empty one, at no real site."""
+    watch, caller, site = scoped.watch, scoped.caller, wanted or DRILL_SITE
+    if not (scoped.has_site(site) or (caller.is_everywhere and site == DRILL_SITE)):
+        raise Trouble(422, "There is no such site." if wanted else "At which site?")
+    try:
+        return await watch.drills.begin(site, caller.deed("drill.begun", watch.now()))
+    except DrillTooSoon as error:
+        raise Trouble(
+            429,
+            f"{error}.".capitalize(),
+            words="problem.drill_soon",
+            headers={"Retry-After": str(error.again_in.seconds + 1)},
+        ) from error
 
 
 async def _shown(watch: Watch, progress: Progress) -> Drill:

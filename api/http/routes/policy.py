@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api.http.access import Right
+from api.http.access import Caller, Right
 from api.http.context import Allowed, MayPolicy, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId
 from api.http.shapes.policy import PolicyChange, PolicyChanges, PolicyInForce
 from api.policy_file import PolicyFileWrong
+from api.watch import Watch
 from ingest.ledger.audit import append_audit
 from ingest.ledger.policy_log import SHOWN_MAX, How, policy_lines
 
@@ -26,10 +27,8 @@ async def in_force(watch: WatchHere) -> PolicyInForce:
 async def reload(watch: WatchHere, caller: MayPolicy) -> PolicyInForce:
     """Read the policy file now. One that is wrong is refused with all its mistakes (422)."""
     try:
-        await watch.policy.reload(caller.deed("policy.reloaded", watch.now()), How.REQUEST)
+        await policy_reloaded(watch, caller)
     except PolicyFileWrong as error:
-        refused = caller.deed("policy.refused", watch.now())
-        await watch.ledger.write(lambda c: append_audit(c, refused))
         raise Trouble(422, str(error)) from error
     return PolicyInForce.of(watch.policy.state)
 
@@ -47,3 +46,13 @@ async def changes(
         changes=[PolicyChange.of(line) for line in page],
         next_before_id=page[-1].id if len(found) > limit else None,
     )
+
+
+async def policy_reloaded(watch: Watch, caller: Caller) -> None:
+    """Have the file read and put in force. Raises PolicyFileWrong, and writes that down too."""
+    try:
+        await watch.policy.reload(caller.deed("policy.reloaded", watch.now()), How.REQUEST)
+    except PolicyFileWrong:
+        refused = caller.deed("policy.refused", watch.now())
+        await watch.ledger.write(lambda c: append_audit(c, refused))
+        raise

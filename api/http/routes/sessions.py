@@ -55,7 +55,9 @@ async def find(
 ) -> Sessions:
     """List sessions that ended, newest first; with open=true those that go on now."""
     if open:
-        return Sessions(sessions=(await _open(scoped, wanted))[:limit], next_before_id=None)
+        return Sessions(
+            sessions=(await open_sessions(scoped, wanted))[:limit], next_before_id=None
+        )
     asked = min(limit + 1, ledger.LIMIT_MAX)
     own = msgspec.structs.replace(wanted, areas=scoped.caller.within)
     found = await scoped.watch.ledger.read(lambda c: ledger.find_sessions(c, own, asked))
@@ -67,7 +69,8 @@ async def find(
     )
 
 
-async def _open(scoped: Scoped, wanted: SessionFilter) -> list[Session]:
+async def open_sessions(scoped: Scoped, wanted: SessionFilter) -> list[Session]:
+    """Return those that go on now, newest first, giving way to the engine."""
     if wanted.ending is not None or wanted.before_id is not None:
         return []
     found: list[Session] = []

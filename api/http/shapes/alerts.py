@@ -60,6 +60,8 @@ ALERT: dict[str, JsonValue] = {
     "flaps": False,
     "tier": 1,
     "drill": False,
+    "handler": "",
+    "handler_since": None,
 }
 
 
@@ -93,6 +95,9 @@ class Alert(Shape):
     """How far it has escalated while nobody acknowledged it; 1: not at all."""
     drill: bool
     """It was ordered, to see whether people are told; nothing is wrong."""
+    handler: str
+    """Who has taken it over; or, without `handler_since`, who is asked to; empty: nobody."""
+    handler_since: datetime | None
 
     model_config = shown(ALERT)
 
@@ -124,6 +129,8 @@ class Alert(Shape):
             flaps=alert.flaps,
             tier=alert.tier,
             drill=alert.drill,
+            handler="",
+            handler_since=None,
         )
 
 

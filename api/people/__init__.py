@@ -1,0 +1,1 @@
+"""People, posts and routes as they are entered, checked and kept."""
