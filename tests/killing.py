@@ -240,12 +240,12 @@ def _settled(watch: ServiceProcess, detectors: Smoke, within_s: float) -> None:
         return sum(state == "resolved" for *_, state in alerts_of(watch.data)) >= ends
 
     eventually("every alarm is over", over, within_s, shown=watch.log_text)
-    eventually(
-        "everybody is told",
-        lambda: not waiting(watch.data) or time.sleep(PAUSE_S),
-        within_s,
-        shown=watch.log_text,
-    )
+
+    def told() -> bool:
+        time.sleep(PAUSE_S)
+        return not waiting(watch.data)
+
+    eventually("everybody is told", told, within_s, shown=watch.log_text)
 
 
 def _not_once(watch: ServiceProcess, detectors: Smoke) -> list[str]:

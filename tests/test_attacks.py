@@ -1,12 +1,14 @@
 """Attacks on a real service, none of which may succeed. docs/security.md lists them."""
 
 import gzip
+import io
 import json
 import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from email import message_from_bytes, policy
 from urllib.parse import urljoin, urlsplit
 
@@ -14,9 +16,13 @@ import httpx
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from PIL import Image
 
 from api.console.login import COOKIE
 from api.http.hardening import BODY_BYTES_MAX, HEADERS
+from api.link_keys import read_keys
+from api.links import Link, LinkKey, Links, Purpose
+from ingest.clock import utc_now
 from tests.attacking import (
     FOREIGN,
     GONE,
@@ -83,6 +89,136 @@ def test_no_word_of_a_device_becomes_a_header_of_a_mail_or_a_mention(target: Tar
         assert body["at"]["isAtAll"] is False
         assert f"](https:{EVIL}" not in body["markdown"]["text"]
         assert "@all" not in body["markdown"]["text"]
+
+
+# --- signed links ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def link(target: Target) -> str:
+    """Return the path of the link with which the robot's group was told of the smoke."""
+    return link_in("".join(body["markdown"]["text"] for body in target.town.robot.bodies))
+
+
+def link_in(text: str) -> str:
+    found = re.search(re.escape(URL) + r"(/a/[A-Za-z0-9_-]+)", text)
+    assert found, text
+    return found[1]
+
+
+def changed_at(token: str, at: int) -> str:
+    other = "A" if token[at] != "A" else "Q"
+    return token[:at] + other + token[at + 1 :]
+
+
+def test_a_link_that_was_forged_opens_nothing(target: Target, link: str) -> None:
+    token = link.rpartition("/")[2]
+    forged = [changed_at(token, at) for at in range(len(token) - 1)]
+    forged += [token[:-4], token + "AAAA", token[4:], token.swapcase(), token[::-1]]
+    forged += ["", "A" * 40, "A" * 130, "..%2f..%2fetc", "%00", "0", "null", "{}"]
+    for each in forged:
+        for method in ("GET", "POST"):
+            path = f"/a/{each}"
+            answer = target.stranger.request(method, path, headers=PAGE, data={"name": "x"})
+            assert answer.status_code in {404, 405, 422}, each
+    for other in ("/a/c/", "/a/photos/", "/alerts/", "/n/"):
+        answer = target.stranger.get(f"{other}{token}", headers=PAGE)
+        assert answer.status_code in {303, 404, 405, 422}
+    assert is_untouched(target)
+
+
+def test_a_link_that_is_over_opens_nothing_though_its_signature_is_good(
+    target: Target, link: str
+) -> None:
+    keys = Links(read_keys(target.watch.data))
+    good = keys.read(link.rpartition("/")[2], Purpose.ALERT, utc_now())
+    assert isinstance(good, Link)
+    over = keys.make(Purpose.ALERT, good.subject, good.to, utc_now() - timedelta(minutes=2))
+    elsewhere = Links([LinkKey(0, b"x" * 32)]).make(
+        Purpose.ALERT, good.subject, good.to, good.ends_at
+    )
+    another = keys.make(Purpose.ALERT, good.subject + 1, good.to, good.ends_at)
+    for path, status in ((over, 410), (elsewhere, 404), (another, 404)):
+        for method in ("GET", "POST"):
+            answer = target.stranger.request(method, path, headers=PAGE, data={"name": "x"})
+            assert answer.status_code == status
+    assert is_untouched(target)
+
+
+def test_fetching_a_link_changes_nothing_and_lets_nobody_in(target: Target, link: str) -> None:
+    with target.browser() as scanner:
+        for _ in range(5):
+            assert scanner.get(link, headers=PAGE).status_code == 200
+            scanner.head(link)
+        page = scanner.get(link, headers=PAGE)
+        assert COOKIE not in scanner.cookies
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["cache-control"] == "no-store"
+        assert "secret-yard" not in page.text
+        for path in ("/", "/stations", "/alerts/1", "/people"):
+            assert scanner.get(path, headers=PAGE).status_code in {303, 404}
+        assert scanner.get("/api/v1/alerts").status_code == 401
+    assert is_untouched(target)
+
+
+def test_a_foreign_page_cannot_press_the_button_behind_a_link(
+    target: Target, link: str
+) -> None:
+    headers = PAGE | {"Sec-Fetch-Site": "cross-site", "Origin": f"https://{EVIL}"}
+    for path in (link, f"{link}/notes", f"{link}/photos"):
+        answer = target.stranger.post(path, data={"name": "x", "text": "x"}, headers=headers)
+        assert answer.status_code == 403
+    assert is_untouched(target)
+
+
+def test_what_calls_itself_a_photo_is_made_anew_or_refused(target: Target, link: str) -> None:
+    wide = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(wide, "PNG")
+    whole = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(whole, "JPEG")
+    polyglot = whole.getvalue() + b"<script>alert(1)</script>"
+    for name, content, statuses in (
+        ("page.jpg", b"<html><script>alert(1)</script>", {422}),
+        ("x.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", {422}),
+        ("bomb.png", wide.getvalue(), {422}),
+        ("x.gif", b"GIF89a" + b"\0" * 50, {422}),
+        ("../../../etc/passwd", b"root", {422}),
+        ("big.jpg", b"\xff\xd8" + b"x" * 9_000_000, {413}),
+        ("two.jpg", polyglot, {303}),
+    ):
+        files = {"photo": (name, content, "image/jpeg")}
+        answer = target.stranger.post(
+            f"{link}/photos", data={"name": "Li"}, files=files, headers=PAGE
+        )
+        assert answer.status_code in statuses, name
+    path = f"/alerts/{target.alert(OWN)['id']}/photos/1"
+    kept = target.visitor("li").get(path)
+    assert kept.headers["content-type"] == "image/jpeg"
+    assert kept.headers["x-content-type-options"] == "nosniff"
+    assert kept.content.startswith(b"\xff\xd8")
+    assert b"<script>" not in kept.content
+    for who in (target.stranger, target.visitor("mao").client):
+        assert who.get(path, headers=PAGE).status_code in {303, 404}
+
+
+def test_a_link_is_good_once_and_its_repetition_is_told_who_was_first(target: Target) -> None:
+    device = "xuhui/renmin-lu/answered"
+    publish(target.broker, [smoke(device)])
+
+    def told() -> list[str]:
+        texts = [str(body["markdown"]["text"]) for body in list(target.town.robot.bodies)]
+        return [text for text in texts if "answered" in text]
+
+    path = link_in(eventually("it is told", told)[0])
+    first = target.stranger.post(path, data={"name": "Wang"}, headers=PAGE)
+    assert first.status_code == 303
+    for name in ("Mallory", "Wang", ""):
+        again = target.stranger.post(path, data={"name": name}, headers=PAGE)
+        assert again.status_code == 409
+    alert = target.alert(device)
+    assert "Wang" in str(alert["acknowledged_by"])
+    assert "Mallory" not in str(alert)
+    assert is_untouched(target)
 
 
 # --- forms of others: CSRF -------------------------------------------------------------------
@@ -586,8 +722,8 @@ def test_fields_that_nobody_asked_for_are_refused_and_change_nothing(target: Tar
     number = target.alert(OWN)["id"]
     with target.api(target.tokens["li"]) as api:
         path = f"/api/v1/alerts/{number}/acknowledge"
-        for more in ({"acknowledged_by": "wang"}, {"state": "resolved"}, {"__proto__": {}}):
-            assert api.post(path, json={"note": "x"} | more).status_code == 422
+        for more in ("acknowledged_by", "state", "handler", "__proto__"):
+            assert api.post(path, json={"note": "x", more: "wang"}).status_code == 422
         silence = {"owner": "L", "reason": "r", "device": OWN, "ends": "2099-01-01T00:00:00Z"}
         assert api.post("/api/v1/silences", json=silence).status_code == 403
     assert is_untouched(target)
@@ -826,7 +962,7 @@ def test_tokens_are_not_guessed_from_each_other_or_by_their_beginning(target: Ta
         "cw_",
         "null",
     ):
-        headers = {"Authorization": f"Bearer {guess}".encode()}
+        headers = {"Authorization": f"Bearer {guess}"}
         answer = target.stranger.get("/api/v1/alerts", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")

@@ -66,8 +66,8 @@ class Patient(H11Protocol):
         if self.client is None or is_loopback(self.client[0]) or self.config.proxy_headers:
             return False
         place = network_of(self.client[0])
+        ours = (each for each in self.connections if isinstance(each, Patient))
         held = sum(
-            each.client is not None and network_of(each.client[0]) == place
-            for each in self.connections
+            each.client is not None and network_of(each.client[0]) == place for each in ours
         )
         return held > CONNECTIONS_MAX_EACH
