@@ -14,8 +14,8 @@ import msgspec
 
 from api.policy_check import Checking, Mistake
 from api.policy_shape import did_you_mean, shown
-from api.toml_lines import line_of, lines_of
 from ingest.errors import ChargewatchError
+from ingest.toml_lines import line_of, lines_of
 from rules.policies import BUILT_IN, BUILT_IN_LAYER, Policies, Settings
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 
-from api.toml_lines import line_of, lines_of
+from ingest.toml_lines import line_of, lines_of
 
 MOVED: dict[str, tuple[tuple[str, ...], str]] = {
     "grace_min": (("after_hours.grace",), "min"),

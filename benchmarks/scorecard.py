@@ -36,9 +36,10 @@ from api.score.saying import (
 from api.score.told import Alarms, Watched
 from api.text import Texts
 from ingest.wire import Message
-from simulator.__main__ import SCENARIOS, Size
+from simulator.library import Size, names
+from simulator.library import village as village_of
 from simulator.player import Player
-from simulator.village import POLICY_TOML, Village, incidents, sites_toml
+from simulator.village import Village, incidents, policy_toml, sites_toml
 
 DAY = dt.date(2026, 5, 12)
 SEEDS = 10
@@ -72,8 +73,8 @@ def main() -> None:
     parser.add_argument("--sites", type=int, default=SIZE.sites, help="of what comes in sizes")
     parser.add_argument("scenarios", nargs="*", help="if none is named: all")
     options = parser.parse_args()
-    wanted = options.scenarios or list(SCENARIOS)
-    if unknown := set(wanted) - set(SCENARIOS):
+    wanted = options.scenarios or list(names())
+    if unknown := set(wanted) - set(names()):
         parser.error(f"no scenario {', '.join(sorted(unknown))}")
     size = Size(options.days, options.sites)
     tasks = [(name, seed, size) for name in wanted for seed in range(1, options.seeds + 1)]
@@ -97,7 +98,7 @@ def all_runs(tasks: Sequence[tuple[str, int, Size]]) -> Iterator[Run]:
 def one_run(task: tuple[str, int, Size]) -> Run:
     """Play one scenario with one seed, and score it."""
     name, seed, size = task
-    village, began_s = SCENARIOS[name](seed, DAY, size), time.perf_counter()
+    village, began_s = village_of(name, seed, DAY, size), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         playing, truth = played(village, Path(folder))
     watched = Watched(begins=village.starts, ends=village.ends, sites=len(village.sites))
@@ -122,7 +123,7 @@ def played(village: Village, folder: Path) -> tuple[Playing, tuple[Incident, ...
     """Play a village through the engine, and return that with the truth of it."""
     sites, policy, truth = folder / "sites.toml", folder / "policy.toml", folder / "t.jsonl"
     sites.write_text(sites_toml(village), encoding="utf-8")
-    policy.write_text(POLICY_TOML, encoding="utf-8")
+    policy.write_text(policy_toml(village), encoding="utf-8")
     truth.write_bytes(incidents(village))
     playing = Playing(registry_of(sites, policy, village.starts), (), village.starts)
     for said in Player(village.devices()).play(village.ends):

@@ -34,6 +34,9 @@ FALLS_IN_S, JOINS_IN_S = 1.0, 5e-4
 CURVES_MAX = 8192
 """Curves that are kept: a month of fifty sites needs some four thousand."""
 
+Point = tuple[float, float, float]
+"""Seconds since plugging in, power, squared current."""
+
 
 class Draw(NamedTuple):
     """What a curve is at one moment."""
@@ -100,7 +103,7 @@ def charge(battery: Battery, state_of_charge: float, health: float = 1.0) -> Cur
     points = _with_inrush(_at_the_socket(moments, brick.supply))
     rated_w = brick.supply.rated_w
     full_s = (each.at_s for each in moments if each.stage in {Stage.FLOAT, Stage.OFF})
-    return _curve(
+    return curve_through(
         (
             (at_s, w, (w / NOMINAL_V / power_factor(w / rated_w)) ** 2)
             for at_s, w in _thinned(points, STEP_SHARE * rated_w)
@@ -116,7 +119,7 @@ def joined(curve: Curve, after: timedelta, extra_w: float) -> Curve:
     extra_a = extra_w / NOMINAL_V / FULL_POWER_FACTOR
     both_w, both_a2 = then.power_w + extra_w, (then.square_a2**0.5 + extra_a) ** 2
     alone = zip(curve.times_s, curve.powers_w, curve.squares_a2, strict=True)
-    return _curve(
+    return curve_through(
         (
             *(point for point in alone if point[0] < after_s),
             (after_s, then.power_w, then.square_a2),
@@ -125,7 +128,7 @@ def joined(curve: Curve, after: timedelta, extra_w: float) -> Curve:
     )
 
 
-def _curve(points: Iterable[tuple[float, float, float]], full_s: float | None = None) -> Curve:
+def curve_through(points: Iterable[Point], full_s: float | None = None) -> Curve:
     """Return the curve through points of time, power and squared current."""
     times_s, powers_w, squares_a2 = zip(*points, strict=True)
     energies_wh = [0.0]

@@ -3,13 +3,15 @@
 import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from random import Random
 
 import msgspec
 
 from ingest.codecs.native import ROOT, Command, Event, Reply, Status, Telemetry
 from rules.readings import Kind
+from simulator.clocks import ClockFault, shown
 from simulator.commands import understood
+from simulator.emissions import Emission, stream
+from simulator.links import Step
 
 BOOTS_WITHIN = timedelta(seconds=20)
 """A village does not switch on at once; every device connects a moment of its own later."""
@@ -23,17 +25,15 @@ JITTER_S = 0.4
 """No device's timer is exact; each beat comes up to this much late."""
 
 
-class Emission(msgspec.Struct, frozen=True):
-    """One message on its way to the broker, at a virtual moment (UTC)."""
+class Span(msgspec.Struct, frozen=True):
+    """A time in which something is so: [since, until)."""
 
-    at: datetime
-    device: str
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    last_will: bool = False
-    """The broker says this one, because the device's connection has broken."""
+    since: datetime
+    until: datetime | None = None
+    """None: for ever."""
+
+    def has(self, at: datetime) -> bool:
+        return self.since <= at and (self.until is None or at < self.until)
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,19 +43,15 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """From now on it says nothing, and nobody says so for it."""
     drops_at: datetime | None = None
     """Its connection breaks for good; the broker publishes its last will."""
-    repeats_at: tuple[datetime, ...] = ()
-    """It sends its last message once more, byte for byte."""
-    garbles_at: tuple[datetime, ...] = ()
-    """It sends half a message, which no one can read; then the whole."""
-    clock_behind: timedelta = timedelta(0)
-    """How much its own clock lags the truth ..."""
-    clock_set_at: datetime | None = None
-    """... and when somebody sets it right."""
-
-
-def stream(seed: int, device: str, purpose: str = "") -> Random:
-    """Return the random stream of one device: of nobody else's, and the same for ever."""
-    return Random(f"{seed}/{device}/{purpose}" if purpose else f"{seed}/{device}")  # noqa: S311
+    dark: tuple[Span, ...] = ()
+    """The mains are away: it neither measures nor speaks, and starts anew afterwards."""
+    reconnects_at: tuple[datetime, ...] = ()
+    """It connects again, and says its birth and how things are."""
+    willed_at: tuple[datetime, ...] = ()
+    """The broker takes it for gone, though it lives, and publishes its last will."""
+    clock: tuple[ClockFault, ...] = ()
+    link: tuple[Step, ...] = ()
+    """What happens to its messages on their way, in this order."""
 
 
 class Device:
@@ -78,15 +74,16 @@ class Device:
         self._faults = faults
         self._boot = f"{self.chance.getrandbits(32):08x}"
         self._seq = 0
+        self._topics = "/".join((*ROOT, name))
         self._said: list[Emission] = []
-        self._last: Emission | None = None
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._planned = 0
         self._radio = stream(seed, name, "radio")
         self._signal_pct = self._radio.uniform(*SIGNAL_PCT)
         self._done: dict[str, Reply] = {}
         """The last commands and what was answered: a repeated one is carried out once."""
-        self._plan(starts + BOOTS_WITHIN * self.chance.random(), self._connect)
+        self._powered = True
+        self._plan(starts + BOOTS_WITHIN * self.chance.random(), self._start)
         self._plan_faults(faults)
 
     def next_at(self) -> datetime | None:
@@ -101,7 +98,7 @@ class Device:
 
     def obey(self, payload: bytes, now: datetime) -> list[Emission]:
         """Take a command at `now`; whatever it is, a device that lives answers it."""
-        if self.gone:
+        if self.gone or not self._powered:
             return []
         command = understood(payload)
         if isinstance(command, Reply):
@@ -148,20 +145,22 @@ class Device:
         self._planned += 1
         heapq.heappush(self._agenda, (at, self._planned, deed))
 
+    def _switch_mains(self, now: datetime, *, on: bool) -> None:
+        """Do what the mains going away or coming back does, besides silence."""
+
     def _report(self, now: datetime) -> None:
-        self._say("telemetry", self._encoded(self._measure(now), now), now)
+        if self._powered:
+            self._say("telemetry", self._encoded(self._measure(now), now), now)
 
     def _tell(self, event: Event, now: datetime) -> None:
-        self._say("event", self._encoded(event, now), now)
+        if self._powered:
+            self._say("event", self._encoded(event, now), now)
 
     # --- inside ---------------------------------------------------------------------
 
     def _clock(self, now: datetime) -> datetime:
         """Return what the device's own clock shows."""
-        set_at = self._faults.clock_set_at
-        if set_at is not None and now >= set_at:
-            return now
-        return now - self._faults.clock_behind
+        return shown(self._faults.clock, now) if self._faults.clock else now
 
     def _received_pct(self) -> float:
         """Return how well the device is received just now."""
@@ -177,9 +176,17 @@ class Device:
         if len(self._done) > DONE_MAX:
             del self._done[next(iter(self._done))]
 
-    def _connect(self, now: datetime) -> None:
-        self._say("status", self._encoded(self._status(now), now), now, retain=True)
+    def _start(self, now: datetime) -> None:
+        self._connect(now)
         self._beat(now)
+
+    def _connect(self, now: datetime) -> None:
+        if self._powered:
+            self._say("status", self._encoded(self._status(now), now), now, retain=True)
+
+    def _reconnect(self, now: datetime) -> None:
+        self._connect(now)
+        self._report(now)
 
     def _beat(self, now: datetime) -> None:
         self._report(now)
@@ -191,10 +198,14 @@ class Device:
             self._plan(faults.dies_at, self._die)
         if faults.drops_at:
             self._plan(faults.drops_at, self._drop)
-        for at in faults.repeats_at:
-            self._plan(at, self._repeat)
-        for at in faults.garbles_at:
-            self._plan(at, self._garble)
+        for at in faults.reconnects_at:
+            self._plan(at, self._reconnect)
+        for at in faults.willed_at:
+            self._plan(at, self._taken_for_gone)
+        for span in faults.dark:
+            self._plan(span.since, self._lose_mains)
+            if span.until is not None:
+                self._plan(span.until, self._regain_mains)
 
     def _die(self, now: datetime) -> None:  # noqa: ARG002  (a deed like any other)
         self.gone = True
@@ -204,14 +215,18 @@ class Device:
         self._die(now)
         self._said.append(self.last_will(now))
 
-    def _repeat(self, now: datetime) -> None:
-        if self._last:
-            self._said.append(msgspec.structs.replace(self._last, at=now))
+    def _taken_for_gone(self, now: datetime) -> None:
+        self._said.append(self.last_will(now))
 
-    def _garble(self, now: datetime) -> None:
-        whole = self._encoded(self._measure(now), now)
-        self._say("telemetry", whole[: len(whole) // 2], now)
-        self._say("telemetry", whole, now)
+    def _lose_mains(self, now: datetime) -> None:
+        self._switch_mains(now, on=False)
+        self._powered = False
+
+    def _regain_mains(self, now: datetime) -> None:
+        self._powered = True
+        self._switch_mains(now, on=True)
+        self._boot, self._seq = f"{self.chance.getrandbits(32):08x}", 0
+        self._plan(now + BOOTS_WITHIN * self.chance.random(), self._reconnect)
 
     def _encoded(self, body: Telemetry | Event | Status, now: datetime) -> bytes:
         """Return the message with its time, on the device's own clock, and its number."""
@@ -222,12 +237,10 @@ class Device:
         return msgspec.json.encode(numbered)
 
     def _say(self, branch: str, payload: bytes, now: datetime, *, retain: bool = False) -> None:
-        emission = Emission(now, self.id, self._topic(branch), payload, retain=retain)
-        self._said.append(emission)
-        self._last = emission
+        self._said.append(Emission(now, self.id, self._topic(branch), payload, retain=retain))
 
     def _topic(self, branch: str) -> str:
-        return "/".join((*ROOT, self.id, branch))
+        return f"{self._topics}/{branch}"
 
     def _spoken(self) -> list[Emission]:
         said, self._said = self._said, []

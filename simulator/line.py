@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import structlog
 
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.wire import KEEP_ALIVE_S, Login, Wire, WireLost, opened
 
 WAITING_MAX = 10_000

@@ -7,13 +7,14 @@ from datetime import datetime
 from ingest.codecs.native import LEVELS, ROOT
 from ingest.lines import recorded_line
 from ingest.wire import Message
-from simulator.devices import Device, Emission
+from simulator.emissions import Emission
+from simulator.links import Speaker
 
 
 class Player:
     """Owns the devices; virtual time is told, and never goes back."""
 
-    def __init__(self, devices: Iterable[Device]) -> None:
+    def __init__(self, devices: Iterable[Speaker]) -> None:
         self._devices = {device.id: device for device in devices}
         self._due: list[tuple[datetime, str]] = []
         for device in self._devices.values():
@@ -58,7 +59,7 @@ class Player:
             self._await(device)
         return said
 
-    def _await(self, device: Device) -> None:
+    def _await(self, device: Speaker) -> None:
         at = device.next_at()
         if at is not None:
             heapq.heappush(self._due, (at, device.id))

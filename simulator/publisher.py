@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from ingest.clock import Now
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.line import Broker, Line, Return, Street
 from simulator.player import Player
 from simulator.wire import KEEP_ALIVE_S, Login

@@ -1,12 +1,15 @@
 """A smoke detector: quiet for years, and at once when it sees something."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
-from ingest.codecs.native import Command, Event, Status, Telemetry
+from ingest.codecs.native import Command, Event, EventName, Status, Telemetry
 from rules.readings import Kind, Reading
-from simulator.devices import Device, Faults, stream
+from simulator.devices import Device, Faults
+from simulator.emissions import stream
+from simulator.weather import FAIR, Weather
 
 TEST_LASTS = timedelta(seconds=10)
 
@@ -17,6 +20,15 @@ class Smoke(msgspec.Struct, frozen=True):
     begins: datetime
     ends: datetime
     warmer_c: float = 6.0
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """A device says something of itself, in [begins, ends)."""
+
+    event: EventName
+    begins: datetime
+    ends: datetime | None = None
+    detail: str = ""
 
 
 class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +47,9 @@ class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
     """In a day."""
     beat: timedelta = timedelta(minutes=5)
     """The time between two reports: 5 min for one on the mains."""
+    tells: tuple[Telling, ...] = ()
+    firmware: str = "2.0.1"
+    weather: Weather = FAIR
 
 
 class SmokeSensor(Device):
@@ -49,21 +64,27 @@ class SmokeSensor(Device):
     def __init__(self, plan: SensorPlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
         self.beat = plan.beat
+        self._plan_of = plan
         made = stream(seed, plan.id, "made")
         full_pct = made.uniform(71, 99)
         self._battery_pct = full_pct if plan.battery_pct is None else plan.battery_pct
         self._battery_falls_pct, self._starts = plan.battery_falls_pct, starts
-        self._ambient_c = made.uniform(16, 21)
+        self._ambient_c = made.uniform(*plan.weather.mean_c)
         self._smoke: Smoke | None = None
         self._testing = False
         for smoke in plan.smokes:
             self._expect(smoke)
+        self._faulty: dict[str, str] = {}
         for at in plan.tests_at:
             self._plan(at, self._test)
+        for telling in plan.tells:
+            self._plan(telling.begins, partial(self._says, telling, active=True))
+            if telling.ends is not None:
+                self._plan(telling.ends, partial(self._says, telling, active=False))
 
     def _expect(self, smoke: Smoke) -> None:
-        self._plan(smoke.begins, lambda now: self._see(smoke, now))
-        self._plan(smoke.ends, lambda now: self._see(None, now))
+        self._plan(smoke.begins, partial(self._see, smoke))
+        self._plan(smoke.ends, partial(self._see, None))
 
     def _see(self, smoke: Smoke | None, now: datetime) -> None:
         self._smoke = smoke
@@ -71,6 +92,14 @@ class SmokeSensor(Device):
         active = smoke is not None
         self._tell(Event(event="smoke", active=active, temperature_c=temperature_c), now)
         self._plan(now + timedelta(seconds=2), self._report)
+
+    def _says(self, telling: Telling, now: datetime, *, active: bool) -> None:
+        what, detail = telling.event, telling.detail
+        if active:
+            self._faulty[what] = detail
+        else:
+            self._faulty.pop(what, None)
+        self._tell(Event(event=what, active=active, detail=detail), now)
 
     def _test(self, now: datetime) -> None:
         self._testing = True
@@ -92,7 +121,7 @@ class SmokeSensor(Device):
         return max(0.0, self._battery_pct - days * self._battery_falls_pct)
 
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
-        return Status(online=True, model="CW-S2", firmware="2.0.1")
+        return Status(online=True, model="CW-S2", firmware=self._plan_of.firmware)
 
     def _measure(self, now: datetime) -> Telemetry:
         reading = Reading(
@@ -101,6 +130,8 @@ class SmokeSensor(Device):
             battery_pct=round(self._left_pct(now), 1),
             ambient_temperature_c=self._temperature_c(),
             signal_pct=self._received_pct(),
+            fault=self._faulty.get("fault"),
+            tamper=True if "tamper" in self._faulty else None,
         )
         return Telemetry(readings=(reading,))
 

@@ -1,16 +1,21 @@
 """A village: its places and devices, all that will happen there, and what is true of it.
 
 Everything here is data that is laid down before the first message, so it can be read,
-compared and scored. `Truth` is the side channel that the service never sees.
+compared and scored. Incidents are the side channel that the service never sees.
 """
 
 from datetime import datetime, timedelta
 
 import msgspec
 
-from simulator.devices import Device
+from simulator.behaviour import Kind as SiteKind
+from simulator.devices import Faults
+from simulator.intruders import Intruder, IntruderPlan
+from simulator.limits import Limits
+from simulator.links import Linked, Speaker, Step
 from simulator.piles import Pile, PilePlan
 from simulator.smoke_sensors import SensorPlan, SmokeSensor
+from simulator.truth import Incident, Ledger, Truth, alerts_of
 
 CLOSED = ("22:00-05:00",)
 
@@ -34,6 +39,15 @@ class Site(msgspec.Struct, frozen=True):
     sensors: int
     latitude: float
     longitude: float
+    kind: SiteKind = "village"
+    closed: tuple[str, ...] = CLOSED
+    carrier: str = ""
+    sockets: int = 10
+    """Of each pile."""
+    beat: timedelta = timedelta(seconds=30)
+    """Between two reports of a pile ..."""
+    sensor_beat: timedelta = timedelta(minutes=5)
+    """... and of a sensor."""
 
     @property
     def id(self) -> str:
@@ -44,22 +58,6 @@ class Site(msgspec.Struct, frozen=True):
 
     def sensor_ids(self) -> tuple[str, ...]:
         return tuple(f"{self.id}/smoke-{n:02}" for n in range(1, self.sensors + 1))
-
-
-class Truth(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert that a good service raises, once, and people should hear of."""
-
-    rule: str
-    device: str
-    """area/site/device."""
-    channel: int | None = None
-    begins: datetime
-    ends: datetime | None
-    """When its cause begins and ends; None: it lasts longer than we look."""
-    earliest: datetime
-    """Firing before this would be a guess."""
-    latest: datetime
-    """Firing after this is too late, with the latency of a slow machine allowed for."""
 
 
 class Village(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,34 +72,52 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
     sites: tuple[Site, ...]
     piles: tuple[PilePlan, ...]
     sensors: tuple[SensorPlan, ...]
-    truths: tuple[Truth, ...]
-    """All alerts that are right, by the earliest moment; every other one is false."""
-    expected_refused: int
-    """Messages that nobody can read."""
+    intruders: tuple[IntruderPlan, ...] = ()
+    """Who speaks and is not declared."""
+    limits: Limits = Limits()
+    happens: tuple[Incident, ...] = ()
+    """All that is true, by the moment it begins; every alarm about anything else is false."""
+    expected_refused: int = 0
+    """Messages that nobody can read, where that is known beforehand."""
 
     @property
     def ends(self) -> datetime:
         return self.starts + self.lasts
 
     def truth(self) -> tuple[Truth, ...]:
-        return self.truths
+        """Return the alerts that are due, by the earliest moment."""
+        return tuple(alerts_of(self.happens, self.ends))
 
-    def devices(self) -> tuple[Device, ...]:
+    def devices(self) -> tuple[Speaker, ...]:
         """Return the devices as they are at the start, fresh at each call."""
-        piles = (Pile(plan, self.starts, self.seed) for plan in self.piles)
-        sensors = (SmokeSensor(plan, self.starts, self.seed) for plan in self.sensors)
-        return (*piles, *sensors)
+        return (
+            *(self._linked(Pile(plan, self.starts, self.seed), plan) for plan in self.piles),
+            *(
+                self._linked(SmokeSensor(plan, self.starts, self.seed), plan)
+                for plan in self.sensors
+            ),
+            *(Intruder(plan, self.starts, self.seed) for plan in self.intruders),
+        )
 
+    def through(self, step: Step) -> "Village":
+        """Return the village with one more step in every device's link, the last."""
 
-class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """The truth as a file: what to expect of one run, in virtual time."""
+        def more(faults: Faults) -> Faults:
+            return msgspec.structs.replace(faults, link=(*faults.link, step))
 
-    scenario: str
-    seed: int
-    starts: datetime
-    ends: datetime
-    expected_refused: int
-    alerts: tuple[Truth, ...]
+        return msgspec.structs.replace(
+            self,
+            piles=tuple(
+                msgspec.structs.replace(plan, faults=more(plan.faults)) for plan in self.piles
+            ),
+            sensors=tuple(
+                msgspec.structs.replace(plan, faults=more(plan.faults)) for plan in self.sensors
+            ),
+        )
+
+    def _linked(self, device: Speaker, plan: PilePlan | SensorPlan) -> Speaker:
+        link = plan.faults.link
+        return Linked(device, link, self.seed) if link else device
 
 
 def ledger(village: Village) -> bytes:
@@ -112,46 +128,25 @@ def ledger(village: Village) -> bytes:
         starts=village.starts,
         ends=village.ends,
         expected_refused=village.expected_refused,
-        alerts=village.truths,
+        alerts=village.truth(),
     )
     return msgspec.json.format(msgspec.json.encode(entries), indent=2) + b"\n"
+
+
+def incidents(village: Village) -> bytes:
+    """Return the truth as JSON lines (docs/backtest.md)."""
+    return msgspec.json.Encoder().encode_lines(village.happens)
+
+
+def policy_toml(village: Village) -> str:
+    """Return the limits that the village has agreed on, as the service's policy file."""
+    return village.limits.policy_toml()
 
 
 POLICY_TOML = """# The village lets people charge with fast chargers, which draw 860 W.
 [default.overload]
 warn_w = 900
 """
-"""The policy file of every village: it is so that a charger of its own kind is no alarm."""
-
-
-class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """A truth as a line for the scorer (docs/backtest.md)."""
-
-    kind: str = msgspec.field(name="class")
-    device: str
-    channel: int | None
-    begins: datetime
-    ends: datetime | None
-    earliest: datetime
-    latest: datetime
-    expected_rules: tuple[str, ...]
-
-
-def incidents(village: Village) -> bytes:
-    """Return the truth as JSON lines."""
-    return msgspec.json.Encoder().encode_lines(
-        Incident(
-            kind=truth.rule,
-            device=truth.device,
-            channel=truth.channel,
-            begins=truth.begins,
-            ends=truth.ends,
-            earliest=truth.earliest,
-            latest=truth.latest,
-            expected_rules=(truth.rule,),
-        )
-        for truth in village.truths
-    )
 
 
 def sites_toml(village: Village) -> str:
@@ -163,13 +158,7 @@ def sites_toml(village: Village) -> str:
         f'[areas.{area.slug}]\nname = {{zh = "{area.zh}", en = "{area.en}"}}\n'
         for area in village.areas
     ]
-    closed = ", ".join(f'"{window}"' for window in CLOSED)
-    sites = [
-        f'[sites."{site.id}"]\nname = {{zh = "{site.zh}", en = "{site.en}"}}\n'
-        f'zone = "{village.zone}"\nclosed = [{closed}]\n'
-        f"location = {{latitude = {site.latitude}, longitude = {site.longitude}}}\n"
-        for site in village.sites
-    ]
+    sites = [_site_toml(site, village.zone) for site in village.sites]
     chargers = [
         f'[[devices]]\nid = "{pile.id}"\nkind = "charger"\nsockets = {pile.sockets}\n'
         for pile in village.piles
@@ -179,3 +168,13 @@ def sites_toml(village: Village) -> str:
     ]
     title = f"# The village of `{village.scenario}`, seed {village.seed}. Made by simulator.\n"
     return "\n".join((title, *areas, *sites, *chargers, *sensors))
+
+
+def _site_toml(site: Site, zone: str) -> str:
+    closed = ", ".join(f'"{window}"' for window in site.closed)
+    carrier = f'carrier = "{site.carrier}"\n' if site.carrier else ""
+    return (
+        f'[sites."{site.id}"]\nname = {{zh = "{site.zh}", en = "{site.en}"}}\n'
+        f'zone = "{zone}"\nclosed = [{closed}]\n{carrier}'
+        f"location = {{latitude = {site.latitude}, longitude = {site.longitude}}}\n"
+    )

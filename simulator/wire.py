@@ -13,7 +13,7 @@ import mqtt5
 import msgspec
 
 from ingest.errors import ChargewatchError
-from simulator.devices import Emission
+from simulator.emissions import Emission
 
 KEEP_ALIVE_S = 60
 """What the firmwares that we know ask for lies between 15 and 120 s (FORMATS)."""

@@ -9,12 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 from playwright.sync_api import Browser, Page
 
 from api.tokens import read_tokens
+from ingest.clock import utc_now
 from tests.brokers import Mosquitto, mosquitto
 from tests.browsing import DESKTOP, PHONE, chromium, log_in_with_token
 from tests.processes import ROOT, ServiceProcess, eventually, publish, service
@@ -70,6 +72,12 @@ def unfold(page: Page) -> None:
     )
 
 
+def unfold_overload(page: Page) -> None:
+    rule = page.locator("#rule-overload")
+    rule.locator("summary").click()
+    rule.evaluate("rule => rule.scrollIntoView({block: 'center'})")
+
+
 PICTURES = (
     Picture(name="login", path="/", views=("zh-phone",), stranger=True),
     Picture(
@@ -113,14 +121,16 @@ PICTURES = (
     Picture(
         name="silence-new",
         path="/silences/new?device=liuxi/liushu/pile-1&channel=3&rule=overload",
-        views=("zh-phone", "en-phone"),
-        whole=True,
+        views=("zh-phone",),
     ),
     Picture(
         name="quarantine", path="/quarantine", views=("zh-phone", "en-desktop"), before=unfold
     ),
     Picture(
-        name="policy", path="/policy?place=donghu/xingfuli", views=("zh-phone", "en-desktop")
+        name="policy",
+        path="/policy?place=donghu/xingfuli",
+        views=("zh-phone", "en-desktop"),
+        before=unfold_overload,
     ),
     Picture(
         name="service", path="/service", views=("zh-phone", "en-desktop", "zh-phone-night")
@@ -155,6 +165,17 @@ def village() -> Iterator[ServiceProcess]:
             running.post(
                 f"/alerts/{_of_rule(running, 'tamper')}/acknowledge", note="电工已出发"
             )
+            for kind, device, owner, reason, begins_in, lasts in SILENCES:
+                starts = utc_now() + begins_in
+                running.post(
+                    "/silences",
+                    kind=kind,
+                    device=device,
+                    owner=owner,
+                    reason=reason,
+                    starts=starts.isoformat(),
+                    ends=(starts + lasts).isoformat(),
+                )
             yield running
 
 
@@ -174,6 +195,24 @@ HAPPENS = (
     ("donghu/xingfuli", "smoke-1", '{"event": "smoke", "temperature_c": 58.5}'),
 )
 REFUSED = ("beiling/weisheng", "pile-1", "telemetry", '{"readings": [{"power_w": "1.2 kW"}]}')
+SILENCES = (
+    (
+        "silence",
+        "beiling/xiaoxue/pile-1",
+        "王丽 138 0000 0000",
+        "更换 2 号插座的电表",
+        timedelta(0),
+        timedelta(hours=2),
+    ),
+    (
+        "maintenance",
+        "donghu/wenhua/smoke-1",
+        "李强 139 0000 0000",
+        "用烟雾试验新探测器",
+        timedelta(days=1),
+        timedelta(hours=3),
+    ),
+)
 OVERLOADED = ("liuxi/liushu", 3)
 """Its alarm comes last: it must last for half a minute."""
 

@@ -9,7 +9,7 @@ from aiomqtt import ProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from tests.brokers import Mosquitto
 
 

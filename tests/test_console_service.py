@@ -101,7 +101,11 @@ def test_what_is_not_well_comes_first_with_its_reason(here: World, client: Clien
     )
     here.workings = replace(
         here.workings,
-        links=(replace(LINK, state=LinkState.REFUSED, reason=WICKED, lost=2, malformed=3),),
+        links=(
+            replace(
+                LINK, state=LinkState.REFUSED, reason=WICKED, connections=4, lost=2, malformed=3
+            ),
+        ),
         lanes={"sms": lane},
         failing={"sms": WICKED},
         history=HistoryHealth(ok=False, since=NOON, reason="gone", behind=12_000),

@@ -17,9 +17,10 @@ import pytest
 from ingest.clock import utc_now
 from simulator.batteries import BATTERIES
 from simulator.charging import charge, joined
-from simulator.piles import Pile, PilePlan, Switching, Use
+from simulator.piles import Pile, PilePlan
 from simulator.player import Player
 from simulator.publisher import Broker, Publisher
+from simulator.sockets import Switching, Use
 from tests.brokers import Mosquitto
 from tests.processes import (
     Json,

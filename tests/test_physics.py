@@ -24,7 +24,7 @@ from simulator.charging import Curve, charge
 from simulator.mains import Supply, power_factor
 from simulator.meters import Meter
 from simulator.packs import Moment, Stage, charging
-from simulator.piles import Socket, Switching, Use
+from simulator.sockets import Socket, Switching, Use
 from simulator.warmth import CONTACT_K_PER_W, lagged
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)

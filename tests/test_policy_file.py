@@ -20,7 +20,7 @@ from api.policy_file import (
     read_policy_text,
 )
 from api.policy_shape import keys_of, tables
-from api.toml_lines import lines_of
+from ingest.toml_lines import lines_of
 from rules.policies import BUILT_IN, Policies, changed
 from rules.policy import Policy
 from rules.schedule import Schedule
@@ -397,6 +397,8 @@ def test_every_way_to_write_a_key_has_its_line() -> None:
         ("a", "t", "u"): 11,
         ("l",): 12,
         ("l", "m"): 13,
+        ("l", 0): 12,
+        ("l", 0, "m"): 13,
     }
 
 

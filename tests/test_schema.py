@@ -3,10 +3,13 @@ import json
 from ingest.codecs.native import BRANCHES
 from ingest.schema import SCHEMA_DIR, schemas
 from rules.readings import QUANTITIES
+from simulator.scenario import schema
+from simulator.schema import FILE
 
 
 def test_the_published_schemas_are_those_of_the_code() -> None:
     published = {path.name: path.read_bytes() for path in SCHEMA_DIR.glob("*.json")}
+    assert published.pop(FILE.name) == schema(), "run: python -m simulator.schema"
     assert published == schemas(), "run: python -m ingest.schema"
 
 

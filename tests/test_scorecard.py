@@ -5,7 +5,7 @@ import pytest
 
 from api.backtest.matching import Why, matched
 from benchmarks.scorecard import Run, one_run, page
-from simulator.__main__ import Size
+from simulator.library import Size
 from tests.backtests import episode, incident
 
 

@@ -28,7 +28,7 @@ from rules.readings import DeviceId, Kind, Report
 from simulator.__main__ import app
 from simulator.batteries import BATTERIES, Battery
 from simulator.charging import Curve, charge, joined
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.piles import PilePlan
 from simulator.player import Player, recorded
 from simulator.publisher import Broker

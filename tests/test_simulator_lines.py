@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ingest.clock import utc_now, warped
-from simulator.devices import Emission
+from simulator.emissions import Emission
 from simulator.line import Broker, Line, Return, Street
 from simulator.logins import LoginsUnreadable, read_logins
 from simulator.piles import Pile, PilePlan

@@ -123,7 +123,7 @@ def test_a_broker_that_goes_away_loses_nothing_that_was_said(broker: Mosquitto) 
     async def test() -> None:
         listener = Listener(broker)
         async with listener.listening():
-            playing = asyncio.create_task(publisher(broker, village, speed=600).run(until))
+            playing = asyncio.create_task(publisher(broker, village, speed=200).run(until))
             while len(listener.heard) < len(expected) / 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(broker.stop)

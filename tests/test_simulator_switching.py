@@ -8,8 +8,9 @@ from ingest.codecs.native import Telemetry
 from rules.readings import Reading
 from simulator.batteries import BATTERIES
 from simulator.charging import charge
-from simulator.devices import Emission
-from simulator.piles import Pile, PilePlan, Rescan, Switching, Use
+from simulator.emissions import Emission
+from simulator.piles import Pile, PilePlan, Rescan
+from simulator.sockets import Switching, Use
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)

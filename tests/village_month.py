@@ -40,10 +40,11 @@ from rules.engine import Engine
 from rules.schedule import Calendar
 from simulator.batteries import LEAD_ACID_48V, LEAD_ACID_72V
 from simulator.charging import charge, joined
-from simulator.piles import PilePlan, Use
+from simulator.piles import PilePlan
 from simulator.player import Player
 from simulator.quiet_month import quiet_month
 from simulator.smoke_sensors import SensorPlan, Smoke
+from simulator.sockets import Use
 from simulator.village import POLICY_TOML, Village, sites_toml
 
 FIRST, DAYS, SITES, SEED = date(2026, 10, 1), 30, 2, 23

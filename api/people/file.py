@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from api.people.parts import ID_PATTERN, AnyPart, Entered, PersonPart, PostPart, RoutePart
 from api.people.wrong import Path
 from api.policy_shape import did_you_mean
-from api.toml_lines import line_of, lines_of
 from ingest.errors import ChargewatchError
+from ingest.toml_lines import line_of, lines_of
 
 BYTES_MAX = 4 * 1024 * 1024
 TOLD_MAX = 30

@@ -1,6 +1,7 @@
 """In which line of a TOML file a key stands: Python's own reader does not say.
 
-Each statement is read again by itself, so what is found is what the reader read.
+Each statement is read again by itself, so what is found is what the reader read. The tables
+of a list, `[[…]]`, have one path, that of the first; each has one with its number as well.
 """
 
 import tomllib
@@ -9,13 +10,16 @@ from collections.abc import Iterator, Mapping
 STATEMENT_LINES_MAX = 50
 """A statement over more lines is not looked for: it would be read once for each of them."""
 
-Path = tuple[str, ...]
+Path = tuple[str | int, ...]
 
 
 def lines_of(text: str) -> dict[Path, int]:
     """Return the line, from 1, of every table and key of a text that is valid TOML."""
     found: dict[Path, int] = {}
     table: Path = ()
+    counted: dict[Path, int] = {}
+    numbered: Path = ()
+    """The table with the numbers of the lists that it is in."""
     rest = iter(enumerate(text.replace("\r\n", "\n").split("\n"), start=1))
     for number, line in rest:
         statement, said = line, _read(line)
@@ -28,11 +32,27 @@ def lines_of(text: str) -> dict[Path, int]:
         said = said or {}
         is_header = line.lstrip(" \t").startswith("[")
         paths = list(_paths(said, () if is_header else table))
-        for path in paths:
-            found.setdefault(path, number)
         if is_header and paths:
             table = paths[-1]
+            numbered = _numbered(table, counted, begins=line.lstrip(" \t").startswith("[["))
+            found.setdefault(numbered, number)
+        for path in paths:
+            found.setdefault(path, number)
+            if not is_header and numbered != table:
+                found.setdefault((*numbered, *path[len(table) :]), number)
     return found
+
+
+def _numbered(table: Path, counted: dict[Path, int], *, begins: bool) -> Path:
+    """Return a table's path with the number of each list in it; `begins`: of a new one."""
+    if begins:
+        counted[table] = counted.get(table, -1) + 1
+    path: Path = ()
+    for length in range(1, len(table) + 1):
+        path = (*path, table[length - 1])
+        if table[:length] in counted:
+            path = (*path, counted[table[:length]])
+    return path
 
 
 def line_of(path: Path, lines: Mapping[Path, int]) -> int | None:

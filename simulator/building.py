@@ -1,0 +1,223 @@
+"""Makes a village of a scenario: places, people, faults, and the truth that follows.
+
+Whatever is drawn by chance has a stream of its own, named after the device and the purpose
+(and for people, the day): one device more, or one day more, moves nothing else.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from simulator.behaviour import Calendar, Crowd
+from simulator.casting import cast
+from simulator.clocks import ClockFault
+from simulator.emissions import stream
+from simulator.hazards import Physics
+from simulator.link_faults import Doubled
+from simulator.piles import PilePlan
+from simulator.placing import placed
+from simulator.scenario import Scenario
+from simulator.scene import Scene, Subject
+from simulator.smoke_sensors import SensorPlan
+from simulator.truth import TRAP, Incident
+from simulator.village import Site, Village
+from simulator.weather import Weather
+from simulator.words import DAY, clock, length, local, moments
+
+TEST_CYCLE = 30
+"""Days in which each sensor is tested once."""
+BY_DAY_H = 9.0, 17.0
+TESTED_FOR = timedelta(seconds=30)
+
+
+def built(  # noqa: PLR0913
+    name: str,
+    scenario: Scenario,
+    first: date,
+    *,
+    seed: int | None = None,
+    days: int | None = None,
+    sites: int | None = None,
+) -> Village:
+    """Return the village; `days` and `sites` go before what the scenario says.
+
+    Raises ScenarioWrong if what it schedules cannot be.
+    """
+    seed = scenario.seed if seed is None else seed
+    zone = ZoneInfo(scenario.zone)
+    starts = local(first, clock(scenario.starts), zone)
+    lasts = length(scenario.lasts) if days is None else days * DAY
+    areas, places = placed(scenario, seed, sites)
+    scene = Scene(
+        seed=seed,
+        starts=starts,
+        ends=starts + lasts,
+        zone=zone,
+        limits=scenario.limits,
+        sites=places,
+    )
+    cast(scenario.events, scene, name, cut_down=sites is not None)
+    maker = _Maker(scenario, scene)
+    piles = tuple(maker.pile(site, pile) for site in places for pile in site.pile_ids())
+    sensors = tuple(maker.sensor(site, s) for site in places for s in site.sensor_ids())
+    return Village(
+        scenario=name,
+        seed=seed,
+        starts=starts,
+        lasts=lasts,
+        zone=scenario.zone,
+        areas=areas,
+        sites=places,
+        piles=piles,
+        sensors=sensors,
+        intruders=tuple(scene.intruders),
+        limits=scenario.limits,
+        happens=tuple(_truth(scene, piles)),
+        expected_refused=scene.refused,
+    )
+
+
+class _Maker:
+    """Makes the plans of devices."""
+
+    def __init__(self, scenario: Scenario, scene: Scene) -> None:
+        self._scenario, self._scene = scenario, scene
+        self._weather = _weather(scenario, scene)
+        self._calendar = _calendar(scenario)
+        self._habits = {site.kind: scenario.habits(site.kind) for site in scene.sites}
+
+    def pile(self, site: Site, name: str) -> PilePlan:
+        scene, doing = self._scene, self._scene.on[name]
+        crowd = Crowd(
+            habits=self._habits[site.kind],
+            hours=scene.hours_of(site),
+            calendar=self._calendar,
+            sockets=site.sockets,
+            booked=doing.booked,
+            rains=self._weather.rains,
+        )
+        first = scene.starts.astimezone(scene.zone).date()
+        for number in range(-1, (scene.ends - scene.starts) // DAY + 1):
+            day = first + number * DAY
+            midnight = local(day, clock("00:00"), scene.zone)
+            crowd.live(stream(scene.seed, name, f"people/{number}"), day, midnight)
+        chance = stream(scene.seed, name, "ordinary")
+        self._wear(name, chance.uniform(-1, 1))
+        share = self._scenario.ordinary.repeats_a_day * (site.beat / DAY)
+        if share:
+            doing.link.append(Doubled(since=scene.starts, share=share))
+        plan = PilePlan(
+            id=name,
+            sockets=site.sockets,
+            uses=tuple(
+                use
+                for use in crowd.done.uses
+                if use.unplugged_at > scene.starts and use.plugged_at < scene.ends
+            ),
+            stops=tuple(stop for stop in crowd.done.stops if stop.at > scene.starts),
+            beat=site.beat,
+            weather=self._weather,
+        )
+        return doing.to_pile(plan)
+
+    def sensor(self, site: Site, name: str) -> SensorPlan:
+        chance = stream(self._scene.seed, name, "ordinary")
+        self._wear(name, chance.uniform(-1, 1))
+        tests_at = tuple(self._tests(name)) if self._scenario.ordinary.tests_sensors else ()
+        for at in tests_at:
+            place = Subject(site, name)
+            self._scene.trap(place, "self_test", at, at + TESTED_FOR, "smoke", "fire")
+        plan = SensorPlan(
+            id=name, beat=site.sensor_beat, tests_at=tests_at, weather=self._weather
+        )
+        return self._scene.on[name].to_sensor(plan)
+
+    def _tests(self, name: str) -> Iterator[datetime]:
+        chance, scene = stream(self._scene.seed, name, "tests"), self._scene
+        day = chance.randrange(TEST_CYCLE)
+        while (at := scene.starts + day * DAY) < scene.ends:
+            midnight = local(at.astimezone(scene.zone).date(), clock("00:00"), scene.zone)
+            at = midnight + timedelta(hours=chance.uniform(*BY_DAY_H))
+            if scene.starts <= at < scene.ends:
+                yield at
+            day += TEST_CYCLE
+
+    def _wear(self, name: str, off: float) -> None:
+        """Let a clock be off by a little: ordinary ones are."""
+        off_by = length(self._scenario.ordinary.clocks_off) * off
+        if off_by:
+            fault = ClockFault(since=self._scene.starts, off=off_by)
+            self._scene.on[name].clock.insert(0, fault)
+
+
+def _weather(scenario: Scenario, scene: Scene) -> Weather:
+    part = scenario.weather
+    spells = partial(moments, starts=scene.starts, ends=scene.ends, zone=scene.zone)
+    return Weather(
+        mean_c=part.mean_c,
+        swing_c=part.swing_c,
+        rain=tuple(
+            (at, at + length(rain.lasts)) for rain in part.rain for at in spells(rain.at)
+        ),
+    )
+
+
+def _calendar(scenario: Scenario) -> Calendar:
+    part = scenario.calendar
+    return Calendar(
+        rest=frozenset(map(date.fromisoformat, part.rest)),
+        work=frozenset(map(date.fromisoformat, part.work)),
+        share={date.fromisoformat(day): share for day, share in part.share.items()},
+    )
+
+
+def _truth(scene: Scene, piles: Iterable[PilePlan]) -> list[Incident]:
+    """Return all that is true: what was laid down, and what follows from physics."""
+    found, plans = list(scene.incidents), {plan.id: plan for plan in piles}
+    for site in scene.sites:
+        hours = scene.hours_of(site)
+        physics = Physics(
+            limits=scene.limits, hours=hours, starts=scene.starts, ends=scene.ends
+        )
+        mine = [plans[name] for name in site.pile_ids()]
+        for plan in mine:
+            found += physics.of_pile(plan)
+        found += physics.of_site(site.id, mine)
+    kept = [each for incident in found if (each := _within(incident, scene)) is not None]
+    return sorted(kept, key=_order)
+
+
+def _within(incident: Incident, scene: Scene) -> Incident | None:
+    """Return what a run shows of an incident; None: nothing.
+
+    What could be known so late that a good service has no time for it within the run is
+    expected of nobody; but an alarm about it is right.
+    """
+    starts, ends = scene.starts, scene.ends
+    if incident.begins >= ends or (incident.ends is not None and incident.ends <= starts):
+        return None
+    due = incident.latest or incident.earliest
+    begins, earliest = max(incident.begins, starts), max(incident.earliest, starts)
+    late_by = earliest - incident.earliest
+    return msgspec.structs.replace(
+        incident,
+        begins=begins,
+        earliest=earliest,
+        latest=None if incident.latest is None else incident.latest + late_by,
+        ends=None if incident.ends is None or incident.ends > ends else incident.ends,
+        expected_rules=incident.expected_rules if due + late_by < ends else (),
+    )
+
+
+def _order(incident: Incident) -> tuple[datetime, bool, str, str, str, int]:
+    return (
+        incident.begins,
+        incident.severity == TRAP,
+        incident.kind,
+        incident.site or "",
+        incident.device or "",
+        incident.channel or 0,
+    )

@@ -1,0 +1,174 @@
+"""Charges that go wrong: too much at once, a wrong charger, a battery that gets no fuller."""
+
+from datetime import datetime, timedelta
+from random import Random
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from simulator.batteries import (
+    FAST_60V,
+    LEAD_ACID_48V,
+    LEAD_ACID_LARGE,
+    LEAD_ACID_SMALL,
+    lead_acid_brick,
+)
+from simulator.behaviour import BY_NAME
+from simulator.charging import Curve, charge, joined
+from simulator.faults.fault import BatteryName, WithBike
+from simulator.mains import INRUSH_S
+from simulator.mishaps import tapers_s, together, untapered
+from simulator.scene import Scene, Subject
+from simulator.words import Length, Share, length
+
+STEP_W = 80.0
+"""A rise by so much is a step: AP3000's dynamic overload (DOMAIN §2.1)."""
+ARMED_AFTER = timedelta(minutes=30)
+"""A step sooner than this is how some chargers start up (same source)."""
+INRUSH_OVER = timedelta(seconds=10)
+
+
+class Bike(WithBike, frozen=True, kw_only=True):
+    """A bike comes and stays; what is wrong with that, if anything, physics says."""
+
+    stays: Length = "4 h"
+    source: ClassVar[str] = "simulator/packs.py, held against PyBaMM"
+
+    def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
+        curve, until = self.curve(), at + length(self.stays)
+        place = self.plug(scene, subject, at, until, curve, chance)
+        _note_inrush(scene, place, at, curve)
+
+
+class FastCharger(Bike, frozen=True, kw_only=True):
+    """A charger that is too strong for the socket: a plateau above its limit."""
+
+    battery: BatteryName = FAST_60V.name
+    source: ClassVar[str] = "ours: 60 V at 10 A draws some 860 W"
+
+
+class Forgotten(Bike, frozen=True, kw_only=True):
+    """A full battery is left on its charger for days: a long float."""
+
+    battery: BatteryName = LEAD_ACID_LARGE.name
+    charge: Share = 0.6
+    health: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.8
+    stays: Length = "2 d"
+    source: ClassVar[str] = "X10P, AP3000: a charge ends after 45 to 60 min of float"
+
+
+class LongCharge(Bike, frozen=True, kw_only=True):
+    """A large battery that is nearly empty: the charge takes longer than is allowed."""
+
+    battery: BatteryName = LEAD_ACID_LARGE.name
+    charge: Share = 0.02
+    stays: Length = "13 h"
+    source: ClassVar[str] = "8 h: Beijing guide of 2021; 10 h: Shenzhen 2015"
+
+
+class Overload(WithBike, frozen=True, kw_only=True):
+    """Something strong joins a bike on an adapter: a heater, a second charger."""
+
+    battery: BatteryName = LEAD_ACID_48V.name
+    extra_w: Annotated[float, msgspec.Meta(gt=0, le=3500)] = 1060.0
+    lasts: Length = "10 min"
+    came_before: Length = "95 min"
+    source: ClassVar[str] = "X10P limits a socket to 5.5 A, some 1.2 kW"
+
+    def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
+        before = length(self.came_before)
+        curve = joined(self.curve(), before, extra_w=self.extra_w)
+        until = at + length(self.lasts)
+        place = self.plug(scene, subject, at - before, until, curve, chance)
+        _note_step(scene, place, at, until, curve, before)
+
+
+class ExtensionLead(WithBike, frozen=True, kw_only=True):
+    """A second bike hangs on the same socket by an extension lead: a step in power."""
+
+    battery: BatteryName = LEAD_ACID_48V.name
+    second: BatteryName = LEAD_ACID_SMALL.name
+    lasts: Length = "3 h"
+    came_before: Length = "1 h"
+    source: ClassVar[str] = "AP3000: dynamic overload, a rise of 80 W"
+
+    def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
+        before, until = length(self.came_before), at + length(self.lasts)
+        second = charge(BY_NAME[self.second], self.charge)
+        curve = together(self.curve(), second, joins=before)
+        place = self.plug(scene, subject, at - before, until, curve, chance)
+        _note_step(scene, place, at, until, curve, before)
+
+
+class NoTaper(WithBike, frozen=True, kw_only=True):
+    """A charger does not see that its battery is full, and overcharges it."""
+
+    stays: Length = "11 h"
+    source: ClassVar[str] = "ours: overcharge shows as power that does not taper"
+
+    def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
+        self._overcharges(scene, at, subject, chance, untapered(self.curve()))
+
+    def _overcharges(
+        self, scene: Scene, at: datetime, subject: Subject, chance: Random, curve: Curve
+    ) -> None:
+        until = at + length(self.stays)
+        place = self.plug(scene, subject, at, until, curve, chance)
+        full_at = at + timedelta(seconds=tapers_s(self.curve()))
+        if full_at < until:
+            scene.happened(
+                place,
+                "no_taper",
+                severity="critical",
+                begins=at,
+                ends=until,
+                onset=full_at,
+                earliest=full_at,
+                expected_rules=("no_taper",),
+            )
+
+
+class WrongCharger(NoTaper, frozen=True, kw_only=True):
+    """Lead-acid on the charger of a higher voltage: it boils at full current for ever."""
+
+    battery: BatteryName = LEAD_ACID_48V.name
+    blocks: Annotated[int, msgspec.Meta(ge=2, le=7)] = 5
+    """Blocks of 12 V that the charger is made for."""
+    source: ClassVar[str] = "docs/simulator-physics.md: of a higher voltage, lead-acid boils"
+
+    def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
+        brick = lead_acid_brick(self.blocks, amps=2.8, turns_a=0.65)
+        wrong = charge(BY_NAME[self.battery].on(brick), self.charge, self.health)
+        self._overcharges(scene, at, subject, chance, wrong)
+
+
+def _note_step(  # noqa: PLR0913, PLR0917
+    scene: Scene,
+    place: Subject,
+    at: datetime,
+    until: datetime,
+    curve: Curve,
+    before: timedelta,
+) -> None:
+    """Write down that two are on one socket. If that is too much, physics says so too."""
+    alone_w = curve.power_w(before)
+    both_w = curve.power_w(before + timedelta(seconds=INRUSH_S + 1))
+    knowable = both_w - alone_w >= STEP_W and before >= ARMED_AFTER
+    too_much = both_w > scene.limits.socket_w
+    scene.happened(
+        place,
+        "two_on_one_socket",
+        severity="warning",
+        begins=at,
+        ends=until,
+        earliest=at + timedelta(seconds=30),
+        expected_rules=("power_step",) if knowable and not too_much else (),
+    )
+
+
+def _note_inrush(scene: Scene, place: Subject, at: datetime, curve: Curve) -> None:
+    """Write down an inrush above the limit whose charge stays below it: a trap."""
+    limit_w = scene.limits.socket_w
+    settled_w = max(curve.powers_w[2:], default=0.0)
+    if curve.powers_w[0] > limit_w >= settled_w:
+        scene.trap(place, "inrush", at, at + INRUSH_OVER, "overload", "power_step")
