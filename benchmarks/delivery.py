@@ -26,8 +26,8 @@ from benchmarks.machine import description, percentiles_ms
 from benchmarks.running import HOST, mosquitto, service, wait_until_ready
 
 ALARMS = 8
-"""In one round. Of danger somebody has 12 by itself in 10 minutes, and the ends of others count;
-then it is folded."""
+"""In one round. Somebody has 12 dangers by themselves in 10 minutes, ends among them, and
+the others in a digest."""
 GOAL_P99_MS, GOAL_RATE = 200.0, 5_000
 WEBHOOK = "webhook"
 
