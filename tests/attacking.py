@@ -48,6 +48,7 @@ PEOPLE = {
     "li": (Role.POLICE, "xuhui"),
     "mao": (Role.POLICE, "pudong"),
     "chen": (Role.MANAGER, "xuhui"),
+    "zhou": (Role.ADMIN, "xuhui"),
     "wang": (Role.ADMIN, EVERYWHERE),
     "gone": (Role.ADMIN, EVERYWHERE),
 }

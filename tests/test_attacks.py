@@ -754,6 +754,98 @@ def test_what_police_may_not_they_cannot_by_any_way(target: Target) -> None:
         assert li.get(page).status_code == 403
 
 
+def test_nobody_raises_themselves_by_changing_who_they_are(target: Target) -> None:
+    own = {"name": "li", "role": "admin", "areas": ["*"], "ways": []}
+    for name in ("li", "chen"):
+        with target.api(target.tokens[name]) as api:
+            for path in (f"/api/v1/people/{name}", "/api/v1/people/wang"):
+                assert api.put(path, json=own).status_code == 403
+                assert api.patch(path, json=own).status_code == 405
+                assert api.delete(path).status_code == 403
+                assert api.post(f"{path}/password").status_code == 403
+            assert api.get("/api/v1/people").status_code == 403
+            assert api.post("/api/v1/people", json=own | {"id": "m"}).status_code == 403
+
+
+def test_an_administrator_of_one_area_takes_no_other(target: Target) -> None:
+    person = {"name": "zhou", "role": "admin", "ways": []}
+    with target.api(target.tokens["zhou"]) as api:
+        for areas in (["*"], ["pudong"], ["xuhui", "pudong"], ["xuhui", "*"]):
+            raised = person | {"areas": areas}
+            assert api.put("/api/v1/people/zhou", json=raised).status_code in {403, 404, 422}
+            made = api.post("/api/v1/people", json=raised | {"id": "more"})
+            assert made.status_code in {403, 404, 422}
+        for name in ("wang", "mao", "nobody"):
+            path = f"/api/v1/people/{name}"
+            taken = person | {"areas": ["xuhui"]}
+            answers = [
+                api.get(path),
+                api.put(path, json=taken),
+                api.delete(path),
+                api.post(f"{path}/password"),
+                api.post(f"{path}/try", json={"via": "sms"}),
+            ]
+            assert {answer.status_code for answer in answers} <= {404, 405}
+        post = {"name": {"zh": "x", "en": "x"}, "ways": []}
+        for more in (
+            {"area": "pudong"},
+            {"area": "*"},
+            {"area": "xuhui", "members": ["mao"]},
+        ):
+            made = api.post("/api/v1/posts", json={"id": "p"} | post | more)
+            assert made.status_code in {403, 404, 422}, more
+        for more in (
+            {"areas": ["*"], "tiers": [["person:zhou"]]},
+            {"areas": ["pudong"], "tiers": [["person:zhou"]]},
+            {"areas": ["xuhui"], "tiers": [["person:mao"]]},
+        ):
+            made = api.post("/api/v1/routes", json={"id": "r"} | more)
+            assert made.status_code in {403, 404, 422}, more
+        listed = api.get("/api/v1/people").text
+    assert "mao" not in listed
+    with target.api(target.tokens["wang"]) as admin:
+        kept = admin.get("/api/v1/people/zhou").json()
+        assert "*" not in str(kept["areas"] if "areas" in kept else kept["person"]["areas"])
+        assert "more" not in [
+            each["id"] for each in admin.get("/api/v1/people").json()["people"]
+        ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://127.0.0.1/x",
+        "https://localhost:8443/x",
+        "https://2130706433/x",
+        "https://[::ffff:127.0.0.1]/x",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[fe80::1%25eth0]/x",
+        "https://user:word@example.org/x",
+        "http://example.org/x",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:25/",
+        "https://example.org:25/x",
+        "https://exa mple.org/\r\nHost: x",
+    ],
+)
+def test_an_address_that_somebody_enters_makes_us_ask_nothing_inside(
+    target: Target, address: str
+) -> None:
+    inside = len(target.town.hook.bodies)
+    way = {"via": "webhook", "address": address, "secret": "0123456789abcdef0123456789"}
+    person = {"id": "ssrf", "name": "x", "role": "police", "areas": ["xuhui"], "ways": [way]}
+    with target.api(target.tokens["zhou"]) as api:
+        made = api.post("/api/v1/people", json=person)
+        assert made.status_code in {201, 409, 422}
+        if made.status_code == 201:
+            tried = api.post("/api/v1/people/ssrf/try", json={"via": "webhook"})
+            assert tried.status_code == 200
+            assert tried.json()["told"] is False
+            assert "root:" not in tried.text
+            assert api.delete("/api/v1/people/ssrf").is_success
+    assert len(target.town.hook.bodies) == inside
+
+
 def test_a_number_of_somebody_else_s_token_revokes_nothing(target: Target) -> None:
     with target.api(target.tokens["wang"]) as admin:
         found = admin.get("/api/v1/tokens?everybody=true").json()["tokens"]
