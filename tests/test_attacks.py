@@ -786,21 +786,15 @@ def test_an_administrator_of_one_area_takes_no_other(target: Target) -> None:
                 api.post(f"{path}/try", json={"via": "sms"}),
             ]
             assert {answer.status_code for answer in answers} <= {404, 405}
-        post = {"name": {"zh": "x", "en": "x"}, "ways": []}
-        for more in (
-            {"area": "pudong"},
-            {"area": "*"},
-            {"area": "xuhui", "members": ["mao"]},
-        ):
-            made = api.post("/api/v1/posts", json={"id": "p"} | post | more)
-            assert made.status_code in {403, 404, 422}, more
-        for more in (
-            {"areas": ["*"], "tiers": [["person:zhou"]]},
-            {"areas": ["pudong"], "tiers": [["person:zhou"]]},
-            {"areas": ["xuhui"], "tiers": [["person:mao"]]},
-        ):
-            made = api.post("/api/v1/routes", json={"id": "r"} | more)
-            assert made.status_code in {403, 404, 422}, more
+        post = {"id": "p", "name": {"zh": "x", "en": "x"}, "ways": []}
+        for place, members in (("pudong", []), ("*", []), ("xuhui", ["mao"])):
+            wanted = {**post, "area": place, "members": members}
+            made = api.post("/api/v1/posts", json=wanted)
+            assert made.status_code in {403, 404, 422}, wanted
+        for places, told in ((["*"], "zhou"), (["pudong"], "zhou"), (["xuhui"], "mao")):
+            route = {"id": "r", "areas": places, "tiers": [[f"person:{told}"]]}
+            made = api.post("/api/v1/routes", json=route)
+            assert made.status_code in {403, 404, 422}, route
         listed = api.get("/api/v1/people").text
     assert "mao" not in listed
     with target.api(target.tokens["wang"]) as admin:
