@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from api.serving import set_up_log
 from benchmarks.machine import description
 from tests.api_fuzzing import fuzz
 from tests.http_doubles import WRITE_TOKEN, somebody
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=10, help="in a round, of each kind")
     parser.add_argument("--seed", type=int, default=28)
     options = parser.parse_args()
+    set_up_log("console", quiet=True)
     chance, asked, rounds = random.Random(options.seed), 0, 0
     statuses, troubles = Counter[str](), list[str]()
     until_s = time.monotonic() + options.seconds
