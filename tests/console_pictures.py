@@ -19,6 +19,7 @@ from api.tokens import read_tokens
 from ingest.clock import utc_now
 from tests.brokers import Mosquitto, mosquitto
 from tests.browsing import DESKTOP, PHONE, chromium, log_in_with_token
+from tests.pictured_posts import be_asked, put_posts
 from tests.processes import ROOT, ServiceProcess, eventually, publish, service
 
 FOLDER = ROOT / "docs" / "images" / "console"
@@ -137,6 +138,9 @@ PICTURES = (
     ),
     Picture(name="audit", path="/audit", views=("zh-phone", "en-desktop")),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
+    Picture(name="checks", path="/checks", views=("zh-phone", "en-desktop")),
+    # the last: from then on the duty desk asks
+    Picture(name="check-call", path="/checks", views=("zh-phone",), before=be_asked),
 )
 
 
@@ -160,6 +164,7 @@ def village() -> Iterator[ServiceProcess]:
         sites.write_text(SITES + "\n".join(_declared()), encoding="utf-8")
         with mosquitto(folder) as broker, service(folder, broker, sites=sites) as running:
             running.begin()
+            put_posts(running.data)
             _happen(broker)
             eventually("the overload is there", lambda: _of_rule(running, "overload"), 60)
             running.post(

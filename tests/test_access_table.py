@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import msgspec
 import pytest
 from fastapi.routing import iter_route_contexts
 
@@ -25,10 +26,13 @@ from api.http.people_tokens import LASTS_MAX
 from api.http.routes.handling import PHOTO_HEADERS
 from api.http.throttle import Rate, Rates
 from ingest.ledger.hazards import write_hazard
+from ingest.ledger.people import write_post
 from ingest.people import EVERYWHERE, Role
+from ingest.registry import Name
 from rules.readings import Reading
 from rules.retrospect import Hazard
 from rules.verdict import Evidence
+from tests.checking import asks, gate
 from tests.http_doubles import NOON, PAGE, PILE, SMOKE, TOKENS, Client, World, bearer, somebody
 from tests.http_doubles import world as made_world
 
@@ -73,6 +77,11 @@ GET    /api/v1/latches                              see          list
 POST   /api/v1/latches/{id}/clear                   clear_latch  404
 POST   /api/v1/drills                               drill        422
 GET    /api/v1/drills/{drill}                       see          404
+GET    /api/v1/post-checks                          see          list
+GET    /api/v1/post-checks/summary                  see          list
+GET    /api/v1/post-checks/{number}                 see          404
+POST   /api/v1/post-checks/{number}/answer          acknowledge  404
+POST   /api/v1/posts/{id}/check                     drill        404
 GET    /api/v1/quarantine                           service      same
 GET    /api/v1/summary                              service      same
 GET    /api/v1/tokens                               anybody      same
@@ -135,6 +144,11 @@ POST   /silences                                    silence      404
 GET    /silences/{number}                           see          404
 POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
+GET    /checks                                      see          list
+POST   /checks/begin                                drill        404
+POST   /checks/{number}/answer                      acknowledge  404
+GET    /a/c/{token}                                 open         same
+POST   /a/c/{token}                                 open         same
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
 GET    /policy                                      see          404
@@ -174,6 +188,11 @@ ANSWERS = {
     "POST /alerts/{number}/hand": 303,
     "POST /silences": 303,
     "POST /silences/{number}/end": 303,
+    "POST /api/v1/posts/{id}/check": 409,  # its area burns
+    "POST /checks/begin": 409,
+    "POST /checks/{number}/answer": 303,
+    "GET /a/c/{token}": 404,  # nobody made it
+    "POST /a/c/{token}": 404,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -222,6 +241,7 @@ BODIES: Mapping[str, Mapping[str, object]] = {
 FORMS = {
     "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
     "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
+    "POST /checks/begin": {"post": "renmin-lu-gate"},
     "POST /login": {"name": "nobody", "password": "wrong"},
     "POST /service/drills": {"site": "xuhui/renmin-lu"},
     "POST /alerts/{number}/notes": {"text": "looked at"},
@@ -372,6 +392,12 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
     """Yield a world in which something of everything has happened in xuhui."""
     path.mkdir(exist_ok=True)
     with made_world(path) as world:
+        desk = msgspec.structs.replace(
+            gate(id="renmin-lu-gate", area="xuhui"), name=Name("renmin-lu", "renmin-lu")
+        )
+        runner.run(world.ledger.write(lambda c: write_post(c, desk)))
+        world.directory.posts[desk.id] = desk
+        runner.run(world.post_checks.begin("renmin-lu-gate", asks("somebody")))
         for device, reading in (
             (PILE, Reading(channel=3, power_w=1203.0)),
             (SMOKE, Reading(smoke_alarm=True)),

@@ -631,3 +631,38 @@ def test_nobody_who_is_not_told_anything_costs_anything(ledger: InLoop) -> None:
             assert delivery.lanes() == {}
 
     play(idle)
+
+
+def test_what_is_no_alarm_passes_within_the_budget_and_never_out_of_the_dangers_part(
+    ledger: InLoop,
+) -> None:
+    async def questions() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        async with town.telling() as delivery:
+            assert [delivery.let_pass(robot.lane) for _ in range(16)] == [True] * 15 + [False]
+            fires = [begins(alarm(n, FIRE)) for n in range(4)]
+            await town.tell(desk, Via.DINGTALK, *fires)
+            delivery.post()
+            await until(5 * SECOND)
+            assert len(robot.heard) == 4  # for them there was room
+            await until(MINUTE + SECOND)
+            assert delivery.let_pass(robot.lane)
+
+    play(questions)
+
+
+def test_what_is_no_alarm_does_not_pass_while_danger_waits(ledger: InLoop) -> None:
+    async def questions() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20, fails=away(HOUR))
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        await town.tell(desk, Via.DINGTALK, begins(alarm(1, FIRE)))
+        async with town.telling() as delivery:
+            await until(10 * SECOND)
+            assert not delivery.let_pass(robot.lane)
+            await until(HOUR + 2 * MINUTE)
+            assert delivery.let_pass(robot.lane)
+
+    play(questions)

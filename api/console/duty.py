@@ -93,6 +93,11 @@ async def show(
         live=True,
         now=now,
         unwell=unwell,
+        calls=[
+            (each, watch.directory.posts.get(each.post))
+            for each in watch.post_checks.open.values()
+            if scoped.may_answer(each)
+        ],
         overview=overview_of(alerts.cards, blind=bool(unwell)),
         alerts=[open_alert(scoped, card, now, lang) for card in alerts.cards],
         more=alerts.more,

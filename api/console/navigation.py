@@ -56,6 +56,14 @@ PLACES: Sequence[Place] = (
     ),
     Place(key="devices", path="/devices", text="ui.devices", right=Right.SEE, icon="devices"),
     Place(
+        key="checks",
+        path="/checks",
+        text="ui.checks",
+        right=Right.SEE,
+        icon="checks",
+        group=Group.PEOPLE,
+    ),
+    Place(
         key="silences",
         path="/silences",
         text="ui.silences",

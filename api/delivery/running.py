@@ -6,17 +6,18 @@ from functools import partial
 
 import structlog
 
+from api.channels.lanes import Lane
 from api.delivery.books import LEDGER_RETRY_S, Books
 from api.delivery.carrying import Carrier, Words
 from api.delivery.health import DeliveryHealth
 from api.delivery.lanework import LaneHealth, LaneWork
-from api.delivery.plans import HEARD_WITHIN, MINUTE
+from api.delivery.plans import HEARD_WITHIN, MINUTE, RESERVE_PART
 from api.delivery.recipients import Recipients, Unreachable
 from api.delivery.worklist import Worklist
 from ingest.clock import Now
 from ingest.ledger import digests, outbox
 from ingest.ledger.doubts import Doubt, in_doubt
-from ingest.ledger.outbox import URGENCIES, Reason, Told
+from ingest.ledger.outbox import FIRST, URGENCIES, Reason, Told
 from ingest.ledger.store import Ledger, LedgerUnavailable
 
 AT_ONCE_MAX = 16
@@ -61,6 +62,19 @@ class Delivery:
         """Return how each lane does for which something waits, or that was used of late."""
         now = self._now()
         return {name: work.health(now) for name, work in self._worklist.lanes.items()}
+
+    def let_pass(self, lane: Lane) -> bool:
+        """Say whether a lane may send a message that is no alarm now, and count it if so.
+
+        Not while danger waits there, nor out of what is kept for danger.
+        """
+        now, work = self._now(), self._worklist.work_of(lane)
+        left = work.health(now).budget_left
+        reserve = max(1, (lane.per_minute or 0) // RESERVE_PART)
+        if work.loaded(FIRST) or (left is not None and left <= reserve):
+            return False
+        work.asked(now)
+        return True
 
     async def run(self) -> None:
         """Tell what is due, for ever."""
