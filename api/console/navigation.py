@@ -88,6 +88,22 @@ PLACES: Sequence[Place] = (
         group=Group.RULES,
     ),
     Place(
+        key="people",
+        path="/people",
+        text="ui.people",
+        right=Right.PEOPLE,
+        icon="people",
+        group=Group.PEOPLE,
+    ),
+    Place(
+        key="me",
+        path="/me",
+        text="ui.me",
+        right=Right.SEE,
+        icon="person",
+        group=Group.PEOPLE,
+    ),
+    Place(
         key="service",
         path="/service",
         text="ui.service",

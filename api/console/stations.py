@@ -23,7 +23,7 @@ from api.http.shapes.places import Condition
 from api.text import Texts
 from rules.schedule import Schedule
 
-LABEL_WIDTH_MAX = 17
+LABEL_WIDTH_MAX = 16
 """Of a name in the drawing: an ideograph is as wide as two letters."""
 IDEOGRAPHS_FROM = 0x2E80
 

@@ -19,7 +19,10 @@ from api.console.events import events
 from api.console.handling import handled
 from api.console.hazards import hazards
 from api.console.login import login
+from api.console.me import me
 from api.console.password import password
+from api.console.people import people as people_pages
+from api.console.people_editing import editing
 from api.console.policy import policy as policy_page
 from api.console.quarantine import quarantine
 from api.console.service import service as service_page
@@ -158,6 +161,9 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         audit_pages,
         policy_page,
         service_page,
+        people_pages,
+        editing,
+        me,
         checks,
         check_link,
         events,
