@@ -16,6 +16,7 @@ from api.delivery.recipients import Recipients, Unreachable
 from api.delivery.worklist import Worklist
 from ingest.clock import Now
 from ingest.ledger import digests, outbox
+from ingest.ledger.doubts import Doubt, in_doubt
 from ingest.ledger.outbox import FIRST, URGENCIES, Reason, Told
 from ingest.ledger.store import Ledger, LedgerUnavailable
 
@@ -108,6 +109,8 @@ class Delivery:
         )
         for each in sorted(told, key=lambda each: each.at):
             self._remember(each)
+        for doubt in await self._books.asked(lambda c: in_doubt(c, self._now() - MINUTE)):
+            self._suspect(doubt)
         self._carrier.to_close = await self._books.asked(digests.half_spread)
         for digest in await self._books.asked(digests.waiting_digests):
             await self._carrier.place_digest(digest)
@@ -121,6 +124,21 @@ class Delivery:
             except Unreachable:
                 return
             self._worklist.work_of(lane).asked(told.at)
+
+    def _suspect(self, doubt: Doubt) -> None:
+        """Count what the last process may have sent without living to write it down.
+
+        A provider that is asked more than it takes may be deaf for minutes, to fires too.
+        """
+        try:
+            lane = self._recipients.reached(doubt.channel, doubt.recipient).lane
+        except Unreachable:
+            return
+        work = self._worklist.work_of(lane)
+        work.is_doubtful = work.is_doubtful or doubt.failed
+        for _ in range(min(doubt.messages, AT_ONCE_MAX - work.in_doubt)):
+            work.asked(self._now())
+            work.in_doubt += 1
 
     async def _load(self) -> None:
         """Take up what was written since the last time, danger first."""
