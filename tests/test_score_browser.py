@@ -4,13 +4,20 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from api.score.page import page
 from api.score.report import Asked, scored
 from api.text import LANGUAGES, Texts
 from tests.browsing import DESKTOP, PHONE, chromium, grave_violations
 from tests.scores import month
+
+
+def heard(shown: Page) -> list[str]:
+    """Return what the browser will say of a page."""
+    said: list[str] = []
+    shown.on("console", lambda message: said.append(message.text))
+    return said
 
 
 def test_a_month_can_be_read_and_filtered_by_everybody_on_any_screen(tmp_path: Path) -> None:
@@ -26,8 +33,8 @@ def test_a_month_can_be_read_and_filtered_by_everybody_on_any_screen(tmp_path: P
                     color_scheme="dark" if night else "light",
                     offline=True,
                 )
-                shown, complaints = context.new_page(), list[str]()
-                shown.on("console", lambda said, kept=complaints: kept.append(said.text))
+                shown = context.new_page()
+                complaints = heard(shown)
                 shown.goto(path.as_uri())
                 assert shown.evaluate("document.documentElement.scrollWidth") == size[0]
                 assert grave_violations(shown) == []
