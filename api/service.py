@@ -32,9 +32,11 @@ from api.health import Health
 from api.histories import influx_address, open_history
 from api.http.access import Access, Caller
 from api.http.app import create_app
+from api.http.people_tokens import PeopleTokens
 from api.link_keys import link_keys
 from api.links import TO_BYTES_MAX, Links, Purpose
 from api.metrics import Metrics
+from api.mqtt_answers import MqttAnswers
 from api.people.keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
@@ -254,6 +256,14 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         firing = firing_notices(
             engine, registry, Texts.of(settings.language), settings.http.url
         )
+        access = _access(settings)
+        pressed = MqttAnswers(
+            watch,
+            access.with_people(PeopleTokens(watch, utc_now).holder),
+            broker,
+            settings.broker.client_id,
+            counted=metrics.answered,
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -263,6 +273,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             tasks.create_task(people.run(), name="people"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(drill_runner.run(), name="drills"),
+            tasks.create_task(pressed.run(), name="answers"),
             tasks.create_task(post_checks.run(), name="post checks"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
             tasks.create_task(points.run(), name="points"),
@@ -272,7 +283,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
                 if isinstance(channel, Alertmanager)
             ),
         ]
-        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
+        yield Running(create_app(watch, access), watch, metrics, ledger, policy)
         for task in reversed(work):
             task.cancel()
 
