@@ -81,10 +81,12 @@ def killed_while_telling(
 class Smoke:
     """Detectors that see smoke one after another, and see it gone some seconds later."""
 
-    def __init__(self, broker: Mosquitto, rate: float, burns_s: float) -> None:
+    def __init__(
+        self, broker: Mosquitto, rate: float, burns_s: float, sensors_max: int | None
+    ) -> None:
         self.sensors: list[str] = []
         """All whose smoke was published."""
-        self._rate, self._burns_s = rate, burns_s
+        self._rate, self._burns_s, self._sensors_max = rate, burns_s, sensors_max
         self._burning: list[tuple[float, str]] = []
         self._stop = threading.Event()
         self._sent: list[paho.MQTTMessageInfo] = []
@@ -117,7 +119,9 @@ class Smoke:
         names = _names()
         began = time.monotonic()
         for number in itertools.count():
-            if self._stop.wait(max(0.0, began + number / self._rate - time.monotonic())):
+            if number == self._sensors_max or self._stop.wait(
+                max(0.0, began + number / self._rate - time.monotonic())
+            ):
                 return
             sensor = next(names)
             self.sensors.append(sensor)
@@ -143,9 +147,11 @@ def _names() -> Iterator[str]:
 
 
 @contextmanager
-def smoke(broker: Mosquitto, *, rate: float, burns_s: float) -> Iterator[Smoke]:
+def smoke(
+    broker: Mosquitto, *, rate: float, burns_s: float, sensors_max: int | None
+) -> Iterator[Smoke]:
     """Yield detectors that have not begun; whatever happens, they end."""
-    detectors = Smoke(broker, rate, burns_s)
+    detectors = Smoke(broker, rate, burns_s, sensors_max)
     try:
         yield detectors
     finally:
@@ -174,6 +180,7 @@ class Asked:
     fire_ends_s: float
     """How long after its smoke a fire is over."""
     all_told_within_s: float
+    sensors_max: int | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +209,12 @@ def run(folder: Path, asked: Asked, say: Callable[[str], None]) -> Outcome:
         mosquitto(folder) as broker,
         providers() as town,
         service(folder, broker, policy=policy, settings=town.settings) as watch,
-        smoke(broker, rate=asked.rate, burns_s=asked.burns_s) as detectors,
+        smoke(
+            broker,
+            rate=asked.rate,
+            burns_s=asked.burns_s,
+            sensors_max=asked.sensors_max,
+        ) as detectors,
     ):
         watch.start()
         watch.wait_ready(READY_WITHIN_S)

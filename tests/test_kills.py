@@ -24,7 +24,8 @@ def test_whatever_kills_it_every_alarm_is_told_to_everybody_in_order_and_once_a_
     asked = Asked(
         kills=4,
         seed=SEED,
-        rate=0.3,
+        rate=1.5,
+        sensors_max=9,
         burns_s=600,
         fire_ends_s=2,
         all_told_within_s=240,
