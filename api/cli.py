@@ -163,6 +163,12 @@ def simulate(context: typer.Context) -> None:
 
 
 @app.command(**_FORWARDED)
+def village(context: typer.Context) -> None:
+    """Watch a village live, and do something to it by a key (`village --help`)."""
+    _become("simulator.watch", context.args)
+
+
+@app.command(**_FORWARDED)
 def dashboards(context: typer.Context) -> None:
     """Build Grafana's dashboards, or push them to a Grafana (`dashboards --help`)."""
     _become("dashboards", context.args)

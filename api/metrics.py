@@ -46,6 +46,7 @@ class Metrics:
             "Whom a route names and who was not told, and alarms that reached no person",
             ["reason"],
         )
+        self._answers = self._counter("answers", "Answers over MQTT", ["outcome"])
         self._changes = self._counter("alerts", "Alarms raised and ended", ["rule", "state"])
         self._batch = Histogram(
             "chargewatch_batch_messages",
@@ -133,6 +134,10 @@ class Metrics:
             self.delays_s.append(delay_s)
             del self.delays_s[:-WAITING_MAX]
             self._told_at.append((now, delay_s))
+
+    def answered(self, outcome: str) -> None:
+        """Count an answer over MQTT."""
+        self._answers.labels(outcome).inc()
 
     def sample_dropped(self, points: int) -> None:
         """Count points that were sampled and could not be written."""

@@ -26,17 +26,21 @@ from api.channels.lanes import lane_of
 from api.channels.ways import Ways
 from api.commands import Commands
 from api.delivery import Delivery, Recipients
+from api.delivery.books import Books
 from api.drills import DrillRunner
 from api.health import Health
 from api.histories import influx_address, open_history
 from api.http.access import Access, Caller
 from api.http.app import create_app
+from api.http.people_tokens import PeopleTokens
 from api.link_keys import link_keys
-from api.links import Links
+from api.links import TO_BYTES_MAX, Links, Purpose
 from api.metrics import Metrics
+from api.mqtt_answers import MqttAnswers
 from api.people.keeper import PeopleKeeper
 from api.points import Points
 from api.policy_keeper import PolicyKeeper, policy_at_start
+from api.post_checks import CheckMetrics, CheckWords, Messenger, PostChecks, seed_from
 from api.settings import Settings
 from api.sites import read_sites
 from api.sites_schedule import calendars_ending
@@ -61,6 +65,7 @@ from ingest.mqtt import Link
 from ingest.mqtt_connection import BrokerAddress
 from ingest.people import Directory
 from ingest.pipeline import LEDGER_RETRY_S, Pipeline
+from ingest.post_checks import ANSWERABLE_FOR, PostCheck, alarms_wait
 from ingest.registry import Registry
 from ingest.replay import Seen
 from ingest.switching import Switching
@@ -127,7 +132,8 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         links = _links(settings.broker.client_id, broker, codecs, now, wake)
         drops_id = f"{settings.broker.client_id}-drops"
         drops = BrokerDrops(lambda told: Link(drops_id, broker, [DROPPED], now, told), now)
-        signed = Links(await asyncio.to_thread(link_keys, settings.data_dir))
+        keys = await asyncio.to_thread(link_keys, settings.data_dir)
+        signed = Links(keys)
         recipients = Recipients(
             channels,
             partial(lane_of, settings=settings),
@@ -152,6 +158,26 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             speed=speed,
         )
         journal_grew, changes, unheard = asyncio.Event(), Changes(), Unheard()
+        messenger = Messenger(
+            Books(ledger),
+            directory,
+            recipients,
+            CheckWords(settings.http.url, partial(check_link, signed), directory),
+            delivery.let_pass,
+            now=now,
+        )
+        post_checks = PostChecks(
+            ledger=ledger,
+            directory=directory,
+            messenger=messenger,
+            alarms_wait=lambda area: alarms_wait(engine.open_alerts(), area),
+            changed=lambda: changes.tell(Change("", alerts=True)),
+            metrics=CheckMetrics(metrics.registry),
+            seed=seed_from(keys[-1].secret),
+            within=timedelta(seconds=settings.checks.answer_seconds),
+            now=now,
+            speed=speed,
+        )
 
         def committed(batch: Commit) -> None:
             metrics.committed(batch)
@@ -207,6 +233,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             people=people,
             ways=ways,
             drills=drill_runner,
+            post_checks=post_checks,
             links=signed,
             house=frozenset(channel.name for channel in channels),
         )
@@ -229,6 +256,14 @@ async def running(  # noqa: PLR0915  (one visible composition root)
         firing = firing_notices(
             engine, registry, Texts.of(settings.language), settings.http.url
         )
+        access = _access(settings)
+        pressed = MqttAnswers(
+            watch,
+            access.with_people(PeopleTokens(watch, utc_now).holder),
+            broker,
+            settings.broker.client_id,
+            counted=metrics.answered,
+        )
         work = [
             *(tasks.create_task(link.run(), name=link.client_id) for link in links),
             tasks.create_task(drops.run(), name=drops_id),
@@ -238,6 +273,8 @@ async def running(  # noqa: PLR0915  (one visible composition root)
             tasks.create_task(people.run(), name="people"),
             tasks.create_task(commands.run(), name="commands"),
             tasks.create_task(drill_runner.run(), name="drills"),
+            tasks.create_task(pressed.run(), name="answers"),
+            tasks.create_task(post_checks.run(), name="post checks"),
             tasks.create_task(_through_ledger_trouble(feeding), name="history"),
             tasks.create_task(points.run(), name="points"),
             *(
@@ -246,7 +283,7 @@ async def running(  # noqa: PLR0915  (one visible composition root)
                 if isinstance(channel, Alertmanager)
             ),
         ]
-        yield Running(create_app(watch, _access(settings)), watch, metrics, ledger, policy)
+        yield Running(create_app(watch, access), watch, metrics, ledger, policy)
         for task in reversed(work):
             task.cancel()
 
@@ -303,6 +340,12 @@ async def _taken_up(ledger: Ledger, engine: Engine, registry: Registry, now: Now
     )
     log.info("service.taken_up", devices=len(known), away_s=away.total_seconds())
     return Seen(restored.seen)
+
+
+def check_link(links: Links, check: PostCheck, to: str) -> str:
+    """Return the path by which somebody answers a check: the same by all of their ways."""
+    fits = len(to.encode()) <= TO_BYTES_MAX
+    return links.make(Purpose.CHECK, check.id, to if fits else "", utc_now() + ANSWERABLE_FOR)
 
 
 def channels_of(settings: Settings, metrics: Metrics, now: Now) -> tuple[Channel, ...]:

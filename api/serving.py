@@ -14,6 +14,8 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from api.channels import one_line
+from api.http.patience import HEAD_BYTES_MAX, Patient
 from api.ports import check_free
 from api.service import Running, running
 from api.settings import HttpSettings, Settings
@@ -61,6 +63,9 @@ def configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
         app,
         host=http.host,
         port=http.port,
+        http=Patient,
+        ws="none",
+        h11_max_incomplete_event_size=HEAD_BYTES_MAX,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -107,6 +112,7 @@ def set_up_log(form: str, *, quiet: bool = False) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            one_line_each,
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -115,6 +121,16 @@ def set_up_log(form: str, *, quiet: bool = False) -> None:
         ),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+
+
+def one_line_each(
+    _logger: object, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Keep what strangers wrote from beginning a line of its own, or steering a terminal."""
+    return {
+        name: one_line(value) if isinstance(value, str) else value
+        for name, value in line.items()
+    }
 
 
 def spare_the_collector() -> None:

@@ -34,6 +34,7 @@ from api.settings_channels import (
     WeComSettings,
 )
 from ingest.errors import ChargewatchError
+from ingest.post_checks import ANSWER_WITHIN
 
 __all__ = [
     "PLACEHOLDERS",
@@ -125,6 +126,16 @@ class GrafanaSettings(Part):
     _real = field_validator("token")(real_secret)
 
 
+class ChecksSettings(Part):
+    answer_seconds: int = Field(
+        default=int(ANSWER_WITHIN.total_seconds()),
+        ge=5,
+        le=3_600,
+        description="how long a duty post has to answer whether somebody is there"
+        " (docs/duty-checks.md)",
+    )
+
+
 class SettingUnknown(ChargewatchError):
     """There is no setting of that name: a slip of the pen must not be a silent default."""
 
@@ -184,6 +195,7 @@ class Settings(BaseSettings):
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     apprise: AppriseSettings = AppriseSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
+    checks: ChecksSettings = ChecksSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -18,6 +18,7 @@ from api.channels.guard import Guard
 from api.channels.ways import Reached
 from api.drills import DrillRunner
 from api.links import Links
+from api.post_checks import PostChecks
 from api.workings import Workings
 from ingest.clock import Now
 from ingest.desk import Desk
@@ -167,6 +168,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     people: PeopleHere
     ways: WaysHere
     drills: DrillRunner
+    post_checks: PostChecks
     house: frozenset[str]
     """The names of the channels of the settings."""
     links: Links

@@ -213,7 +213,7 @@ def _within(incident: Incident, scene: Scene) -> Incident | None:
         begins=begins,
         earliest=earliest,
         latest=None if incident.latest is None else incident.latest + late_by,
-        ends=None if incident.ends is None or incident.ends > ends else incident.ends,
+        ends=None if incident.ends is None or incident.ends >= ends else incident.ends,
         expected_rules=incident.expected_rules if due + late_by < ends else (),
     )
 

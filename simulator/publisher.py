@@ -8,7 +8,7 @@ does where nobody looks at connections. A device that drops off has its own in a
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -22,6 +22,8 @@ from simulator.wire import KEEP_ALIVE_S, Login
 __all__ = ["Broker", "Crowd", "Publisher"]
 
 COMMANDS = "chargewatch/v1/+/+/+/command"
+Deed = Callable[[datetime], list[Emission]]
+"""Is done at a virtual moment; returns what is said because of it."""
 BREATH = 200
 """Messages after which the sockets are looked at, however much there is to say."""
 
@@ -46,7 +48,7 @@ class Publisher:
         self._player, self._now, self._speed = player, now, speed
         self._crowd = crowd or Crowd()
         self._street = Street.to(broker, self._crowd.returns, self._crowd.keep_alive_s)
-        self._heard: deque[tuple[str, bytes]] = deque()
+        self._to_do: deque[Deed] = deque()
         self._commanded = asyncio.Event()
         wills = player.last_wills(now(), everybody=self._crowd.each)
         self._own = {device: self._line_of(device, will) for device, will in wills.items()}
@@ -66,10 +68,14 @@ class Publisher:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(line.run()) for line in self._lines]
             await self._play(until)
-            for line in self._lines:
-                await line.emptied()
+            await self.emptied()
             for task in running:
                 task.cancel()
+
+    async def emptied(self) -> None:
+        """Return when the broker has all that was said so far."""
+        for line in self._lines:
+            await line.emptied()
 
     def cut(self) -> None:
         """Break every connection without a goodbye, as a lost carrier does."""
@@ -93,9 +99,8 @@ class Publisher:
     async def _play(self, until: datetime) -> None:
         said = 0
         while (due := self._player.next_at()) is not None and due <= until:
-            if self._heard:
-                topic, payload = self._heard.popleft()
-                await self._send(self._player.obey(topic, payload, self._now()))
+            if self._to_do:
+                await self._send(self._to_do.popleft()(self._now()))
                 continue
             wait_s = (due - self._now()).total_seconds() / self._speed
             if wait_s > 0:
@@ -108,9 +113,13 @@ class Publisher:
             if said % BREATH == 0:
                 await asyncio.sleep(0)
 
-    def _hear(self, topic: str, payload: bytes) -> None:
-        self._heard.append((topic, payload))
+    def soon(self, deed: Deed) -> None:
+        """Do something between two acts of the village, and say what follows of it."""
+        self._to_do.append(deed)
         self._commanded.set()  # what is due next may become another
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        self.soon(lambda now: self._player.obey(topic, payload, now))
 
     async def _send(self, said: list[Emission]) -> None:
         for emission in said:

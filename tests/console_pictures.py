@@ -19,6 +19,7 @@ from api.tokens import read_tokens
 from ingest.clock import utc_now
 from tests.brokers import Mosquitto, mosquitto
 from tests.browsing import DESKTOP, PHONE, chromium, log_in_with_token
+from tests.pictured_posts import be_asked, put_posts
 from tests.processes import ROOT, ServiceProcess, eventually, publish, service
 
 FOLDER = ROOT / "docs" / "images" / "console"
@@ -135,8 +136,87 @@ PICTURES = (
     Picture(
         name="service", path="/service", views=("zh-phone", "en-desktop", "zh-phone-night")
     ),
+    Picture(name="people", path="/people", views=("zh-phone", "en-desktop"), whole=True),
+    Picture(name="routes", path="/people?which=routes", views=("zh-phone", "en-desktop")),
+    Picture(
+        name="person",
+        path="/people/person/wang.li",
+        views=("zh-phone", "en-desktop"),
+        whole=True,
+    ),
+    Picture(
+        name="explain",
+        path="/people/explain?site=donghu/xingfuli",
+        views=("zh-phone", "en-desktop"),
+        whole=True,
+    ),
+    Picture(name="me", path="/me", views=("zh-phone",)),
     Picture(name="audit", path="/audit", views=("zh-phone", "en-desktop")),
     Picture(name="not-found", path="/nothing-here", views=("zh-phone",)),
+    Picture(name="checks", path="/checks", views=("zh-phone", "en-desktop")),
+    # the last: from then on the duty desk asks
+    Picture(name="check-call", path="/checks", views=("zh-phone",), before=be_asked),
+)
+
+STAFF: tuple[tuple[str, dict[str, object]], ...] = (
+    (
+        "people",
+        {
+            "id": "wang.li",
+            "name": "王力",
+            "role": "manager",
+            "areas": ["donghu", "liuxi"],
+            "ways": [
+                {"via": "email", "address": "wang.li@example.org"},
+                {"via": "dingtalk", "address": "https://oapi.dingtalk.com/robot/send?t=29f1"},
+            ],
+            "duty": {"hours": ["workdays 08:00-18:00", "sat-sun 09:00-12:00"]},
+        },
+    ),
+    (
+        "people",
+        {
+            "id": "chen.jing",
+            "name": "陈静",
+            "role": "manager",
+            "areas": ["donghu"],
+            "ways": [{"via": "feishu", "address": "https://open.feishu.cn/hook/81c7"}],
+        },
+    ),
+    (
+        "people",
+        {
+            "id": "zhou.min",
+            "name": "周敏",
+            "role": "police",
+            "areas": ["liuxi"],
+            "ways": [{"via": "wecom", "address": "https://qyapi.weixin.qq.com/send?k=5b"}],
+        },
+    ),
+    ("people", {"id": "xu.hao", "name": "徐浩", "role": "operator", "areas": ["*"]}),
+    (
+        "posts",
+        {
+            "id": "donghu-police",
+            "name": {"zh": "东湖派出所", "en": "Donghu police station"},
+            "area": "donghu",
+            "ways": [{"via": "dingtalk", "address": "https://oapi.dingtalk.com/robot?t=77"}],
+            "checks_per_week": 3,
+        },
+    ),
+    (
+        "routes",
+        {
+            "id": "danger",
+            "areas": ["donghu"],
+            "severity": "critical",
+            "tiers": [["post:donghu-police", "person:wang.li"], ["role:manager"]],
+        },
+    ),
+    (
+        "routes",
+        {"id": "all-warnings", "tiers": [["role:manager"], ["role:operator"]]},
+    ),
 )
 
 
@@ -160,8 +240,11 @@ def village() -> Iterator[ServiceProcess]:
         sites.write_text(SITES + "\n".join(_declared()), encoding="utf-8")
         with mosquitto(folder) as broker, service(folder, broker, sites=sites) as running:
             running.begin()
+            put_posts(running.data)
             _happen(broker)
             eventually("the overload is there", lambda: _of_rule(running, "overload"), 60)
+            for kind, entered in STAFF:
+                running.post(f"/{kind}", **entered)
             running.post(
                 f"/alerts/{_of_rule(running, 'tamper')}/acknowledge", note="电工已出发"
             )
@@ -230,8 +313,32 @@ def _happen(broker: Mosquitto) -> None:
         quiet = [{"smoke_alarm": False, "battery_pct": 86, "signal_pct": 71}]
         said.append(_says(site, "smoke-1", "telemetry", json.dumps({"readings": quiet})))
     publish(broker, said)
+    publish(broker, list(_past()))
+    publish(broker, [_stranger()])
     publish(broker, [_says(site, device, "event", what) for site, device, what in HAPPENS])
     publish(broker, [_says(*REFUSED)])
+
+
+def _stranger() -> tuple[str, str]:
+    """Return what a plug says that nobody has declared."""
+    local = f"{utc_now() + timedelta(hours=8):%Y-%m-%dT%H:%M:%S}"
+    said = {"Time": local, "ENERGY": {"Power": 178, "Voltage": 229}}
+    return "tele/charger-7/SENSOR", json.dumps(said)
+
+
+def _past() -> Iterator[tuple[str, str]]:
+    """Yield what the overloaded socket did before: a bike, and then something beside it."""
+    site, channel = OVERLOADED
+    now = utc_now()
+    for minute in range(55, 0, -1):
+        power_w = 0 if minute > 48 else 236 + (minute * 7) % 11 if minute > 9 else 705
+        port = {"channel": channel, "power_w": power_w, "relay_on": power_w > 0}
+        said = {
+            "at": (now - timedelta(minutes=minute)).isoformat(),
+            "buffered": True,
+            "readings": [port | {"device_temperature_c": 29 + (55 - minute) * 0.4}],
+        }
+        yield _says(site, "pile-1", "telemetry", json.dumps(said))
 
 
 def _says(site: str, device: str, topic: str, payload: str) -> tuple[str, str]:

@@ -42,6 +42,7 @@ from rules.catalog import rules_in_force
 from rules.engine import Engine
 from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
+from tests.checking import silent_checks
 from tests.doubles import MemoryHistory
 
 PAGE = {"Accept": "text/html"}
@@ -137,6 +138,13 @@ class World:
         self.drills = DrillRunner(self.desk, nowhere, "test", lambda: self.at, 1)
         start = policy_at_start(self.policy_file, None)
         self.directory = Directory()
+        self.post_checks = silent_checks(
+            self.ledger,
+            self.directory,
+            self.engine,
+            lambda: self.at,
+            lambda: self.changes.tell(Change("", alerts=True)),
+        )
         self.watch = Watch(
             ledger=self.ledger,
             history=self.history,
@@ -154,6 +162,7 @@ class World:
             people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
             ways=Ways(settings=SETTINGS, now=utc_now),
             drills=self.drills,
+            post_checks=self.post_checks,
             links=LINKS,
             house=frozenset({"duty"}),
         )

@@ -20,7 +20,7 @@ from ingest.ledger import queries
 from ingest.ledger.commit import Commit, ToTell
 from ingest.ledger.queries import DeliveryRow
 from ingest.ledger.store import Ledger, LedgerUnavailable, open_ledger
-from ingest.people import Directory, Person, Role, Via, Way
+from ingest.people import Directory, Person, Post, Role, Via, Way
 from ingest.registry import Area, Name, Registry, Site
 from rules.alerts import Alert, AlertKey, Change, Group, GroupKind, State, Transition
 from rules.readings import DeviceId
@@ -169,6 +169,27 @@ class Town:
             added_at=NOON,
         )
         return f"person:{name}"
+
+    def post(self, name: str, *ways: Via) -> str:
+        """Put a duty post with these ways into the directory."""
+        self.directory.posts[name] = Post(
+            id=name,
+            name=Name(name, name),
+            area="*",
+            ways=tuple(Way(via=via, address=name) for via in ways),
+            language="en",
+        )
+        return f"post:{name}"
+
+    def most_heard_within(self, span: timedelta, address: str) -> int:
+        """Return how many messages somebody had within any such span, by all ways together."""
+        at = [
+            when
+            for provider in self.providers.values()
+            for when, to, _ in provider.heard
+            if to == address
+        ]
+        return max((sum(a <= b < a + span for b in at) for a in at), default=0)
 
     def channel_for(self, way: Way, recipient: str) -> Behind:
         if way.via not in self.providers:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import msgspec
 import pytest
 from fastapi.routing import iter_route_contexts
 
@@ -25,10 +26,13 @@ from api.http.people_tokens import LASTS_MAX
 from api.http.routes.handling import PHOTO_HEADERS
 from api.http.throttle import Rate, Rates
 from ingest.ledger.hazards import write_hazard
+from ingest.ledger.people import write_post
 from ingest.people import EVERYWHERE, Role
+from ingest.registry import Name
 from rules.readings import Reading
 from rules.retrospect import Hazard
 from rules.verdict import Evidence
+from tests.checking import asks, gate
 from tests.http_doubles import NOON, PAGE, PILE, SMOKE, TOKENS, Client, World, bearer, somebody
 from tests.http_doubles import world as made_world
 
@@ -73,6 +77,11 @@ GET    /api/v1/latches                              see          list
 POST   /api/v1/latches/{id}/clear                   clear_latch  404
 POST   /api/v1/drills                               drill        422
 GET    /api/v1/drills/{drill}                       see          404
+GET    /api/v1/post-checks                          see          list
+GET    /api/v1/post-checks/summary                  see          list
+GET    /api/v1/post-checks/{number}                 see          404
+POST   /api/v1/post-checks/{number}/answer          acknowledge  404
+POST   /api/v1/posts/{id}/check                     drill        404
 GET    /api/v1/quarantine                           service      same
 GET    /api/v1/summary                              service      same
 GET    /api/v1/tokens                               anybody      same
@@ -135,6 +144,23 @@ POST   /silences                                    silence      404
 GET    /silences/{number}                           see          404
 POST   /silences/{number}/end                       silence      404
 GET    /hazards                                     see          list
+GET    /people                                      people       list
+GET    /people/explain                              people       404
+GET    /people/{kind}/new                           people       same
+GET    /people/{kind}/{id}                          people       404
+POST   /people/{kind}                               people       404
+POST   /people/person/{id}/password                 people       404
+POST   /people/{kind}/{id}/try                      people       404
+POST   /people/{kind}/{id}/delete                   people       404
+GET    /me                                          anybody      same
+POST   /me/logins/end                               anybody      same
+POST   /me/tokens                                   anybody      same
+POST   /me/tokens/{number}/revoke                   anybody      same
+GET    /checks                                      see          list
+POST   /checks/begin                                drill        404
+POST   /checks/{number}/answer                      acknowledge  404
+GET    /a/c/{token}                                 open         same
+POST   /a/c/{token}                                 open         same
 GET    /quarantine                                  service      same
 GET    /quarantine/{number}/payload                 service      same
 GET    /policy                                      see          404
@@ -174,6 +200,18 @@ ANSWERS = {
     "POST /alerts/{number}/hand": 303,
     "POST /silences": 303,
     "POST /silences/{number}/end": 303,
+    "POST /people/{kind}": 303,
+    "POST /people/person/{id}/password": 200,
+    "POST /people/{kind}/{id}/try": 200,
+    "POST /me/tokens": 200,
+    "POST /people/{kind}/{id}/delete": 303,
+    "POST /me/logins/end": 404,  # none of theirs
+    "POST /me/tokens/{number}/revoke": 404,
+    "POST /api/v1/posts/{id}/check": 409,  # its area burns
+    "POST /checks/begin": 409,
+    "POST /checks/{number}/answer": 303,
+    "GET /a/c/{token}": 404,  # nobody made it
+    "POST /a/c/{token}": 404,
     "GET /events": 429,  # see `no_streams`: an endless answer says nothing here
 }
 """To somebody who may, where it is not 200."""
@@ -182,6 +220,8 @@ QUERIES = {
     "GET /api/v1/readings/aggregate": f"?device={PILE}&quantity=power_w",
     "GET /api/v1/sessions": "?open=true",
     "GET /api/v1/routes/explain": "?site=xuhui/renmin-lu",
+    "GET /people/explain": "?site=xuhui/renmin-lu",
+    "GET /people": "?which=posts",
     "GET /sockets/{area}/{site}/{device:path}": "?channel=3",
     "GET /charts/{area}/{site}/{device:path}": "?channel=3&quantity=power_w",
     "GET /sessions": "?which=open",
@@ -220,8 +260,18 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     **{f"POST /api/v1/{kind}/{{id}}/try": {"via": "sms"} for kind in ("people", "posts")},
 }
 FORMS = {
+    "POST /people/{kind}": {
+        "id": "renmin-lu.posts",
+        "name_zh": "岗",
+        "name_en": "Desk",
+        "area": "xuhui",
+        "active": "true",
+    },
+    "POST /people/{kind}/{id}/try": {"via": "sms"},
+    "POST /me/tokens": {"name": "wall", "right": "see"},
     "POST /cut": {"device": PILE, "channel": "3", "reason": "smells", "sure": "true"},
     "POST /latches/{id}/clear": {"reason": "looked at", "looked": "true"},
+    "POST /checks/begin": {"post": "renmin-lu-gate"},
     "POST /login": {"name": "nobody", "password": "wrong"},
     "POST /service/drills": {"site": "xuhui/renmin-lu"},
     "POST /alerts/{number}/notes": {"text": "looked at"},
@@ -264,8 +314,8 @@ HAZARD = Hazard(
 OWN = "renmin-lu"
 """Is in every list of somebody who answers for xuhui; but areas are named by their id."""
 
-OF_A_NAME = {"/api/v1/routes/explain": {"PUT", "DELETE"}}
-"""It is also how a route of that name would be asked for; there can be none."""
+OF_A_NAME = {"/api/v1/routes/explain": {"PUT", "DELETE"}, "/people/explain": {"POST"}}
+"""It is also how something of that name would be asked for; there can be none."""
 
 
 class Line(NamedTuple):
@@ -326,15 +376,18 @@ class Here(NamedTuple):
         """Ask for what the line says, in xuhui."""
         ids = self.ids
         kind = line.path.split("/")[3] if line.path.startswith("/api/v1/") else ""
+        if line.path.startswith("/people/"):
+            kind = "people" if "/person/" in line.path else "posts"
         entered = f"{OWN}.{kind}" if kind in ENTERED else ids.command
         path = line.path.format_map(
             {
                 "area": "xuhui",
                 "site": "renmin-lu",
-                "number": 1,
+                "number": 999 if line.path.startswith("/me/") else 1,
                 "id": ids.latch if kind == "latches" else entered,
                 "drill": ids.drill,
                 "photo": 1,
+                "kind": "post",
                 "token": "nothing",
                 "device": _Tail("pile-1"),
             }
@@ -372,6 +425,12 @@ def a_busy_world(path: Path, runner: asyncio.Runner) -> Iterator[Here]:
     """Yield a world in which something of everything has happened in xuhui."""
     path.mkdir(exist_ok=True)
     with made_world(path) as world:
+        desk = msgspec.structs.replace(
+            gate(id="renmin-lu-gate", area="xuhui"), name=Name("renmin-lu", "renmin-lu")
+        )
+        runner.run(world.ledger.write(lambda c: write_post(c, desk)))
+        world.directory.posts[desk.id] = desk
+        runner.run(world.post_checks.begin("renmin-lu-gate", asks("somebody")))
         for device, reading in (
             (PILE, Reading(channel=3, power_w=1203.0)),
             (SMOKE, Reading(smoke_alarm=True)),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.alertmanagers import alertmanager
 from tests.brokers import Mosquitto
 from tests.processes import eventually, publish, service
+from tests.providers import MAIL_DOMAIN, mail_server
 from tests.receivers import HOST, Receiver, receiving
 
 pytest_plugins = ["tests.system_fixtures"]
@@ -26,12 +28,18 @@ def robots() -> Iterator[Receiver]:
         yield server
 
 
-def test_smoke_reaches_robot_telephone_push_siren_and_alertmanager(
+def test_smoke_reaches_robot_telephone_mailbox_push_siren_and_alertmanager(
     tmp_path: Path, broker: Mosquitto, robots: Receiver
 ) -> None:
     base = f"http://{HOST}:{robots.server_port}"
-    with alertmanager(tmp_path) as manager:
+    with alertmanager(tmp_path) as manager, mail_server() as mail:
         settings = {
+            "HTTP__URL": "http://watch.example",
+            "SMTP__HOST": HOST,
+            "SMTP__PORT": str(mail.port),
+            "SMTP__SECURITY": "none",
+            "SMTP__SENDER": f"watch@{MAIL_DOMAIN}",
+            "SMTP__RECIPIENTS": '["desk@example.org"]',
             "DINGTALK__URL": f"{base}/robot/send?access_token=0123456789",
             "DINGTALK__SECRET": SECRET,
             "DINGTALK__MOBILES": '["13800001111"]',
@@ -58,6 +66,12 @@ def test_smoke_reaches_robot_telephone_push_siren_and_alertmanager(
             )
             [alert] = eventually("Alertmanager has it", manager.alerts, shown=watch.log_text)
             assert alert["labels"]["alertname"] == "smoke"
+            [letter] = eventually("it is mailed", lambda: mail.mails, shown=watch.log_text)
+            text = str(message_from_bytes(letter, policy=policy.default).get_content())
+            assert "smoke-1" in text
+            assert "http://watch.example" in text  # where to act
+            [dingtalk] = [post for post in robots.posts if post.path.startswith("/robot/send")]
+            assert "(http://watch.example" in dingtalk.json["markdown"]["text"]
             assert all("smoke-1" in post.body.decode() for post in robots.posts)
 
             eventually(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import get_type_hints
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -34,7 +35,20 @@ LISTEN = """() => {
   window.heard = [];
   document.addEventListener("chargewatch:sound", (event) => window.heard.push(event.detail));
 }"""
-PATHS = ("/", "/stations", "/stations/xuhui/renmin-lu", "/alerts/1", "/quarantine", "/nothing")
+PATHS = (
+    "/",
+    "/stations",
+    "/stations?view=map",
+    "/stations/xuhui/renmin-lu",
+    "/sockets/xuhui/renmin-lu/pile-1?channel=1",
+    "/devices",
+    "/devices/xuhui/renmin-lu/pile-1",
+    "/sessions?which=open",
+    "/cut?device=xuhui/renmin-lu/pile-1&channel=1",
+    "/alerts/1",
+    "/quarantine",
+    "/nothing",
+)
 
 
 @pytest.fixture(scope="module")
@@ -231,12 +245,13 @@ def test_no_field_that_a_device_fills_in_becomes_markup_on_any_page(
         page.goto(f"{server.url}/alerts/1")
         page.fill("textarea", WICKED)
         page.locator("form.acknowledge button").first.click()
-        for path in PATHS:
+        for path in (*PATHS, f"/devices/{quote(wicked.id)}", "/sessions"):
             page.goto(server.url + path)
             assert page.locator("main :is(img, script, iframe)").count() == 0, path
             assert page.evaluate("window.attacked") is None, path
-        page.goto(f"{server.url}/quarantine")
-        expect(page.locator("main")).to_contain_text("<img src=x")
+        for path in ("/quarantine", "/devices", f"/devices/{quote(wicked.id)}"):
+            page.goto(server.url + path)
+            expect(page.locator("main")).to_contain_text("<img src=x")
 
 
 def test_a_bad_network_has_little_to_carry_and_less_the_second_time(

@@ -25,7 +25,7 @@ from api.credentials.logins import (
 )
 from api.credentials.overview import overview
 from api.credentials.passwords import PasswordFileWrong
-from api.credentials.rights import Right, access_file, rights_of
+from api.credentials.rights import ANSWERS, Right, access_file, rights_of
 from ingest.broker_drops import DROPPED
 from ingest.codecs import all_codecs
 from ingest.registry import Device
@@ -200,7 +200,10 @@ def test_the_service_may_hear_all_it_subscribes_to_and_say_all_commands() -> Non
         assert may(rights, "write", said[0])
     assert Right("read", DROPPED) in rights
     written = {each.topic for each in rights if each.access == "write"}
-    assert all(topic.split("/")[-1] in {"command", "set", "+", "event"} for topic in written)
+    assert all(
+        topic.split("/")[-1] in {"command", "answered", "set", "+", "event"}
+        for topic in written
+    )
 
 
 def test_every_dialect_that_is_read_can_have_a_login_and_is_heard_with_it() -> None:
@@ -215,8 +218,19 @@ def test_every_dialect_that_is_read_can_have_a_login_and_is_heard_with_it() -> N
         assert spoken
         for topic in spoken:
             example = topic.replace("#", "x")
+            if topic_matches_sub(ANSWERS, example):  # it is no codec that hears a button
+                continue
             assert any(topic_matches_sub(each, example) for each in codec.filters)
             assert isinstance(codec.address(example, ()), str)
+
+
+def test_a_button_answers_for_itself_alone_and_hears_what_became_of_that() -> None:
+    rights = rights_of(login(ID, NATIVE))
+    assert may(rights, "write", f"chargewatch/v1/{ID}/answer")
+    assert may(rights, "read", f"chargewatch/v1/{ID}/answered")
+    assert not may(rights, "write", f"chargewatch/v1/{ID}/answered")
+    assert not may(rights, "read", f"chargewatch/v1/{ID}/answer")
+    assert not may(rights, "write", "chargewatch/v1/town/site/other/answer")
 
 
 def test_who_was_revoked_has_no_rights() -> None:

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from api.channels import DeliveryFailed
+from api.channels import DeliveryFailed, Notice
 from api.delivery.plans import HEARD_WITHIN, MESSAGES_MAX
 from ingest.ledger import outbox, queries, tables
 from ingest.people import Via
@@ -57,8 +57,10 @@ def test_a_thousand_sites_at_once_are_told_within_the_budget_fires_first_nothing
         desk = town.person("desk", Via.DINGTALK)
         warnings = [begins(alarm(n, WARNING)) for n in range(1000)]
         fires = [begins(alarm(n, FIRE)) for n in range(1000)]
-        await town.tell(desk, Via.DINGTALK, *warnings, *fires)
         async with town.telling() as delivery:
+            await until(SECOND)
+            await town.tell(desk, Via.DINGTALK, *warnings, *fires)
+            delivery.post()
             await until(5 * MINUTE)
             assert delivery.health.digests == 2
         first = robot.heard[0][2]
@@ -124,6 +126,70 @@ def test_somebody_with_two_ways_has_no_more_messages_than_one_with_one(ledger: I
         assert 10 <= most <= MESSAGES_MAX
         waiting = await ledger.read(outbox.waiting)
         assert waiting == 0
+
+    play(flood)
+
+
+def test_a_flood_to_people_and_posts_with_several_ways_keeps_every_promise_at_once(
+    ledger: InLoop,
+) -> None:
+    """The robot refuses what is beyond its 20 a minute, and the voice gateway is away."""
+
+    async def flood() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        too_fast = DeliveryFailed("130101", permanent=False, retry_after=MINUTE)
+        refused: list[object] = []
+
+        def counts(at: datetime, _: Notice) -> DeliveryFailed | None:
+            if sum(asked > at - MINUTE for asked in robot.asked) <= 20:
+                return None
+            refused.append(at)
+            return too_fast
+
+        robot.fails = counts
+        gateway, phone = Provider(Via.SMS, 60), Provider(Via.VOICE, 60, fails=away(HOUR))
+        town = Town(ledger, robot, gateway, phone)
+        routed = {
+            town.post("desk", Via.DINGTALK, Via.SMS): Via.DINGTALK,
+            town.post("siren", Via.VOICE, Via.DINGTALK): Via.VOICE,
+            town.person("wang", Via.SMS): Via.SMS,
+            town.person("li", Via.VOICE, Via.SMS, language="zh"): Via.VOICE,
+            town.person("mao", Via.DINGTALK, Via.VOICE, Via.SMS): Via.DINGTALK,
+        }
+        warnings = [alarm(n, WARNING) for n in range(500)]
+        dangers = [alarm(n, CRITICAL) for n in range(1000)]
+        fires = [alarm(n, FIRE) for n in range(1000, 1010)]
+        async with town.telling() as delivery:
+            await until(SECOND)
+            for who, via in routed.items():
+                if via is not Via.VOICE:  # nobody is called for a warning
+                    await town.tell(who, via, *map(begins, warnings))
+                await town.tell(who, via, *map(begins, (*dangers, *fires)))
+            delivery.post()
+            await until(5 * MINUTE)
+            for who, via in routed.items():
+                await town.tell(who, via, *map(ends, (*dangers, *fires)))
+            delivery.post()
+            await until(30 * MINUTE)
+        assert refused == []
+        for provider in town.providers.values():
+            assert provider.most_within(MINUTE) <= provider.per_minute
+        for who in routed:
+            name = who.partition(":")[2]
+            assert 2 <= town.most_heard_within(HEARD_WITHIN, name) <= MESSAGES_MAX
+            told = [each for each in (*robot.heard, *gateway.heard) if each[1] == name]
+            first_at = min(at for at, _, _ in told)
+            rules = {notice.rule for at, _, notice in told if at == first_at}
+            assert "fire" in rules, (name, rules)  # nothing was heard before it
+        for fire in fires:
+            rows = [row for row in await town.rows(fire) if "firing" in row.idempotency_key]
+            told_at = {row.recipient: row.told_at for row in rows if row.told_at}
+            assert told_at.keys() == routed.keys()
+            late = {who: at - NOON for who, at in told_at.items() if at > NOON + 2 * MINUTE}
+            assert late == {}
+        kept = await town.rows(*warnings, *dangers, *fires)
+        lost = [row for row in kept if row.state in {"waiting", "failed"}]
+        assert lost == []
 
     play(flood)
 
@@ -480,6 +546,58 @@ def test_what_was_sent_before_a_restart_counts_for_the_budget_and_for_people(
     play(restarts)
 
 
+def test_what_may_have_been_sent_before_a_crash_counts_as_sent(ledger: InLoop) -> None:
+    async def crashes() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        robot.fails = lambda *_: Crash()
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        fires = [begins(alarm(n, FIRE)) for n in range(40)]
+        async with town.telling() as delivery:
+            await until(SECOND)
+            await town.tell(desk, Via.DINGTALK, *fires)
+            delivery.post()
+            await until(3 * SECOND)
+        assert len(robot.asked) == 16  # all of them reached it, and nobody wrote that down
+        robot.fails = lambda *_: None
+        async with town.telling():
+            await until(5 * MINUTE)
+        assert robot.most_within(MINUTE) <= 20
+        rows = await town.rows(*(each.alert for each in fires))
+        assert {row.state for row in rows} == {"told"}
+        late = max(row.told_at for row in rows if row.told_at)
+        assert late <= NOON + 4 * SECOND  # in a digest, and not a minute later
+
+    play(crashes)
+
+
+def test_a_provider_that_failed_before_a_restart_is_asked_by_one_message(
+    ledger: InLoop,
+) -> None:
+    async def restarts() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20, fails=away(HOUR))
+        gateway = Provider(Via.SMS, per_minute=20)
+        town = Town(ledger, robot, gateway)
+        desk = town.person("desk", Via.DINGTALK)
+        wang = town.person("wang", Via.SMS)
+        fires = [begins(alarm(n, FIRE)) for n in range(10)]
+        await town.tell(desk, Via.DINGTALK, *fires)
+        async with town.telling():
+            await until(30 * SECOND)
+        asked = len(robot.asked)
+        await town.tell(wang, Via.SMS, *fires[:3])
+        async with town.telling():
+            await until(31 * SECOND)
+            assert len(robot.asked) == asked + 1
+            assert len(gateway.heard) == 3  # another provider is none the worse for it
+        robot.fails = lambda *_: None
+        async with town.telling():
+            await until(33 * SECOND)
+            assert len({n.episode for _, _, n in robot.heard} - {""}) == 10
+
+    play(restarts)
+
+
 # --- what can be watched -------------------------------------------------------------------
 
 
@@ -514,3 +632,39 @@ def test_nobody_who_is_not_told_anything_costs_anything(ledger: InLoop) -> None:
             assert delivery.lanes() == {}
 
     play(idle)
+
+
+def test_what_is_no_alarm_passes_within_the_budget_and_never_out_of_the_dangers_part(
+    ledger: InLoop,
+) -> None:
+    async def questions() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        async with town.telling() as delivery:
+            await until(SECOND)
+            assert [delivery.let_pass(robot.lane) for _ in range(16)] == [True] * 15 + [False]
+            fires = [begins(alarm(n, FIRE)) for n in range(4)]
+            await town.tell(desk, Via.DINGTALK, *fires)
+            delivery.post()
+            await until(5 * SECOND)
+            assert len(robot.heard) == 4  # for them there was room
+            await until(MINUTE + 2 * SECOND)
+            assert delivery.let_pass(robot.lane)
+
+    play(questions)
+
+
+def test_what_is_no_alarm_does_not_pass_while_danger_waits(ledger: InLoop) -> None:
+    async def questions() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20, fails=away(HOUR))
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        await town.tell(desk, Via.DINGTALK, begins(alarm(1, FIRE)))
+        async with town.telling() as delivery:
+            await until(10 * SECOND)
+            assert not delivery.let_pass(robot.lane)
+            await until(HOUR + 2 * MINUTE)
+            assert delivery.let_pass(robot.lane)
+
+    play(questions)

@@ -28,6 +28,8 @@ async def inside_dns(host: str, port: int) -> Sequence[str]:
         "both.example": ["93.184.215.14", INSIDE],
         "nothing.example": [],
         "six.example": ["::ffff:10.0.0.7"],
+        "alias.example": ["93.184.215.14", "fd12::7"],  # a CNAME into somebody's network
+        "later.example": ["93.184.215.14", "169.254.169.254"],
         "outside.example": ["93.184.215.14", "2606:4700::1111"],
     }
     return names[host] if host in names else await resolved(host, port)
@@ -81,6 +83,34 @@ BYPASSES = [
     "http://outside.example:22/",
     "http://outside.example:0/",
     "https://outside.example:25/",
+    "http://[fe80::1%25eth0]/",
+    "http://[::1%25lo]/",
+    "http://[::ffff:0:127.0.0.1]/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[64:ff9b::7f00:1]/",
+    "http://[64:ff9b:1::a00:7]/",
+    "http://[fc00::1]/",
+    "http://[fec0::1]/",
+    "http://[100::1]/",
+    "http://[2001:db8::1]/",
+    "http://127.0.0.1./",
+    "http://0x7f.1/",
+    "http://127。0。0。1/",
+    "http://127．0．0．1/",
+    "http://127｡0｡0｡1/",
+    "http://192.168.257/",
+    "http://3232235777/",
+    "http://localhost./",
+    "http://LOCALHOST/",
+    "http://alias.example/",
+    "http://later.example/",
+    "http://outside.example:445/",
+    "http://outside.example:6/",
+    "http://@127.0.0.1/",
+    "http://outside.example%2f@127.0.0.1/",
+    "http://100.64.0.1/",
+    "http://240.0.0.1/",
+    "http://192.0.2.1/",
     "ftp://outside.example/",
     "gopher://outside.example/",
 ]
@@ -93,7 +123,21 @@ def test_what_leads_inside_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://１２７.0.0.1/", "http://①②⑦.⓪.⓪.①/", "http://0177.0.0.1/"]
+    "url",
+    [
+        "http://１２７.0.0.1/",
+        "http://①②⑦.⓪.⓪.①/",
+        "http://0177.0.0.1/",
+        "http://127.0.0.1\t/",
+        "http://127.0.0.1\r\nHost: outside.example/",
+        "http:///127.0.0.1/",
+        "http:127.0.0.1/",
+        "//127.0.0.1/",
+        "http://[::1/",
+        "http://0300.0250.1.1/",
+        "file:///etc/passwd",
+        "",
+    ],
 )
 def test_what_is_no_name_is_not_even_an_address(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -16,7 +16,6 @@ from api.delivery.plans import (
     HEARD_WITHIN,
     MESSAGES_MAX,
     MINUTE,
-    REST_SINGLES_MAX,
     SINGLES_MAX,
     Heard,
     LaneNow,
@@ -99,8 +98,9 @@ def test_fires_beyond_the_budget_are_told_first_and_then_as_a_digest_of_fires() 
     fires = [due(number, FIRE) for number in range(1, 101)]
     warnings = [due(number, WARNING) for number in range(101, 201)]
     made = planned([*warnings, *fires])
-    assert singles(made) == list(range(1, SINGLES_MAX + 1))
-    assert folded(made) == [list(range(SINGLES_MAX + 1, 101))]
+    most = SINGLES_MAX[Rank.EMERGENCY]
+    assert singles(made) == list(range(1, most + 1))
+    assert folded(made) == [list(range(most + 1, 101))]
     assert set(made.held) == set(range(101, 201))
     assert len(made.send) <= 20
 
@@ -177,8 +177,17 @@ def test_machines_are_told_everything_by_itself() -> None:
 
 
 def test_who_has_had_enough_warnings_still_hears_of_danger_at_once() -> None:
-    enough = {"person:wang": Heard(messages=(NOON,) * REST_SINGLES_MAX, rest_digest_at=NOON)}
+    had = (NOON,) * SINGLES_MAX[Rank.REST]
+    enough = {"person:wang": Heard(messages=had, rest_digest_at=NOON)}
     made = planned([due(1, WARNING), due(2)], heard=enough)
+    assert singles(made) == [2]
+    assert made.held == {1: Reason.ENOUGH_FOR_NOW}
+
+
+def test_who_has_had_enough_smoke_still_hears_of_a_fire_at_once() -> None:
+    had = (NOON,) * SINGLES_MAX[Rank.DANGER]
+    enough = {"person:wang": Heard(messages=had, urgent_digest_at=NOON)}
+    made = planned([due(1), due(2, FIRE)], heard=enough)
     assert singles(made) == [2]
     assert made.held == {1: Reason.ENOUGH_FOR_NOW}
 
@@ -403,4 +412,5 @@ def test_a_thousand_fires_reach_one_robot_within_a_minute_of_each(spread_s: int)
     assert late <= MINUTE
     at = [each.at for each in sent]
     assert all(sum(0 <= (b - a) / HEARD_WITHIN < 1 for b in at) <= MESSAGES_MAX for a in at)
-    assert [each.parcel.is_digest for each in sent][:SINGLES_MAX] == [False] * SINGLES_MAX
+    most = SINGLES_MAX[Rank.EMERGENCY]
+    assert [each.parcel.is_digest for each in sent][:most] == [False] * most

@@ -94,6 +94,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ALERTMANAGER__TOKEN": ("0123456789abcdef", SecretStr("0123456789abcdef")),
     "APPRISE__URLS": (f'["{APPRISE}"]', (SecretStr(APPRISE),)),
     "OUTGOING__ALLOW_PRIVATE": ("false", False),
+    "CHECKS__ANSWER_SECONDS": ("120", 120),
     "SMTP__PER_MINUTE": ("100", 100),
     "SMS__PER_MINUTE": ("600", 600),
     "VOICE__PER_MINUTE": ("10", 10),

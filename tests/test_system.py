@@ -23,6 +23,7 @@ import pytest
 from ingest.clock import utc_now
 from ingest.wire import Refusal
 from tests.brokers import Mosquitto
+from tests.killing import ANY_MOMENT, killed
 from tests.processes import (
     ROOT,
     ServiceProcess,
@@ -244,30 +245,6 @@ def crowd(chance: random.Random) -> Messages:
     return said
 
 
-def killed_at_random(watch: ServiceProcess, chance: random.Random) -> float:
-    """Start the service and kill it at any moment of its life; return how long that was."""
-    began = time.monotonic()
-    watch.start()
-    match chance.choice(["starting", "catching up", "catching up", "running"]):
-        case "starting":
-            time.sleep(chance.uniform(0, 4))
-        case "catching up":
-            lines = len(watch.log)
-            eventually(
-                "it takes up what was stored",
-                lambda: any("service.taken_up" in line for line in watch.log[lines:]),
-                30,
-                shown=watch.log_text,
-            )
-            time.sleep(chance.uniform(0, 0.5))
-        case _:
-            watch.wait_ready()
-            time.sleep(chance.uniform(0, 1))
-    assert watch.runs, watch.log_text()
-    watch.kill()
-    return time.monotonic() - began
-
-
 def test_twenty_kills_lose_nothing_and_repeat_nothing(
     broker: Mosquitto, watch: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
@@ -278,7 +255,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(
     note(f"ready after {watch.begin():.1f} s; now the broker knows the sessions")
     watch.kill()
     with publisher_process(broker, messages, rate=RATE) as publisher:
-        lives = [killed_at_random(watch, chance) for _ in range(KILLS)]
+        lives = [killed(watch, chance, chance.choice(ANY_MOMENT)) for _ in range(KILLS)]
         note(f"lives: {', '.join(f'{life:.1f}' for life in lives)} s")
         note(f"ready again after {watch.begin():.1f} s")
         assert publisher.wait(90) == 0

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from api.channels import Notice, one_line
 from api.text import Texts
+from ingest.post_checks import RULE
 from rules.alerts import Transition
 from rules.verdict import Severity
 
@@ -68,6 +69,8 @@ def lines_of(notice: Notice) -> list[str]:
 def answer_words(notice: Notice) -> str:
     """Return what a button says that leads to `answer_url`."""
     say = Texts.of(notice.language)
+    if notice.rule == RULE:
+        return say("ui.check.here")
     return say("notice.take" if notice.transition is Transition.HANDED else "notice.answer")
 
 

@@ -18,7 +18,7 @@ POINTS_MAX = 240
 """More are not seen on a phone, and each costs bytes on a bad network."""
 STEPS = tuple(
     timedelta(seconds=s)
-    for s in (10, 30, 60, 300, 900, 3_600, 21_600, 86_400, 604_800, 2_592_000)
+    for s in (10, 30, 60, 120, 300, 900, 3_600, 21_600, 86_400, 604_800, 2_592_000)
 )
 LEAD_MIN, LEAD_MAX = timedelta(minutes=15), timedelta(hours=6)
 ANSWER_WITHIN_S = 1.5

@@ -27,7 +27,7 @@ def life_of(command: Command) -> list[Step]:
     for name, at in zip(STEPS, (*reached, ended), strict=True):
         if at is not None:
             state = "failed" if name == "ended" and failed else "done"
-        elif failed:
+        elif ended is not None:
             state = "skipped"
         else:
             state, waits = ("todo" if waits else "now"), True

@@ -19,11 +19,10 @@ from api.console.assets import ASKED_AGAIN, STATIC
 from api.console.login import ScopedPage, Viewing
 from api.console.rendering import language_of, page
 from api.http.access import Right
-from api.http.live import Station
 from api.http.routes.inputs import Id
 from api.http.scope import Scoped
 from api.http.sessions import Session
-from api.http.shapes.places import Condition
+from api.http.shapes.places import Condition, Site
 from api.text import Texts
 from ingest.ledger import queries
 from ingest.ledger.queries import AlertFilter
@@ -83,7 +82,7 @@ async def show(
     now, unwell = watch.now(), views.unwell(watch)
     alerts = await views.open_alerts(scoped, lang, area)
     stations = await views.stations(scoped, area)
-    needing = [each for each in stations.stations if each.site.condition != Condition.FINE]
+    needing = [each for each in stations.stations if each.condition != Condition.FINE]
     return await asyncio.to_thread(
         page,
         request,
@@ -93,6 +92,11 @@ async def show(
         live=True,
         now=now,
         unwell=unwell,
+        calls=[
+            (each, watch.directory.posts.get(each.post))
+            for each in watch.post_checks.open.values()
+            if scoped.may_answer(each)
+        ],
         overview=overview_of(alerts.cards, blind=bool(unwell)),
         alerts=[open_alert(scoped, card, now, lang) for card in alerts.cards],
         more=alerts.more,
@@ -197,5 +201,5 @@ async def _lately_over(
     return [views.card(scoped.watch, row, lang) for row in lately[:OVER_MAX]]
 
 
-def _devices(stations: Sequence[Station]) -> int:
-    return sum(station.site.devices for station in stations)
+def _devices(stations: Sequence[Site]) -> int:
+    return sum(station.devices for station in stations)

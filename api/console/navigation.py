@@ -56,6 +56,14 @@ PLACES: Sequence[Place] = (
     ),
     Place(key="devices", path="/devices", text="ui.devices", right=Right.SEE, icon="devices"),
     Place(
+        key="checks",
+        path="/checks",
+        text="ui.checks",
+        right=Right.SEE,
+        icon="checks",
+        group=Group.PEOPLE,
+    ),
+    Place(
         key="silences",
         path="/silences",
         text="ui.silences",
@@ -78,6 +86,22 @@ PLACES: Sequence[Place] = (
         right=Right.SEE,
         icon="hazards",
         group=Group.RULES,
+    ),
+    Place(
+        key="people",
+        path="/people",
+        text="ui.people",
+        right=Right.PEOPLE,
+        icon="people",
+        group=Group.PEOPLE,
+    ),
+    Place(
+        key="me",
+        path="/me",
+        text="ui.me",
+        right=Right.SEE,
+        icon="person",
+        group=Group.PEOPLE,
     ),
     Place(
         key="service",

@@ -32,6 +32,8 @@ from rules.schedule import Schedule
 from rules.session import Ending
 
 PER_PAGE = 50
+OPEN_MAX = 200
+"""Those that go on have no pages: they change while one turns them."""
 SITES_MAX = 400
 """More stations than that are no list to choose from: one is typed."""
 ALERTS_ASKED_MAX = 500
@@ -197,8 +199,7 @@ async def _found(
         areas=scoped.caller.within,
     )
     if wanted.which is Which.OPEN:
-        going_on = await open_sessions(scoped, question)
-        return going_on[: limit * 4], None, False
+        return await open_sessions(scoped, question, max(limit, OPEN_MAX)), None, False
     rows = await scoped.watch.ledger.read(lambda c: kept.find_sessions(c, question, limit + 1))
     shown = [Session.of(row) for row in rows[:limit]]
     return shown, rows[limit - 1].id if len(rows) > limit else None, False

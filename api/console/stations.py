@@ -15,15 +15,14 @@ from api.console.login import ScopedPage, Viewing
 from api.console.rendering import language_of, page
 from api.console.schematic import Plan, Spot, plan_of
 from api.http.access import Right
-from api.http.live import Station
 from api.http.routes.inputs import Id
 from api.http.scope import Scoped
 from api.http.sessions import Session
-from api.http.shapes.places import Condition
+from api.http.shapes.places import Condition, Site
 from api.text import Texts
 from rules.schedule import Schedule
 
-LABEL_WIDTH_MAX = 17
+LABEL_WIDTH_MAX = 16
 """Of a name in the drawing: an ideograph is as wide as two letters."""
 IDEOGRAPHS_FROM = 0x2E80
 
@@ -38,7 +37,7 @@ class View(StrEnum):
 class Drawn(msgspec.Struct, frozen=True):
     """One station in the drawing of its area."""
 
-    station: Station
+    station: Site
     x: float
     y: float
     label: str
@@ -51,9 +50,9 @@ class AreaMap(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     drawn: list[Drawn]
     counts: dict[Condition, int]
-    needing: list[Station]
+    needing: list[Site]
     """Named below the drawing, if it has no room for names."""
-    nowhere: list[Station]
+    nowhere: list[Site]
     """Nobody said where these are."""
 
 
@@ -86,22 +85,20 @@ async def show(
     )
 
 
-def area_maps(scoped: Scoped, found: Sequence[Station], say: Texts) -> list[AreaMap]:
+def area_maps(scoped: Scoped, found: Sequence[Site], say: Texts) -> list[AreaMap]:
     """Return a drawing of each area, by its name."""
     sites, areas = scoped.watch.registry.sites, scoped.watch.registry.areas
-    by_area: dict[str, list[Station]] = {}
+    by_area: dict[str, list[Site]] = {}
     for station in found:
-        by_area.setdefault(station.site.area, []).append(station)
+        by_area.setdefault(station.area, []).append(station)
     maps: list[AreaMap] = []
     for area, own in by_area.items():
         placed = {
-            each.site.id: place
-            for each in own
-            if (place := sites[each.site.id].location) is not None
+            each.id: place for each in own if (place := sites[each.id].location) is not None
         }
         plan = plan_of([Spot(id_, p.latitude, p.longitude) for id_, p in placed.items()])
-        known = {each.site.id: each for each in own}
-        needing = [each for each in own if each.site.condition is not Condition.FINE]
+        known = {each.id: each for each in own}
+        needing = [each for each in own if each.condition is not Condition.FINE]
         maps.append(
             AreaMap(
                 id=area,
@@ -118,14 +115,14 @@ def area_maps(scoped: Scoped, found: Sequence[Station], say: Texts) -> list[Area
                 ],
                 counts=_counted(own),
                 needing=[] if plan.named else needing,
-                nowhere=[each for each in own if each.site.id not in placed],
+                nowhere=[each for each in own if each.id not in placed],
             )
         )
     return sorted(maps, key=lambda each: each.name)
 
 
-def _counted(found: Iterable[Station]) -> dict[Condition, int]:
-    counts = Counter(each.site.condition for each in found)
+def _counted(found: Iterable[Site]) -> dict[Condition, int]:
+    counts = Counter(each.condition for each in found)
     return {condition: counts[condition] for condition in Condition if counts[condition]}
 
 

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection
 
-from api.http.live import Station, stations_of
+from api.http.live import sites_of
 from api.http.scope import Scoped
-from api.http.shapes.places import Condition
+from api.http.shapes.places import Condition, Site
 from api.text import Explanation, Texts, explained
 from api.text.explaining import zone_of
 from api.watch import Part, Watch
@@ -50,7 +50,7 @@ class OpenAlerts(msgspec.Struct, frozen=True, kw_only=True):
 class Stations(msgspec.Struct, frozen=True):
     """The worst first."""
 
-    stations: list[Station]
+    stations: list[Site]
     more: int
 
 
@@ -97,9 +97,9 @@ async def open_alerts(scoped: Scoped, lang: str, area: str | None) -> OpenAlerts
 
 async def stations(scoped: Scoped, area: str | None) -> Stations:
     """Return the stations (of one area), those first that need somebody."""
-    found = await stations_of(scoped, area)
+    found = await sites_of(scoped, area)
     order = tuple(Condition)
-    found.sort(key=lambda each: (order.index(each.site.condition), each.site.id))
+    found.sort(key=lambda each: (order.index(each.condition), each.id))
     return Stations(found[:STATIONS_MAX], max(0, len(found) - STATIONS_MAX))
 
 

@@ -27,6 +27,10 @@ from ingest.drills import ALL_TOPICS as DRILLS
 SAID = ("telemetry", "event", "status", "reply")
 """The branches of the native format on which a device speaks."""
 COMMAND = "command"
+ANSWER, ANSWERED = "answer", "answered"
+"""On the one a device says that somebody has seen an alert, on the other it hears what became
+of that (api/mqtt_answers.py)."""
+ANSWERS = "/".join((*ROOT, "+", "+", "+", ANSWER))
 RELAYS = 32
 """As many as Tasmota can have."""
 FRIENDLY_LEVELS = 8
@@ -78,6 +82,8 @@ def _native_rights(device: str) -> Iterator[Right]:
     for branch in SAID:
         yield Right("write", "/".join((*ROOT, device, branch)))
     yield Right("read", "/".join((*ROOT, device, COMMAND)))
+    yield Right("write", "/".join((*ROOT, device, ANSWER)))
+    yield Right("read", "/".join((*ROOT, device, ANSWERED)))
 
 
 def _plug_rights(plug: str) -> Iterator[Right]:
@@ -105,6 +111,8 @@ def _service_rights() -> Iterator[Right]:
     for topic in dict.fromkeys(each for codec in all_codecs() for each in codec.filters):
         yield Right("read", topic)
     yield Right("read", DROPPED)
+    yield Right("read", ANSWERS)
+    yield Right("write", "/".join((*ROOT, "+", "+", "+", ANSWERED)))
     yield Right("write", "/".join((*ROOT, "+", "+", "+", COMMAND)))
     yield Right("write", DRILLS)
     yield Right("write", f"{plugs.Tasmota().prefixes[0]}/+/+")

@@ -10,7 +10,6 @@ from api.delivery.plans import (
     MINUTE,
     RESERVE_PART,
     REST_EVERY,
-    REST_SINGLES_MAX,
     SINGLES_MAX,
     URGENT_EVERY,
     Heard,
@@ -45,11 +44,11 @@ class Budget:
     def frees_at(self) -> datetime:
         return self._sent[0] + MINUTE if self._sent else self.now + MINUTE
 
-    def singles_for(self, who: str, *, urgent: bool) -> int:
-        """Return how many more messages about one alarm somebody may have now."""
+    def singles_for(self, who: str, rank: Rank) -> int:
+        """Return how many more messages about one alarm so urgent somebody may have now."""
         messages = self._known(who).messages
         had = sum(at > self.now - HEARD_WITHIN for at in messages) + self._taken[who]
-        return max(0, (SINGLES_MAX if urgent else REST_SINGLES_MAX) - had)
+        return max(0, SINGLES_MAX[rank] - had)
 
     def is_open(self, who: str, *, urgent: bool) -> bool:
         """Say whether somebody may have a digest of that kind now."""
@@ -98,7 +97,7 @@ def _allocated(
     lines: Sequence[Line], room: int, budget: Budget, made: Plan, *, urgent: bool
 ) -> list[Parcel]:
     """Return at most `room` messages that tell as much as possible, singles first."""
-    singles, folded, capped = _first_choice(lines, budget, urgent=urgent)
+    singles, folded, capped = _first_choice(lines, budget)
     open_for = {
         who: budget.is_open(who, urgent=urgent) for who in {line.head.who for line in lines}
     }
@@ -124,7 +123,7 @@ def _allocated(
 
 
 def _first_choice(
-    lines: Sequence[Line], budget: Budget, *, urgent: bool
+    lines: Sequence[Line], budget: Budget
 ) -> tuple[list[Line], list[Line], set[str]]:
     """Return what would be told by itself and what not, and who has had enough of the former.
 
@@ -138,7 +137,7 @@ def _first_choice(
         who = line.head.who
         if line.stale:
             folded.append(line)
-        elif counted[who] >= budget.singles_for(who, urgent=urgent):
+        elif counted[who] >= budget.singles_for(who, line.rank):
             folded.append(line)
             capped.add(who)
         else:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from api.channels.lanes import Lane
 from api.delivery.planning import plan
 from api.delivery.plans import (
+    DOWN_AFTER,
     HEARD_WITHIN,
     MINUTE,
     Heard,
@@ -62,6 +63,10 @@ class LaneWork:
         self.failures = 0
         self.failing_since: datetime | None = None
         self.last_used: datetime | None = None
+        self.is_doubtful = False
+        """It failed before a restart: one message finds out whether it does still."""
+        self.in_doubt = 0
+        """Messages that may have been on their way when the last process ended."""
         self._waiting: tuple[dict[int, Due], ...] = tuple({} for _ in URGENCIES)
         self._later: dict[int, Due] = {}
         """What failed, until it may be tried again: it must not hide what is behind it."""
@@ -150,6 +155,7 @@ class LaneWork:
             failures=self.failures,
             paused_until=self._paused_until,
             probe_at=self._probe_at,
+            is_doubtful=self.is_doubtful,
         )
 
     def asked(self, at: datetime) -> None:
@@ -179,7 +185,8 @@ class LaneWork:
 
     def confirmed(self, now: datetime) -> None:
         """Note that the provider took something: what failed before need not wait longer."""
-        was_down = self.now_is(now).is_down
+        was_down = self.now_is(now).is_down or self.is_doubtful
+        self.is_doubtful = False
         self.failures, self._paused_until, self._probe_at = 0, None, None
         self.failing_since = None
         if was_down:
@@ -194,7 +201,8 @@ class LaneWork:
         self, now: datetime, asked: timedelta | None, jitter: float, speed: float
     ) -> None:
         """Note a failure that may pass."""
-        self.failures += 1
+        self.failures = DOWN_AFTER if self.is_doubtful else self.failures + 1
+        self.is_doubtful = False
         self.failing_since = self.failing_since or now
         lasts = (now - self.failing_since) / speed
         pause = min(max(lasts, RETRY_FIRST), PROBE_AFTER_MAX) * (0.5 + jitter / 2)

@@ -56,7 +56,7 @@ def plan(  # noqa: PLR0913, PLR0917  (as many things decide it)
     if now_is.paused_until is not None and now < now_is.paused_until:
         hold(lines, Reason.WAITS_FOR_PROVIDER, made)
         made.wake(now_is.paused_until)
-    elif now_is.is_down:
+    elif now_is.is_down or now_is.is_doubtful:
         _probe(lines, due, now_is, made, now)
     elif now_is.lane.folds and now_is.lane.per_minute is not None:
         within_budget(lines, due, Budget(now_is, heard, now), made)

@@ -22,9 +22,6 @@ ODD_PROBE = 4
 
 HEARD_WITHIN = timedelta(minutes=10)
 MESSAGES_MAX = 30
-SINGLES_MAX = 15
-REST_SINGLES_MAX = 8
-"""Warnings and good news leave some of the singles for danger."""
 URGENT_EVERY = MINUTE
 REST_EVERY = 2 * MINUTE
 FOLDED_MAX = 2_000
@@ -37,6 +34,11 @@ class Rank(IntEnum):
     EMERGENCY = 0
     DANGER = 1
     REST = 2
+
+
+SINGLES_MAX = {Rank.EMERGENCY: 15, Rank.DANGER: 12, Rank.REST: 8}
+"""Of MESSAGES_MAX, about one alarm each. What is less urgent leaves some for what is more: a
+fire in the middle of a flood of smoke must not wait for the next digest."""
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ class LaneNow(msgspec.Struct, frozen=True, kw_only=True):
     """The provider asked for it."""
     probe_at: datetime | None = None
     """While it is down: not before."""
+    is_doubtful: bool = False
+    """It failed before a restart, and has not been asked since."""
 
     @property
     def is_down(self) -> bool:

@@ -6,16 +6,18 @@ from functools import partial
 
 import structlog
 
+from api.channels.lanes import Lane
 from api.delivery.books import LEDGER_RETRY_S, Books
 from api.delivery.carrying import Carrier, Words
 from api.delivery.health import DeliveryHealth
 from api.delivery.lanework import LaneHealth, LaneWork
-from api.delivery.plans import HEARD_WITHIN, MINUTE
+from api.delivery.plans import HEARD_WITHIN, MINUTE, RESERVE_PART
 from api.delivery.recipients import Recipients, Unreachable
 from api.delivery.worklist import Worklist
 from ingest.clock import Now
 from ingest.ledger import digests, outbox
-from ingest.ledger.outbox import URGENCIES, Reason, Told
+from ingest.ledger.doubts import Doubt, in_doubt
+from ingest.ledger.outbox import FIRST, URGENCIES, Reason, Told
 from ingest.ledger.store import Ledger, LedgerUnavailable
 
 AT_ONCE_MAX = 16
@@ -61,6 +63,19 @@ class Delivery:
         now = self._now()
         return {name: work.health(now) for name, work in self._worklist.lanes.items()}
 
+    def let_pass(self, lane: Lane) -> bool:
+        """Say whether a lane may send a message that is no alarm now, and count it if so.
+
+        Not while danger waits there, nor out of what is kept for danger.
+        """
+        now, work = self._now(), self._worklist.work_of(lane)
+        left = work.health(now).budget_left
+        reserve = max(1, (lane.per_minute or 0) // RESERVE_PART)
+        if work.loaded(FIRST) or (left is not None and left <= reserve):
+            return False
+        work.asked(now)
+        return True
+
     async def run(self) -> None:
         """Tell what is due, for ever."""
         await self._take_up()
@@ -94,6 +109,8 @@ class Delivery:
         )
         for each in sorted(told, key=lambda each: each.at):
             self._remember(each)
+        for doubt in await self._books.asked(lambda c: in_doubt(c, self._now() - MINUTE)):
+            self._suspect(doubt)
         self._carrier.to_close = await self._books.asked(digests.half_spread)
         for digest in await self._books.asked(digests.waiting_digests):
             await self._carrier.place_digest(digest)
@@ -107,6 +124,21 @@ class Delivery:
             except Unreachable:
                 return
             self._worklist.work_of(lane).asked(told.at)
+
+    def _suspect(self, doubt: Doubt) -> None:
+        """Count what the last process may have sent without living to write it down.
+
+        A provider that is asked more than it takes may be deaf for minutes, to fires too.
+        """
+        try:
+            lane = self._recipients.reached(doubt.channel, doubt.recipient).lane
+        except Unreachable:
+            return
+        work = self._worklist.work_of(lane)
+        work.is_doubtful = work.is_doubtful or doubt.failed
+        for _ in range(min(doubt.messages, AT_ONCE_MAX - work.in_doubt)):
+            work.asked(self._now())
+            work.in_doubt += 1
 
     async def _load(self) -> None:
         """Take up what was written since the last time, danger first."""

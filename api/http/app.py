@@ -10,6 +10,8 @@ from api.console.alert import alert
 from api.console.answering import answering
 from api.console.assets import Assets
 from api.console.audit import audit as audit_pages
+from api.console.check_link import check_link
+from api.console.checks import checks
 from api.console.device import device
 from api.console.devices import devices
 from api.console.duty import duty
@@ -17,7 +19,10 @@ from api.console.events import events
 from api.console.handling import handled
 from api.console.hazards import hazards
 from api.console.login import login
+from api.console.me import me
 from api.console.password import password
+from api.console.people import people as people_pages
+from api.console.people_editing import editing
 from api.console.policy import policy as policy_page
 from api.console.quarantine import quarantine
 from api.console.service import service as service_page
@@ -44,6 +49,7 @@ from api.http.routes.ledger import ledger
 from api.http.routes.people import people
 from api.http.routes.places import places
 from api.http.routes.policy import policy
+from api.http.routes.post_checks import post_checks
 from api.http.routes.posts import posts
 from api.http.routes.readings import readings
 from api.http.routes.sessions import sessions
@@ -125,6 +131,7 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         policy,
         switching,
         drills,
+        post_checks,
         ledger,
         token_routes,
         people,
@@ -154,6 +161,11 @@ def create_app(  # noqa: PLR0913  (clocks and limits are for tests to choose)
         audit_pages,
         policy_page,
         service_page,
+        people_pages,
+        editing,
+        me,
+        checks,
+        check_link,
         events,
     ):
         app.include_router(console, include_in_schema=False)

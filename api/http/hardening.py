@@ -1,7 +1,8 @@
 """The outermost layer: limits what comes in, and sets the headers of what goes out."""
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,6 +91,7 @@ class Hardened:
         request = Request(scope, receive)
         answer = _Answer(send)
         try:
+            _check_length(request.headers)
             self._check_that_somebody_may(request)
             self._gates.check(request)
             await self._app(scope, _limited(request, receive), answer.send)
@@ -124,6 +126,12 @@ class _Answer:
         await self._send(message)
 
 
+def _check_length(headers: Headers) -> None:
+    """Refuse what a proxy may take for one request and we for two (RFC 9112, 6.1)."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise Trouble(400, "One length is enough.", headers={"Connection": "close"})
+
+
 def _limited(request: Request, receive: Receive) -> Receive:
     """Return `receive`, which refuses a body that is or becomes too large."""
     length = request.headers.get("content-length", "0")
@@ -139,7 +147,7 @@ def _limited(request: Request, receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > bytes_max:
-            raise too_large
+            raise HTTPException(413, too_large.detail)  # of any other FastAPI makes a 400
         return message
 
     return limited

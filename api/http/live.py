@@ -47,58 +47,80 @@ def devices_by_site(watch: Watch) -> dict[str, list[Entry]]:
     return found
 
 
-async def stations_of(scoped: Scoped, area: str | None) -> list[Station]:
-    """Return every station of theirs (in one area), giving way to the engine after each."""
+class Glance(NamedTuple):
+    """What a device adds to the sum of its site."""
+
+    condition: Condition
+    uses: tuple[Use, ...]
+    power_w: float | None
+    smoke: SmokeWatch | None
+    heard_at: datetime | None
+    firing: int
+
+
+async def sites_of(scoped: Scoped, area: str | None) -> list[Site]:
+    """Return every site of theirs (in one area), giving way to the engine after each."""
     watch = scoped.watch
     devices = devices_by_site(watch)
-    found: list[Station] = []
+    found: list[Site] = []
     for site in scoped.sites():
         if area is None or site.area == area:
-            found.append(station_of(watch, site, devices.get(site.id, ())))
+            found.append(site_of(watch, site, devices.get(site.id, ())))
             await asyncio.sleep(0)
     return found
 
 
 def station_of(watch: Watch, entry: SiteEntry, devices: Iterable[Entry]) -> Station:
-    """Return what is known of a site at this moment."""
+    """Return what is known of a site and of each of its devices at this moment."""
     entries = tuple(devices)
     live = tuple(device_of(watch, device) for device in entries)
-    uses = Counter(socket.use for device in live for socket in device.sockets)
-    smoke = Counter(device.smoke for device in live if device.smoke is not None)
-    powers = [device.power_w for device in live if device.power_w is not None]
+    return Station(site_of(watch, entry, entries), live)
+
+
+def site_of(watch: Watch, entry: SiteEntry, devices: Iterable[Entry]) -> Site:
+    """Return what is known of a site at this moment, in sum: there may be hundreds to list."""
+    seen = [glance_of(watch, device) for device in devices]
+    uses = Counter(use for glance in seen for use in glance.uses)
+    smoke = Counter(glance.smoke for glance in seen)
+    powers = [glance.power_w for glance in seen if glance.power_w is not None]
     own = _firing(watch, Group(GroupKind.SITE, entry.id))
-    conditions = [device.condition for device in live]
+    conditions = [glance.condition for glance in seen]
     if own:
         conditions.append(condition_of(own))
-    site = Site(
+    return Site(
         id=entry.id,
         area=entry.area,
         name=Names.of(entry.name),
         declared=entry.declared,
         condition=worst(conditions),
         zone=entry.schedule.zone_name,
-        devices=len(live),
+        devices=len(seen),
         sockets={use: uses[use] for use in Use},
         smoke={word: smoke[word] for word in SmokeWatch},
         power_w=sum(powers) if powers else None,
-        heard_at=max((d.heard_at for d in live if d.heard_at is not None), default=None),
-        firing=len(own) + sum(len(_firing(watch, device.id)) for device in entries),
+        heard_at=max((g.heard_at for g in seen if g.heard_at is not None), default=None),
+        firing=len(own) + sum(glance.firing for glance in seen),
     )
-    return Station(site, live)
+
+
+def glance_of(watch: Watch, entry: Entry) -> Glance:
+    """Return what a device adds to the sum of its site."""
+    state, moment, firing = _known(watch, entry)
+    charger, smoke = entry.kind is Kind.CHARGER, entry.kind is Kind.SMOKE
+    sockets = state.every_socket(entry.sockets) if charger else ()
+    return Glance(
+        condition=_condition(state, firing),
+        uses=tuple(_use(part, moment) for part in sockets),
+        power_w=_power_w(state, moment),
+        smoke=_smoke(state, firing) if smoke else None,
+        heard_at=state.heard_at,
+        firing=len(firing),
+    )
 
 
 def device_of(watch: Watch, entry: Entry) -> Device:
     """Return what is known of a device at this moment."""
-    state = watch.engine.device(entry.id) or DeviceState(entry.id, entry.site, entry.kind)
-    policy = watch.registry.policy_of(entry.id)
-    fresh_for = entry.silent_after or policy.silent_after(entry.kind)
-    moment = Present(watch.now(), fresh_for, policy.charging.min_w)
-    firing = _firing(watch, entry.id)
-    powers = [
-        power_w
-        for part in state.metered_parts
-        if (power_w := part.fresh_power_w(moment.now, moment.fresh_for)) is not None
-    ]
+    state, moment, firing = _known(watch, entry)
     return Device(
         id=entry.id,
         site=entry.site,
@@ -109,7 +131,7 @@ def device_of(watch: Watch, entry: Entry) -> Device:
         condition=_condition(state, firing),
         online=state.whole.online,
         heard_at=state.heard_at,
-        power_w=sum(powers) if powers else None,
+        power_w=_power_w(state, moment),
         smoke=_smoke(state, firing) if entry.kind is Kind.SMOKE else None,
         sockets=_sockets(entry, state, moment) if entry.kind is Kind.CHARGER else [],
         values=_said(state.whole),
@@ -127,6 +149,29 @@ def condition_of(firing: Iterable[Alert]) -> Condition:
 def worst(conditions: Iterable[Condition]) -> Condition:
     order = tuple(Condition)
     return min(conditions, key=order.index, default=Condition.UNKNOWN)
+
+
+def _known(watch: Watch, entry: Entry) -> tuple[DeviceState, Present, tuple[Alert, ...]]:
+    """Return a device's state, the moment to look at it, and what fires about it."""
+    state = watch.engine.device(entry.id) or DeviceState(entry.id, entry.site, entry.kind)
+    policy = watch.registry.policy_of(entry.id)
+    fresh_for = entry.silent_after or policy.silent_after(entry.kind)
+    moment = Present(watch.now(), fresh_for, policy.charging.min_w)
+    return state, moment, _firing(watch, entry.id)
+
+
+def _power_w(state: DeviceState, moment: Present) -> float | None:
+    powers = [
+        power_w
+        for part in state.metered_parts
+        if (power_w := part.fresh_power_w(moment.now, moment.fresh_for)) is not None
+    ]
+    return sum(powers) if powers else None
+
+
+def _use(part: Values, moment: Present) -> Use:
+    charges = part.charges(moment.now, moment.fresh_for, moment.charging_w_min)
+    return Use.UNKNOWN if charges is None else Use.CHARGING if charges else Use.FREE
 
 
 def _firing(watch: Watch, subject: Subject) -> tuple[Alert, ...]:
@@ -157,10 +202,9 @@ def _sockets(entry: Entry, state: DeviceState, moment: Present) -> list[Socket]:
 
 
 def _socket(part: Values, moment: Present) -> Socket:
-    charges = part.charges(moment.now, moment.fresh_for, moment.charging_w_min)
     return Socket(
         channel=part.channel,
-        use=Use.UNKNOWN if charges is None else Use.CHARGING if charges else Use.FREE,
+        use=_use(part, moment),
         power_w=part.fresh_power_w(moment.now, moment.fresh_for),
         relay_on=part.relay_on,
         device_temperature_c=part.device_temperature_c,

@@ -22,6 +22,8 @@ PROBLEM_JSON = "application/problem+json"
 FOR_PROGRAMS = ("/api/", "/health/", "/metrics")
 RETRY_AFTER_S = "5"
 FIELD_ERRORS_MAX = 20
+NOT_PARSED = "There was an error parsing the body"
+"""FastAPI's words for a body that is not even text."""
 
 log = structlog.get_logger("api.http")
 
@@ -123,6 +125,8 @@ def explain_problems(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> Response:
         status = error.status_code
         detail = error.detail if error.detail != HTTPStatus(status).phrase else ""
+        if detail == NOT_PARSED:
+            status, detail = 422, "The body is not what was announced: JSON in UTF-8?"
         return problem_response(request, Trouble(status, detail, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)

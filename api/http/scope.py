@@ -7,12 +7,14 @@ area it is. What is foreign is answered like what does not exist, by 404.
 import msgspec
 from sqlalchemy import Connection
 
-from api.http.access import Caller
+from api.http.access import Caller, Right
 from api.http.problems import Trouble
 from api.watch import Watch
-from ingest.ledger import commanding, queries, silences
+from ingest.ledger import commanding, post_checks, queries, silences
 from ingest.ledger.queries import AlertRow
 from ingest.ledger.silences import SilenceRow
+from ingest.people import Post
+from ingest.post_checks import PostCheck
 from ingest.registry import Area, Device, Site
 from rules.cutting import Command
 from rules.latch import Latch
@@ -62,6 +64,34 @@ class Scoped(msgspec.Struct, frozen=True):
         if not self.has_device(device):
             raise Trouble(404, "There is no such device.")
         return self.watch.registry.devices[DeviceId(device)]
+
+    # --- duty posts --------------------------------------------------------------------
+
+    def duty_posts(self) -> list[Post]:
+        """Return the posts of their areas, by name."""
+        known = self.watch.directory.posts.values()
+        theirs = [post for post in known if self.caller.answers_for(post.area)]
+        return sorted(theirs, key=lambda post: post.id)
+
+    def duty_post(self, post: str) -> Post:
+        known = self.watch.directory.posts.get(post)
+        if known is None or not self.caller.answers_for(known.area):
+            raise Trouble(404, "There is no such post.")
+        return known
+
+    def may_answer(self, check: PostCheck) -> bool:
+        """Say whether they may say that a post is manned: its members, or its area's people."""
+        post = self.watch.directory.posts.get(check.post)
+        is_member = post is not None and self.caller.person in post.members
+        return self.caller.may(Right.ACKNOWLEDGE) and (
+            is_member or self.caller.answers_for(check.area)
+        )
+
+    async def post_check(self, number: int) -> PostCheck:
+        check = await self.watch.ledger.read(lambda c: post_checks.get_check(c, number))
+        if check is None or not (self.caller.answers_for(check.area) or self.may_answer(check)):
+            raise Trouble(404, "There is no such post check.")
+        return check
 
     # --- the ledger --------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -14,6 +15,7 @@ from api.photographs import BYTES_MAX, Darkroom, Photograph, PhotoRefused, Why
 FIELD = "photo"
 FIELDS_MAX = 4
 FIELD_BYTES_MAX = 8 * 1024
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 STATUS = {Why.TOO_LARGE: 413, Why.TOO_SLOW: 503, Why.BUSY: 503}
 
 
@@ -25,6 +27,8 @@ async def form_of(request: Request) -> AsyncIterator[FormData]:
             max_files=1, max_fields=FIELDS_MAX, max_part_size=FIELD_BYTES_MAX
         )
     except (HTTPException, MultiPartException, AssertionError) as error:
+        if isinstance(error, HTTPException) and error.status_code == TOO_LARGE:
+            raise Trouble(TOO_LARGE, error.detail, words="problem.large") from error
         raise Trouble(422, "This is no form with a photo.", words="photo.empty") from error
     try:
         yield form

@@ -26,7 +26,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     """A person's id, a token's name, or "chargewatch"."""
     via: str
-    """By which way: console, api, link, mqtt, command."""
+    """By which way: console, api, link, mqtt, command, plan."""
     what: str
     """A dotted word of the catalogue: "alert.acknowledged", "login.refused"."""
     about: str = ""

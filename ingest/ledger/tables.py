@@ -419,6 +419,7 @@ post_checks = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("post", sa.Text, nullable=False),
     sa.Column("area", sa.Text, nullable=False),
+    sa.Column("asked_by", sa.Text, nullable=False),
     sa.Column("asked_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False),
     sa.Column("state", sa.Text, nullable=False),

@@ -103,7 +103,7 @@
       function point(event) { plot.setCursor({ left: place(event), top: over.clientHeight / 2 }); }
     }
 
-    function options() {
+    function options(shown) {
       const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: `${DRAWN_PX}px system-ui, sans-serif` };
       const width = Math.floor(canvas.clientWidth);
       return {
@@ -113,8 +113,8 @@
         padding: [14, 10, 0, 0],
         tzDate: (at) => uPlot.tzDate(new Date(at * 1000), said.zone),
         cursor: { y: false, drag: { x: true, y: false, dist: 8 } },
-        scales: { x: { time: true, range: (u, min, max) => [min, max] }, y: { range: () => [said.low, said.high] } },
-        series: [{}, { stroke: colour("charging"), width: 2, fill: colour("charging-wash"), points: { show: said.at.length < 40, size: 5, fill: colour("charging") } }],
+        scales: { x: { time: true, min: shown.since, max: shown.until, range: (u, min, max) => [min, max] }, y: { range: () => [said.low, said.high] } },
+        series: [{}, { stroke: colour("charging"), width: 2, points: { show: said.at.length < 40, size: 5, fill: colour("charging") } }],
         axes: [
           { ...axis, space: 64, values: (u, at) => at.map((each) => time(u.scales.x.max - u.scales.x.min).format(each * 1000)) },
           { ...axis, size: 52, values: (u, found) => found.map((each) => new Intl.NumberFormat(lang).format(each)) },
@@ -124,11 +124,10 @@
     }
 
     function draw() {
-      const { since, until } = plot ? { since: plot.scales.x.min, until: plot.scales.x.max } : said;
+      const shown = plot ? { since: plot.scales.x.min, until: plot.scales.x.max } : said;
       canvas.replaceChildren();
       if (plot) plot.destroy();
-      plot = new uPlot(options(), [said.at, said.values], canvas);
-      plot.setScale("x", { min: since, max: until });
+      plot = new uPlot(options(shown), [said.at, said.values], canvas);
       byFingers(canvas.querySelector(".u-over"));
       tell(said.at.length - 1);
       figure.querySelector(".chart-buttons").hidden = readout.hidden = false;

@@ -48,9 +48,10 @@
     return typed || region.querySelector("form[aria-busy=true], dialog[open], textarea:focus, input:focus, select:focus") !== null;
   }
 
-  function announce(titles) {
+  function announce(fresh) {
     const words = document.body.dataset.newAlert;
-    announcer.textContent = titles.map((title) => words.split("{title}").join(title)).join("\n");
+    const said = ({ dataset }) => dataset.said || words.split("{title}").join(dataset.title);
+    announcer.textContent = fresh.map(said).join("\n");
     if (navigator.vibrate && navigator.userActivation && navigator.userActivation.hasBeenActive) {
       navigator.vibrate([200, 100, 200]);
     }
@@ -146,7 +147,7 @@
     if (form && event.detail.successful) done(form);
     const fresh = alerts().filter((each) => !known.has(each.dataset.alert) && each.dataset.severity);
     known = new Set(alerts().map((each) => each.dataset.alert));
-    if (fresh.length) announce(fresh.map((each) => each.dataset.title));
+    if (fresh.length) announce(fresh);
     document.dispatchEvent(new CustomEvent("chargewatch:news", { detail: fresh }));
   });
 

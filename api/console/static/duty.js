@@ -4,11 +4,12 @@
    are sounded again and again until each is acknowledged or hushed. */
 (() => {
   const CHOICE = "chargewatch.sound";
-  const AGAIN_MS = { emergency: 2600, critical: 5000 };
-  const RANK = { warning: 0, critical: 1, emergency: 2 };
+  const AGAIN_MS = { emergency: 2600, critical: 5000, check: 8000 };
+  const RANK = { warning: 0, check: 1, critical: 2, emergency: 3 };
   const TUNES = { // tones of [hertz, from, until] in seconds: known apart with closed eyes
     emergency: [[960, 0, 0.28], [640, 0.3, 0.58], [960, 0.6, 0.88], [640, 0.9, 1.18], [960, 1.2, 1.48], [640, 1.5, 1.78]],
     critical: [[880, 0, 0.16], [880, 0.24, 0.4], [880, 0.48, 0.64]],
+    check: [[520, 0, 0.18], [660, 0.2, 0.38], [780, 0.4, 0.7]],
     warning: [[660, 0, 0.14], [520, 0.16, 0.36]],
   };
   const controls = document.getElementById("duty-controls");
@@ -38,7 +39,7 @@
     for (const [hertz, from, until] of TUNES[level]) {
       const tone = audio.createOscillator();
       const gain = audio.createGain();
-      tone.type = level === "warning" ? "sine" : "square";
+      tone.type = level in { warning: 1, check: 1 } ? "sine" : "square";
       tone.frequency.value = hertz;
       gain.gain.setValueAtTime(0, audio.currentTime + from);
       gain.gain.linearRampToValueAtTime(0.25, audio.currentTime + from + 0.01);
@@ -121,7 +122,7 @@
       tag: `alert-${alert.dataset.alert}`,
       lang: document.documentElement.lang,
       requireInteraction: alert.dataset.severity !== "warning",
-      data: { path: `/alerts/${alert.dataset.alert}` },
+      data: { path: alert.dataset.path || `/alerts/${alert.dataset.alert}` },
     };
     worker.showNotification(alert.dataset.title, options);
   }

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from api.http.context import Context
 from api.http.problems import FieldError, Trouble, too_much
 from api.http.scope import Scoped
+from api.passwords import generated
 from api.people.addresses import ON_THE_WEB, check_where_it_leads
-from api.people.keeping import By, Done, Entry, find, put
+from api.people.keeping import By, Done, Entry, find, give_password, put
 from api.people.parts import ID_CHARS_MAX, AnyPart, RoutePart
 from api.people.trying import Tried, notice_of_a_test, tried
 from api.people.wrong import Conflict, NotThere, Wrong
@@ -77,7 +78,18 @@ async def kept_here(scoped: Scoped) -> Kept:
 async def keep(
     scoped: Scoped, number: str, part: AnyPart, *, new: bool, version: str = ""
 ) -> Entry:
-    """Keep what was entered, and have the running service know of it."""
+    """Keep what was entered; refuse what cannot be."""
+    with refusing():
+        return await entered(scoped, number, part, new=new, version=version)
+
+
+async def entered(
+    scoped: Scoped, number: str, part: AnyPart, *, new: bool, version: str = ""
+) -> Entry:
+    """Keep what was entered, and have the running service know of it.
+
+    Raises Wrong, Conflict or NotThere.
+    """
     whose = by(scoped)
     ways = () if isinstance(part, RoutePart) else part.ways
     addresses = [
@@ -85,14 +97,13 @@ async def keep(
         for n, way in enumerate(ways)
         if way.address and way.via in ON_THE_WEB
     ]
+    if found := await check_where_it_leads(addresses, scoped.watch.ways.guard):
+        raise Wrong(found)
 
     def write(c: Connection) -> Done:
         return put(c, number, part, whose, new=new, version=version)
 
-    with refusing():
-        if found := await check_where_it_leads(addresses, scoped.watch.ways.guard):
-            raise Wrong(found)
-        done = await scoped.watch.ledger.write(write)
+    done = await scoped.watch.ledger.write(write)
     await known(scoped)
     return done.entry
 
@@ -112,6 +123,22 @@ def page(found: list[T], after: str, limit: int) -> tuple[list[T], str | None]:
     rest = [each for each in found if each.id > after]
     shown = rest[:limit]
     return shown, shown[-1].id if len(rest) > limit else None
+
+
+async def password_for(context: Context, scoped: Scoped, number: str) -> str:
+    """Give somebody of theirs a generated password; return it, to be shown once."""
+    whose = by(scoped)
+    with refusing():
+        find((await kept_here(scoped)).people, number, "person", whose)
+    password = generated()
+    hashed, at = await context.door.hashed(password), context.door.wall()
+
+    def write(c: Connection) -> None:
+        give_password(c, number, hashed, at, whose)
+
+    with refusing():
+        await scoped.watch.ledger.write(write)
+    return password
 
 
 async def try_way(

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ConfigDict, JsonValue
-from sqlalchemy import Connection
 
 from api.http.access import Right
 from api.http.context import Allowed, ScopedHere, context_of
@@ -19,14 +18,14 @@ from api.http.routes.entering import (
     known,
     own,
     page,
+    password_for,
     refusing,
     try_way,
 )
 from api.http.routes.inputs import Limit
 from api.http.scope import Scoped
 from api.http.shapes.people import Password, People, Person, Tried
-from api.passwords import generated
-from api.people.keeping import deactivate, find, give_password
+from api.people.keeping import deactivate, find
 from api.people.parts import AreaId, Id, PersonPart
 from ingest.ledger.people import people_with_passwords
 from ingest.people import Person as KeptPerson
@@ -114,17 +113,7 @@ async def deactivate_person(scoped: ScopedHere, id: IdInPath) -> Person:  # noqa
 @people.post("/people/{id}/password")
 async def make_password(request: Request, scoped: ScopedHere, id: IdInPath) -> Password:  # noqa: A002
     """Give somebody a generated password, which they must change, and end their logins."""
-    await _one(scoped, id)
-    context, password = context_of(request), generated()
-    hashed = await context.door.hashed(password)
-    whose, at = by(scoped), context.door.wall()
-
-    def write(c: Connection) -> None:
-        give_password(c, id, hashed, at, whose)
-
-    with refusing():
-        await scoped.watch.ledger.write(write)
-    return Password(password=password)
+    return Password(password=await password_for(context_of(request), scoped, id))
 
 
 @people.post("/people/{id}/try")

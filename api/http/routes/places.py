@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 
 from api.http.access import Right
 from api.http.context import Allowed, ScopedHere
-from api.http.live import device_of, devices_by_site, station_of, stations_of
+from api.http.live import device_of, devices_by_site, site_of, sites_of
 from api.http.routes.inputs import Id, NameInPath
 from api.http.routes.inputs import Limit as AtMost
 from api.http.shapes.places import (
@@ -18,7 +18,6 @@ from api.http.shapes.places import (
     Devices,
     Limit,
     Policy,
-    Site,
     SiteInFull,
     Sites,
     Window,
@@ -54,15 +53,15 @@ async def areas(scoped: ScopedHere) -> Areas:
 @places.get("/sites")
 async def sites(scoped: ScopedHere, area: Id | None = None) -> Sites:
     """List the sites (of one area) with what is going on there."""
-    found = await stations_of(scoped, area)
-    return Sites(sites=sorted((each.site for each in found), key=lambda site: site.id))
+    found = await sites_of(scoped, area)
+    return Sites(sites=sorted(found, key=lambda site: site.id))
 
 
 @places.get("/sites/{area}/{site}")
 async def one_site(scoped: ScopedHere, area: NameInPath, site: NameInPath) -> SiteInFull:
     """Return a site with the limits that are in force there."""
     watch, entry = scoped.watch, scoped.site(f"{area}/{site}")
-    live: Site = station_of(watch, entry, devices_by_site(watch)[entry.id]).site
+    live = site_of(watch, entry, devices_by_site(watch)[entry.id])
     return SiteInFull(site=live, policy=_policy(watch.registry, entry))
 
 

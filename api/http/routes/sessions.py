@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from heapq import nlargest
 from typing import Annotated
 
 import msgspec
@@ -17,7 +18,8 @@ from ingest.ledger.sessions import SessionFilter
 from rules.alerts import Group, GroupKind
 from rules.readings import DeviceId
 from rules.session import Ending
-from rules.subject import DeviceState
+from rules.session import Session as Charge
+from rules.subject import DeviceState, Values
 
 AT_ONCE = 500
 """Devices looked at before the engine has its turn again."""
@@ -56,7 +58,7 @@ async def find(
     """List sessions that ended, newest first; with open=true those that go on now."""
     if open:
         return Sessions(
-            sessions=(await open_sessions(scoped, wanted))[:limit], next_before_id=None
+            sessions=await open_sessions(scoped, wanted, limit), next_before_id=None
         )
     asked = min(limit + 1, ledger.LIMIT_MAX)
     own = msgspec.structs.replace(wanted, areas=scoped.caller.within)
@@ -69,26 +71,26 @@ async def find(
     )
 
 
-async def open_sessions(scoped: Scoped, wanted: SessionFilter) -> list[Session]:
-    """Return those that go on now, newest first, giving way to the engine."""
+async def open_sessions(scoped: Scoped, wanted: SessionFilter, limit: int) -> list[Session]:
+    """Return the newest of those that go on now, giving way to the engine."""
     if wanted.ending is not None or wanted.before_id is not None:
         return []
-    found: list[Session] = []
+    found: list[tuple[DeviceState, Values, Charge]] = []
     for number, device in enumerate(_devices(scoped, wanted)):
         if number % AT_ONCE == 0:
             await asyncio.sleep(0)
         for part in device.parts:
-            session = part.session
+            charge = part.session
             if (
-                session is not None
-                and session.is_open
+                charge is not None
+                and charge.is_open
                 and (wanted.channel is None or part.channel == wanted.channel)
-                and (wanted.since is None or session.at >= wanted.since)
-                and (wanted.until is None or session.began_at < wanted.until)
+                and (wanted.since is None or charge.at >= wanted.since)
+                and (wanted.until is None or charge.began_at < wanted.until)
             ):
-                found.append(Session.of_open(session, device, part.channel))
-    found.sort(key=lambda session: session.began_at, reverse=True)
-    return found
+                found.append((device, part, charge))
+    newest = nlargest(limit, found, key=lambda each: each[2].began_at)
+    return [Session.of_open(charge, device, part.channel) for device, part, charge in newest]
 
 
 def _devices(scoped: Scoped, wanted: SessionFilter) -> Iterator[DeviceState]:

@@ -20,7 +20,7 @@ _EXAMPLE: dict[str, JsonValue] = {
 
 
 class Deed(Shape):
-    """One line: who did what, by which way (console, api, link, mqtt, command), about what."""
+    """One line: who did what, by which way (console, api, link, mqtt, command, plan)."""
 
     id: int
     at: datetime
