@@ -90,7 +90,7 @@ def test_pages_are_chinese_unless_somebody_chooses_and_then_remember(client: Cli
     log_in(client)
     assert '<html lang="zh-CN">' in client.get("/", headers=PAGE).text
     assert '<html lang="en">' in client.get("/?lang=en", headers=PAGE).text
-    assert "<h1>Duty</h1>" in client.get("/", headers=PAGE).text
+    assert "<h1>Duty desk</h1>" in client.get("/", headers=PAGE).text
     assert "值班台" in client.get("/?lang=zh", headers=PAGE).text
     assert "值班台" in client.get("/?lang=tlh", headers=PAGE).text
 
