@@ -13,9 +13,9 @@ from simulator.batteries import (
     LEAD_ACID_SMALL,
     lead_acid_brick,
 )
-from simulator.behaviour import BY_NAME
 from simulator.charging import Curve, charge, joined
 from simulator.faults.fault import BatteryName, WithBike
+from simulator.habits import BY_NAME
 from simulator.mains import INRUSH_S
 from simulator.mishaps import tapers_s, together, untapered
 from simulator.scene import Scene, Subject
