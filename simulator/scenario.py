@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.behaviour import USUAL, Habits, Kind
 from simulator.faults import AnyFault
+from simulator.habits import USUAL, Habits, Kind
 from simulator.limits import Limits
 from simulator.words import Clock, Length, Part, When, Window
 
