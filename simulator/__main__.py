@@ -3,10 +3,12 @@
 import asyncio
 import datetime as dt
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,18 +20,26 @@ from ingest.clock import Now, utc_now, warped
 from ingest.errors import ChargewatchError
 from simulator.building import built
 from simulator.emissions import Emission
+from simulator.line import Return
 from simulator.link_faults import Marked
+from simulator.logins import LoginsUnreadable, read_logins
+from simulator.open_files import TooFewFiles, allow
 from simulator.player import Player, recorded
-from simulator.publisher import Broker, Publisher
+from simulator.publisher import Broker, Crowd, Publisher
 from simulator.scenario import Scenario
 from simulator.scenario_file import found, library, read
 from simulator.village import Village, incidents, ledger, policy_toml
 from simulator.village import sites_toml as register
+from simulator.wire import KEEP_ALIVE_S, Login
 
 STANDARD_OUTPUT = Path("-")
 DAY = timedelta(days=1)
 LISTED_MAX = 40
 """Alerts that are announced when a scenario begins."""
+SOME = 3
+"""Devices that are named where there may be thousands."""
+TOLD_EVERY_S = 10.0
+"""How often a line says how it goes."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -133,6 +143,23 @@ SitesFile = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option(help="Write the limits that it has agreed on.")
 ]
+Connections = Annotated[
+    Literal["shared", "each"],
+    typer.Option(help="One connection for all devices, or each has one and its last will."),
+]
+LoginsFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --connections each: the file of `./chargewatch devices import --out`."
+    ),
+]
+Returns = Annotated[
+    Return,
+    typer.Option("--return", help="How devices come back when the broker has been away."),
+]
+KeepAlive = Annotated[
+    int, typer.Option(min=5, max=65_535, help="Seconds, as each device tells the broker.")
+]
 Listing = Annotated[bool, typer.Option("--list", help="Show the scenarios, a line for each.")]
 
 
@@ -145,6 +172,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     password: Password = None,
     password_file: PasswordFile = None,
     ca_file: CaFile = None,
+    connections: Connections = "shared",
+    logins: LoginsFile = None,
+    returns: Returns = Return.JITTERED,
+    keep_alive: KeepAlive = KEEP_ALIVE_S,
     live: Live = False,
     fill: Fill = 0,
     speed: Speed = 1.0,
@@ -192,9 +223,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     if password_file:
         password = password_file.read_text(encoding="utf-8").strip()
     where = address(broker, username, password, ca_file)
+    come = crowd(player, where, connections == "each", logins, returns, keep_alive)
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))
-    asyncio.run(perform(player, where, now, speed, until))
+    asyncio.run(perform(Publisher(player, where, now, speed, come), until))
 
 
 def put_down(
@@ -255,12 +287,49 @@ def kept_until(village: Village, now: datetime) -> Village:
     return village.through(Marked(since=village.starts, until=now))
 
 
-async def perform(
-    player: Player, where: Broker, now: Now, speed: float, until: datetime
-) -> None:
-    """Play to the broker until the virtual moment `until`."""
-    publisher = Publisher(player, where, now, speed)
-    await publisher.run(until)
+def crowd(  # noqa: PLR0913, PLR0917
+    player: Player,
+    where: Broker,
+    each: bool,
+    logins: Path | None,
+    returns: Return,
+    keep_alive_s: int,
+) -> Crowd:
+    """Return how the devices come to the broker; what cannot be is a mistake of the caller's."""
+    if not each and logins is not None:
+        raise typer.BadParameter("goes with --connections each", param_hint="--logins")
+    known: Mapping[str, Login] = {}
+    if each:
+        speakers = player.last_wills(utc_now(), everybody=True)
+        try:
+            allow(len(speakers))
+            known = known if logins is None else read_logins(logins)
+        except TooFewFiles as error:
+            raise typer.BadParameter(str(error), param_hint="--connections") from None
+        except LoginsUnreadable as error:
+            raise typer.BadParameter(str(error), param_hint="--logins") from None
+        without = [name for name in speakers if name not in known]
+        if logins is not None and where.login is None and without:
+            some = ", ".join(without[:SOME]) + (", …" if len(without) > SOME else "")
+            what = f"{logins} has no login for {len(without)} of {len(speakers)}: {some}"
+            raise typer.BadParameter(what, param_hint="--logins")
+    return Crowd(each=each, logins=known, returns=returns, keep_alive_s=keep_alive_s)
+
+
+async def perform(publisher: Publisher, until: datetime) -> None:
+    """Play to the broker until the virtual moment `until`, and say now and then how it goes."""
+    playing = asyncio.create_task(publisher.run(until))
+    before, since_s = 0, time.monotonic()
+    while not playing.done():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(playing), TOLD_EVERY_S)
+        if not playing.done():
+            said, now_s = publisher.said, time.monotonic()
+            rate = (said - before) / (now_s - since_s)
+            before, since_s = said, now_s
+            how = f"{publisher.connected} connected, {said} said, {rate:.0f} messages/s"
+            console.print(how, highlight=False)
+    await playing
     console.print(f"{publisher.said} messages said and acknowledged")
 
 

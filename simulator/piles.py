@@ -13,7 +13,9 @@ from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.devices import Device, Faults, Span
 from simulator.emissions import stream
+from simulator.orders import Obedience
 from simulator.meters import Meter, Shown
+from simulator.skins import SkinName
 from simulator.sockets import Loosening, Socket, Switching, Use
 from simulator.weather import FAIR, Weather
 
@@ -92,6 +94,8 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     """The time between two reports."""
     firmware: str = "1.4.2"
     weather: Weather = FAIR
+    skin: SkinName = "native"
+    obedience: Obedience = Obedience()
 
 
 class Pile(Device):
@@ -101,7 +105,7 @@ class Pile(Device):
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
-        self.beat = plan.beat
+        self.beat, self.obedience = plan.beat, plan.obedience
         self._plan_of, self._weather = plan, plan.weather
         made = stream(seed, plan.id, "made")
         self._mean_c = made.uniform(*plan.weather.mean_c)
