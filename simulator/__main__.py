@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ingest.clock import Now, utc_now, warped
+from ingest.clock import utc_now, warped
 from ingest.errors import ChargewatchError
 from simulator.building import built
 from simulator.emissions import Emission
@@ -295,7 +295,7 @@ def crowd(  # noqa: PLR0913, PLR0917
     returns: Return,
     keep_alive_s: int,
 ) -> Crowd:
-    """Return how the devices come to the broker; what cannot be is a mistake of the caller's."""
+    """Return how the devices come to the broker; what cannot be is the caller's mistake."""
     if not each and logins is not None:
         raise typer.BadParameter("goes with --connections each", param_hint="--logins")
     known: Mapping[str, Login] = {}

@@ -129,9 +129,18 @@ class Booked(NamedTuple):
     until: datetime
 
 
+class Lead(NamedTuple):
+    """A second bike that hangs on the plug of the first, by an extension lead."""
+
+    at: datetime
+    use: Use
+    """Of both."""
+
+
 class Doings(NamedTuple):
     uses: list[Use]
     stops: list[Stop]
+    leads: list[Lead]
 
 
 class Crowd:
@@ -156,7 +165,7 @@ class Crowd:
         names = habits.batteries or {each.name: each.share for each in BATTERIES}
         self._batteries = [BY_NAME[name] for name in names]
         self._shares = list(accumulate(names.values()))
-        self.done = Doings([], [])
+        self.done = Doings([], [], [])
 
     def live(self, chance: Random, day: date, midnight: datetime) -> None:
         """Let one day go by."""
@@ -227,7 +236,8 @@ class Crowd:
             joins=at - first.plugged_at,
             first_leaves=leaves if first.unplugged_at < until else None,
         )
-        self.done.uses[number] = Use(channel, first.plugged_at, until, curve)
+        both = self.done.uses[number] = Use(channel, first.plugged_at, until, curve)
+        self.done.leads.append(Lead(at, both))
         self._taken_until[channel] = until + AGAIN_AFTER
 
     def _fetched_at(self, chance: Random, at: datetime, full_at: datetime | None) -> datetime:

@@ -15,7 +15,9 @@ from simulator.behaviour import Calendar, Crowd
 from simulator.casting import cast
 from simulator.clocks import ClockFault
 from simulator.emissions import stream
+from simulator.faults.charges import note_step
 from simulator.hazards import Physics
+from simulator.hearing import unheard, when_heard
 from simulator.link_faults import Doubled
 from simulator.piles import PilePlan
 from simulator.placing import placed
@@ -58,6 +60,7 @@ def built(  # noqa: PLR0913
         zone=zone,
         limits=scenario.limits,
         sites=places,
+        clocks_off=length(scenario.ordinary.clocks_off),
     )
     cast(scenario.events, scene, name, cut_down=sites is not None)
     maker = _Maker(scenario, scene)
@@ -104,8 +107,10 @@ class _Maker:
             day = first + number * DAY
             midnight = local(day, clock("00:00"), scene.zone)
             crowd.live(stream(scene.seed, name, f"people/{number}"), day, midnight)
-        chance = stream(scene.seed, name, "ordinary")
-        self._wear(name, chance.uniform(-1, 1))
+        for at, use in crowd.done.leads:
+            place = Subject(site, name, use.channel)
+            note_step(scene, place, at, use)
+        self._wear(name)
         share = self._scenario.ordinary.repeats_a_day * (site.beat / DAY)
         if share:
             doing.link.append(Doubled(since=scene.starts, share=share))
@@ -119,19 +124,26 @@ class _Maker:
             ),
             stops=tuple(stop for stop in crowd.done.stops if stop.at > scene.starts),
             beat=site.beat,
+            figures=site.figures,
+            skin=site.skin,
+            obedience=site.obedience,
             weather=self._weather,
         )
         return doing.to_pile(plan)
 
     def sensor(self, site: Site, name: str) -> SensorPlan:
-        chance = stream(self._scene.seed, name, "ordinary")
-        self._wear(name, chance.uniform(-1, 1))
+        self._wear(name)
         tests_at = tuple(self._tests(name)) if self._scenario.ordinary.tests_sensors else ()
         for at in tests_at:
             place = Subject(site, name)
             self._scene.trap(place, "self_test", at, at + TESTED_FOR, "smoke", "fire")
         plan = SensorPlan(
-            id=name, beat=site.sensor_beat, tests_at=tests_at, weather=self._weather
+            id=name,
+            beat=site.sensor_beat,
+            tests_at=tests_at,
+            weather=self._weather,
+            skin=site.sensor_skin,
+            obedience=site.obedience,
         )
         return self._scene.on[name].to_sensor(plan)
 
@@ -145,11 +157,11 @@ class _Maker:
                 yield at
             day += TEST_CYCLE
 
-    def _wear(self, name: str, off: float) -> None:
+    def _wear(self, name: str) -> None:
         """Let a clock be off by a little: ordinary ones are."""
-        off_by = length(self._scenario.ordinary.clocks_off) * off
-        if off_by:
-            fault = ClockFault(since=self._scene.starts, off=off_by)
+        off = self._scene.clock_off(name)
+        if off:
+            fault = ClockFault(since=self._scene.starts, off=off)
             self._scene.on[name].clock.insert(0, fault)
 
 
@@ -186,7 +198,9 @@ def _truth(scene: Scene, piles: Iterable[PilePlan]) -> list[Incident]:
         for plan in mine:
             found += physics.of_pile(plan)
         found += physics.of_site(site.id, mine)
-    kept = [each for incident in found if (each := _within(incident, scene)) is not None]
+    away = {plan.id: unheard(plan.faults) for plan in plans.values()}
+    heard = (when_heard(each, away.get(each.device or "", ())) for each in found)
+    kept = [each for incident in heard if (each := _within(incident, scene)) is not None]
     return sorted(kept, key=_order)
 
 
@@ -207,7 +221,7 @@ def _within(incident: Incident, scene: Scene) -> Incident | None:
         begins=begins,
         earliest=earliest,
         latest=None if incident.latest is None else incident.latest + late_by,
-        ends=None if incident.ends is None or incident.ends > ends else incident.ends,
+        ends=None if incident.ends is None or incident.ends >= ends else incident.ends,
         expected_rules=incident.expected_rules if due + late_by < ends else (),
     )
 

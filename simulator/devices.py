@@ -24,6 +24,7 @@ SIGNAL_MOVES_PCT = 2.0
 """... and how far that moves from one report to the next."""
 DONE_MAX = 32
 """Commands that a device remembers."""
+NO_READINGS = Telemetry(readings=())
 JITTER_S = 0.4
 """No device's timer is exact; each beat comes up to this much late."""
 
@@ -144,7 +145,8 @@ class Device:
     def _status(self, now: datetime) -> Status:
         raise NotImplementedError
 
-    def _measure(self, now: datetime) -> Telemetry:
+    def _measured(self, now: datetime) -> list[bytes]:
+        """Return its readings, each as JSON."""
         raise NotImplementedError
 
     def _refusal(self, command: Command) -> str:
@@ -167,7 +169,9 @@ class Device:
 
     def _report(self, now: datetime) -> None:
         if self._powered:
-            self._say("telemetry", self._encoded(self._measure(now), now), now)
+            head = self._encoded(NO_READINGS, now)[: -len(b"]}")]
+            payload = b"%b%b]}" % (head, b",".join(self._measured(now)))
+            self._say("telemetry", payload, now)
 
     def _tell(self, event: Event, now: datetime) -> None:
         if self._powered:

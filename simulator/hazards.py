@@ -22,6 +22,11 @@ SLACK = timedelta(minutes=2)
 FEEDER_SHARE = 0.9
 """From this share of its rating on a feeder is overloaded: the rest is for what was not
 foreseen."""
+MARGIN = 0.02
+"""A class 1 meter shows up to 1 % too little, and its noise is as much: what is above a limit
+by less may be true, and nobody can know it."""
+SAME_CHARGE = timedelta(minutes=2)
+"""A plug that bounces, and is back sooner, goes on with its charge."""
 MINUTE = timedelta(minutes=1)
 
 Stretch = tuple[datetime, datetime, float]
@@ -105,12 +110,12 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
 
     def of_pile(self, plan: PilePlan) -> Iterator[Incident]:
         """Yield what is true of a pile and its sockets."""
-        late = plan.beat + SLACK
         found = flows(plan, self.ends)
         for flow in found:
-            yield from self._of_plug(plan, flow, late)
-        for since, until in too_much(found, self.limits.pile_w):
-            incident = _overload("pile_overload", since, until, late)
+            yield from self._of_plug(plan, flow)
+        for incident in _overloads(
+            "pile_overload", found, self.limits.pile_w, plan.figures or plan.beat
+        ):
             yield msgspec.structs.replace(incident, device=plan.id)
 
     def of_site(self, site: str, plans: Iterable[PilePlan]) -> Iterator[Incident]:
@@ -119,79 +124,79 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
             return
         plans = tuple(plans)
         found = [flow for plan in plans for flow in flows(plan, self.ends)]
-        late = max((plan.beat for plan in plans), default=MINUTE) + SLACK
-        for since, until in too_much(found, self.limits.feeder_w * FEEDER_SHARE):
-            incident = _overload("site_overload", since, until, late)
+        beat = max((plan.figures or plan.beat for plan in plans), default=MINUTE)
+        limit_w = self.limits.feeder_w * FEEDER_SHARE
+        for incident in _overloads("site_overload", found, limit_w, beat):
             yield msgspec.structs.replace(incident, site=site)
 
-    def _of_plug(self, plan: PilePlan, flow: Flow, late: timedelta) -> Iterator[Incident]:
-        channel = flow.use.channel
-        much = (
-            _overload("overload", since, until, late)
-            for since, until in too_much([flow], self.limits.socket_w)
-        )
-        for incident in (*much, *self._too_late(flow, late), *self._too_long(flow, late)):
+    def _of_plug(self, plan: PilePlan, flow: Flow) -> Iterator[Incident]:
+        channel, beat = flow.use.channel, plan.figures or plan.beat
+        much = _overloads("overload", [flow], self.limits.socket_w, beat)
+        if plan.figures is not None:
+            much = (_when_shown(each, flow, plan.figures) for each in much)
+        for incident in (*much, *self._too_late(flow, beat), *self._too_long(flow, beat)):
             yield msgspec.structs.replace(incident, device=plan.id, channel=channel)
 
-    def _too_late(self, flow: Flow, late: timedelta) -> Iterator[Incident]:
+    def _too_late(self, flow: Flow, beat: timedelta) -> Iterator[Incident]:
         """Yield charges that go on while the station is closed."""
         points: list[tuple[datetime, float]] = []
+        grace, late = self.limits.length("grace"), beat + SLACK
         for night in self.hours.spans:
             opens = night.until or self.ends
             if flow.ends <= night.since or flow.use.plugged_at >= opens:
                 continue
             points = points or list(flow.points())
-            allowed_until = night.since + self.limits.length("grace")
-            for since, until in above(points, FINISHED_W):
+            for since, until in joined(above(points, FINISHED_W)):
                 begins, ends = max(since, night.since), min(until, opens)
-                earliest = max(allowed_until, begins + LASTS if begins == since else begins)
-                if earliest < ends:
-                    yield Incident(
-                        kind="after_hours",
-                        severity="warning",
-                        begins=begins,
-                        ends=ends,
-                        earliest=earliest,
-                        latest=earliest + late,
-                        expected_rules=("after_hours",),
-                    )
+                earliest = max(night.since + grace, since + LASTS, self.starts)
+                if earliest >= ends:
+                    continue
+                seen_late = since > night.since or self.starts > night.since
+                yield Incident(
+                    kind="after_hours",
+                    severity="warning",
+                    begins=begins,
+                    ends=ends,
+                    earliest=earliest,
+                    latest=earliest + late + (grace if seen_late else timedelta(0)),
+                    expected_rules=("after_hours",)
+                    if _surely(points, FINISHED_W, earliest, beat)
+                    else (),
+                )
 
-    def _too_long(self, flow: Flow, late: timedelta) -> Iterator[Incident]:
+    def _too_long(self, flow: Flow, beat: timedelta) -> Iterator[Incident]:
         """Yield a charge that does not end, and a full battery that is fed on and on."""
-        full_s = flow.use.curve.full_s
+        full_s, late = flow.use.curve.full_s, 2 * (beat + SLACK)
         full_at = None if full_s is None else flow.when(full_s)
         charged_until = full_at or flow.ends
         long_from = flow.use.plugged_at + self.limits.length("charge")
         draws = flow.use.curve.at((charged_until - flow.use.plugged_at).total_seconds()).power_w
         if long_from < charged_until and (full_at or draws >= FINISHED_W):
+            knowable = long_from + beat < charged_until
             yield Incident(
                 kind="long_charge",
                 severity="warning",
                 begins=long_from,
                 ends=charged_until,
                 earliest=long_from,
-                latest=long_from + 2 * late + 5 * MINUTE,
-                expected_rules=self._if_seen(flow, "long_charge"),
+                latest=long_from + late + 5 * MINUTE,
+                expected_rules=self._if_seen(flow, "long_charge") if knowable else (),
             )
-        if full_at is None or full_s is None:
+        if full_at is None:
             return
-        floats = [
-            (since, until)
-            for since, until in above(list(flow.points()), FINISHED_W)
-            if until > full_at + self.limits.length("float_")
-        ]
-        for since, until in floats[:1]:
-            begins = max(since, full_at)
-            earliest = begins + self.limits.length("float_")
-            if earliest < until:
+        points = list(flow.points())
+        allowed_until = full_at + self.limits.length("float_")
+        for since, until in joined(above(points, FINISHED_W)):
+            if since <= full_at and allowed_until < until:
+                knowable = _surely(points, FINISHED_W, allowed_until, beat)
                 yield Incident(
                     kind="long_float",
                     severity="warning",
-                    begins=begins,
+                    begins=full_at,
                     ends=until,
-                    earliest=earliest,
-                    latest=earliest + 2 * late + 10 * MINUTE,
-                    expected_rules=self._if_seen(flow, "long_float"),
+                    earliest=allowed_until,
+                    latest=allowed_until + late + 10 * MINUTE,
+                    expected_rules=self._if_seen(flow, "long_float") if knowable else (),
                 )
 
     def _if_seen(self, flow: Flow, rule: str) -> tuple[str, ...]:
@@ -199,17 +204,68 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
         return (rule,) if flow.use.plugged_at >= self.starts else ()
 
 
-def _overload(kind: str, since: datetime, until: datetime, late: timedelta) -> Incident:
-    """Return an overload of nobody yet."""
-    return Incident(
-        kind=kind,
-        severity="critical",
-        begins=since,
-        ends=until,
-        earliest=since + LASTS,
-        latest=since + LASTS + late,
-        expected_rules=(kind,),
-    )
+def _overloads(
+    kind: str, found: Sequence[Flow], limit_w: float, beat: timedelta
+) -> Iterator[Incident]:
+    """Yield the overloads of nobody yet.
+
+    One that no report need have shown, because it was over too soon, is true all the same;
+    but nobody could know, and nothing is expected of anybody.
+    """
+    sure = [
+        (since, until)
+        for since, until in too_much(found, limit_w * (1 + MARGIN))
+        if until - since >= LASTS + beat
+    ]
+    for since, until in too_much(found, limit_w):
+        known_at = next((at for at, _ in sure if since <= at < until), None)
+        earliest = (known_at or since) + LASTS
+        yield Incident(
+            kind=kind,
+            severity="critical",
+            begins=since,
+            ends=until,
+            earliest=earliest,
+            latest=earliest + beat + SLACK,
+            expected_rules=(kind,) if known_at else (),
+        )
+
+
+def _when_shown(incident: Incident, flow: Flow, figures: timedelta) -> Incident:
+    """Return an overload with the moment at which the pile next says what flows.
+
+    An AP3000 says it every so long from the start of a charge on, and nothing in between.
+    """
+    charges_since = max(since for since, _, _ in flow.stretches if since <= incident.earliest)
+    begins = max(incident.begins, charges_since)
+    shown_at = charges_since - figures * ((charges_since - begins) // figures)
+    earliest = max(incident.earliest, shown_at, charges_since + figures)
+    later = earliest - incident.earliest
+    latest = None if incident.latest is None else incident.latest + later
+    return msgspec.structs.replace(incident, earliest=earliest, latest=latest)
+
+
+def _surely(
+    points: Sequence[tuple[datetime, float]], limit_w: float, at: datetime, beat: timedelta
+) -> bool:
+    """Say whether any meter shows more than a limit from a moment on, for one report."""
+    sure = joined(above(points, limit_w * (1 + MARGIN)))
+    return any(since <= at and at + beat < until for since, until in sure)
+
+
+def joined(
+    spans: Iterable[tuple[datetime, datetime]],
+) -> Iterator[tuple[datetime, datetime]]:
+    """Yield spans with those made one between which nothing but a plug has bounced."""
+    begins: datetime | None = None
+    ends: datetime | None = None
+    for since, until in spans:
+        if begins is not None and ends is not None and since - ends > SAME_CHARGE:
+            yield begins, ends
+            begins = None
+        begins, ends = begins or since, until
+    if begins is not None and ends is not None:
+        yield begins, ends
 
 
 def too_much(found: Sequence[Flow], limit_w: float) -> Iterator[tuple[datetime, datetime]]:

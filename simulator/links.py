@@ -115,7 +115,9 @@ class Linked:
     def last_will(self, at: datetime) -> Emission:
         return self._device.last_will(at)
 
-    def _through(self, said: Iterable[Emission]) -> list[Emission]:
+    def _through(self, said: list[Emission]) -> list[Emission]:
+        if not any(step.concerns(each.at) for each in said for step, _ in self._steps):
+            return said
         return [passed for emission in said for passed in self._passed(emission, 0)]
 
     def _passed(self, emission: Emission, number: int) -> Iterator[Emission]:

@@ -21,7 +21,8 @@ def allow(connections: int) -> None:
     if hard != resource.RLIM_INFINITY and wanted > hard:
         raise TooFewFiles(
             f"{connections} connections need {wanted} open files, and this machine allows a"
-            f" process {hard} (ulimit -Hn): raise it, take fewer --sites, or --connections shared"
+            f" process {hard} (ulimit -Hn): raise that, or take fewer --sites, or"
+            " --connections shared"
         )
     limit = wanted if hard == resource.RLIM_INFINITY else hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

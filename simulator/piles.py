@@ -5,16 +5,18 @@ Its sockets obey, refuse, lose or only pretend to obey, as the plan says.
 
 from datetime import datetime, timedelta
 from functools import partial
-from random import Random
+from typing import NamedTuple
 
 import msgspec
 
-from ingest.codecs.native import Command, Event, Status, Telemetry
+from ingest.codecs.native import Command, Event, Status
 from rules.readings import Kind, Reading
+from simulator.cadences import TICK
 from simulator.devices import Device, Faults, Span
 from simulator.emissions import stream
+from simulator.idle import NOISES, NORMAL, Idle
+from simulator.meters import Meter
 from simulator.orders import Obedience
-from simulator.meters import Meter, Shown
 from simulator.skins import SkinName
 from simulator.sockets import Loosening, Socket, Switching, Use
 from simulator.weather import FAIR, Weather
@@ -29,10 +31,7 @@ SETTLED_AFTER = timedelta(seconds=10)
 """When the inrush is over, and a second report says so."""
 HOTTEST_K = 400.0
 """What a burning bike adds at most: beyond it there is no sensor left to say so."""
-NOISES = 4096
-_made = Random("noise")  # noqa: S311
-NORMAL = tuple(_made.gauss(0, 1) for _ in range(NOISES))
-"""Draws from the normal distribution, to begin anywhere in: ten times as fast as drawing."""
+encode = msgspec.json.encode
 
 
 class Rescan(msgspec.Struct, frozen=True):
@@ -72,6 +71,13 @@ class Mains(msgspec.Struct, frozen=True):
     volts: float
 
 
+class Air(NamedTuple):
+    """What all sockets of a pile share."""
+
+    shown_v: float
+    inside_c: float
+
+
 class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     """All that will happen at one pile. `id` is area/site/device."""
 
@@ -92,6 +98,8 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     """It has a connection, and so a last will, of its own."""
     beat: timedelta = timedelta(seconds=30)
     """The time between two reports."""
+    figures: timedelta | None = None
+    """The time between two reports of what flows, where that is not in each."""
     firmware: str = "1.4.2"
     weather: Weather = FAIR
     skin: SkinName = "native"
@@ -105,7 +113,8 @@ class Pile(Device):
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
-        self.beat, self.obedience = plan.beat, plan.obedience
+        self.beat = plan.beat if plan.figures is None else TICK
+        self.obedience = plan.obedience
         self._plan_of, self._weather = plan, plan.weather
         made = stream(seed, plan.id, "made")
         self._mean_c = made.uniform(*plan.weather.mean_c)
@@ -122,8 +131,10 @@ class Pile(Device):
             )
             for channel in range(1, plan.sockets + 1)
         }
-        self._outlets = tuple(self.sockets.values())
-        self._noises = plan.sockets + 1
+        self._idle = Idle(self._meter, plan.sockets)
+        self._powers_w = [0.0] * (plan.sockets + 2)
+        """What flows in each socket, with nothing before the first and behind the last."""
+        self._awake, self._asleep = dict(self.sockets), dict[int, bytes]()
         for use in plan.uses:
             self._expect(use, starts)
         for rescan in plan.rescans:
@@ -134,82 +145,108 @@ class Pile(Device):
     def _expect(self, use: Use, starts: datetime) -> None:
         if use.plugged_at <= starts:
             if use.unplugged_at > starts:
-                self.sockets[use.channel].plug(use, starts)
+                self._wake(use.channel).plug(use, starts)
                 self._plan(use.unplugged_at, partial(self._unplugged, use))
             return
         self._plan(use.plugged_at, partial(self._plugged, use))
         self._plan(use.unplugged_at, partial(self._unplugged, use))
 
     def _plugged(self, use: Use, now: datetime) -> None:
-        self.sockets[use.channel].plug(use, now)
+        self._wake(use.channel).plug(use, now)
         self._tell(Event(event="plugged", channel=use.channel), now)
         self._plan(now + timedelta(seconds=1), self._report)
         self._plan(now + SETTLED_AFTER, self._report)
 
     def _unplugged(self, use: Use, now: datetime) -> None:
-        self.sockets[use.channel].unplug(now)
+        self._wake(use.channel).unplug(now)
         self._tell(Event(event="unplugged", channel=use.channel), now)
         self._plan(now + timedelta(seconds=1), self._report)
 
     def _rescanned(self, channel: int, now: datetime) -> None:
-        self.sockets[channel].switch(now, on=True)
+        self._wake(channel).switch(now, on=True)
         self._report(now)
         self._plan(now + SETTLED_AFTER, self._report)
 
     def _stopped(self, stop: Stop, now: datetime) -> None:
-        self.sockets[stop.channel].stop(now, stop.why)
+        self._wake(stop.channel).stop(now, stop.why)
         self._report(now)
         self._plan(now + SETTLED_AFTER, self._report)
 
     def _switch_mains(self, now: datetime, *, on: bool) -> None:
-        for socket in self.sockets.values():
-            socket.switch_mains(now, on=on)
+        for channel in self.sockets:
+            self._wake(channel).switch_mains(now, on=on)
 
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
         firmware = self._plan_of.firmware
         return Status(online=True, model="CW-P10", firmware=firmware, sockets=len(self.sockets))
 
-    def _measure(self, now: datetime) -> Telemetry:
-        sockets = self._outlets
+    def _measured(self, now: datetime) -> list[bytes]:
+        """Return its readings: that of the cabinet, and one of each socket, in order."""
+        powers_w, burns = self._powers_w, self._burning(now)
         load_a = cabinet_k = 0.0
-        for socket in sockets:
+        for channel, socket in self._awake.items():
             socket.advance(now)
-            if not socket.is_idle:
-                load_a += socket.square_a2**0.5
-                cabinet_k += socket.cabinet_k
-        first = int(self.chance.random() * (NOISES - self._noises))
-        noises = NORMAL[first : first + self._noises]
-        shown_v = round(self._mains_v(now) - SAG_OHM * load_a + MAINS_NOISE_V * noises[0], 1)
-        inside_c = self._weather.outdoors_c(self._mean_c, now) + cabinet_k
-        shown_c = round(inside_c, 1)
-        readings = [Reading(device_temperature_c=shown_c, signal_pct=self._received_pct())]
-        powers_w = [0.0, *[socket.power_w for socket in sockets], 0.0]
-        meter, burns = self._meter, self._burning(now)
-        for channel, socket in self.sockets.items():
-            if socket.use is None and not socket.dark:
-                beside_w = powers_w[channel - 1] + powers_w[channel + 1]
-                shown = meter.shown_empty(beside_w, shown_v, noises[channel])
-            else:
-                square_a2 = socket.square_a2
-                shown = meter.shown(powers_w[channel], square_a2, shown_v, noises[channel])
-            if socket.is_idle and not burns:
-                readings.append(
-                    Reading(
-                        channel=channel,
-                        power_w=shown[0],
-                        current_a=shown[1],
-                        voltage_v=shown_v,
-                        energy_kwh=round(socket.energy_wh / 1000, 3),
-                        relay_on=False,
-                        device_temperature_c=shown_c,
-                        port_state="cut" if socket.cut else "idle",
-                    )
-                )
-            else:
-                warm_c = inside_c + socket.contact_k
-                warm_c += sum(each.felt_k(channel, now) for each in burns)
-                readings.append(_used(channel, socket, shown, shown_v, warm_c))
-        return Telemetry(readings=tuple(readings))
+            powers_w[channel] = socket.power_w
+            load_a += socket.square_a2**0.5
+            cabinet_k += socket.cabinet_k
+        first = int(self.chance.random() * (NOISES - len(powers_w)))
+        sags_v = SAG_OHM * load_a - MAINS_NOISE_V * NORMAL[first]
+        air = Air(
+            round(self._mains_v(now) - sags_v, 1),
+            self._weather.outdoors_c(self._mean_c, now) + cabinet_k,
+        )
+        said = [b""] * (len(powers_w) - 1)
+        shown_c = round(air.inside_c, 1)
+        signal_pct = self._received_pct()
+        said[0] = encode(Reading(device_temperature_c=shown_c, signal_pct=signal_pct))
+        self._idle.say(
+            said, self._asleep, powers_w, first, shown_v=air.shown_v, shown_c=shown_c
+        )
+        for channel, socket in self._awake.items():
+            hotter_k = sum(each.felt_k(channel, now) for each in burns) if burns else 0.0
+            noise = NORMAL[first + channel]
+            said[channel] = encode(self._read(channel, socket, air, noise, hotter_k))
+        if self._awake:
+            self._let_sleep()
+        return said
+
+    def _read(
+        self, channel: int, socket: Socket, air: Air, noise: float, hotter_k: float
+    ) -> Reading:
+        """Return the reading of a socket that is used, was until a while ago, or is cut."""
+        plugged, powers_w = socket.use is not None, self._powers_w
+        if plugged or socket.dark:
+            square_a2 = socket.square_a2
+            shown = self._meter.shown(powers_w[channel], square_a2, air.shown_v, noise)
+        else:
+            beside_w = powers_w[channel - 1] + powers_w[channel + 1]
+            shown = self._meter.shown_empty(beside_w, air.shown_v, noise)
+        return Reading(
+            channel=channel,
+            power_w=shown.power_w,
+            current_a=shown.current_a,
+            voltage_v=air.shown_v,
+            energy_kwh=round(socket.energy_wh / 1000, 3),
+            relay_on=plugged and not socket.off,
+            device_temperature_c=round(air.inside_c + socket.contact_k + hotter_k, 1),
+            port_state=socket.state,
+            session_energy_kwh=round(socket.session_wh / 1000, 3) if plugged else None,
+            session_duration_s=round(socket.ran.total_seconds()) if plugged else None,
+            stop_reason=socket.stopped_by or None,
+        )
+
+    def _wake(self, channel: int) -> Socket:
+        """Return a socket with which something happens; from now on it is looked after."""
+        socket = self._awake[channel] = self.sockets[channel]
+        self._asleep.pop(channel, None)
+        return socket
+
+    def _let_sleep(self) -> None:
+        """Leave those alone that are empty and cold: they say the same until they are woken."""
+        for channel in [n for n, socket in self._awake.items() if socket.is_idle]:
+            energy_wh = self._awake.pop(channel).energy_wh
+            self._powers_w[channel] = 0.0
+            self._asleep[channel] = encode(round(energy_wh / 1000, 3))
 
     def _mains_v(self, now: datetime) -> float:
         for each in self._plan_of.mains:
@@ -218,8 +255,11 @@ class Pile(Device):
         return MAINS_V
 
     def _burning(self, now: datetime) -> tuple[Heating, ...]:
-        burns = self._plan_of.burns
-        return tuple(each for each in burns if each.since <= now) if burns else ()
+        burns = tuple(each for each in self._plan_of.burns if each.since <= now)
+        if burns:
+            for channel in self.sockets:
+                self._wake(channel)
+        return burns
 
     def _refusal(self, command: Command) -> str:
         if command.command in {"report_now", "self_test"}:
@@ -237,25 +277,7 @@ class Pile(Device):
 
     def _carry_out(self, command: Command, now: datetime) -> None:
         if command.channel is not None and command.command in {"switch_on", "switch_off"}:
-            socket = self.sockets[command.channel]
+            socket = self._wake(command.channel)
             socket.switch(now, on=command.command == "switch_on")
             self._plan(now + SETTLED_AFTER, self._report)
         self._report(now)
-
-
-def _used(channel: int, socket: Socket, shown: Shown, shown_v: float, warm_c: float) -> Reading:
-    """Return the reading of a socket that is used, was until a while ago, or is cut."""
-    plugged = socket.use is not None
-    return Reading(
-        channel=channel,
-        power_w=shown.power_w,
-        current_a=shown.current_a,
-        voltage_v=shown_v,
-        energy_kwh=round(socket.energy_wh / 1000, 3),
-        relay_on=plugged and not socket.off,
-        device_temperature_c=round(warm_c, 1),
-        port_state=socket.state,
-        session_energy_kwh=round(socket.session_wh / 1000, 3) if plugged else None,
-        session_duration_s=round(socket.ran.total_seconds()) if plugged else None,
-        stop_reason=socket.stopped_by or None,
-    )

@@ -79,7 +79,9 @@ class Player:
                 for each in other.skin.hears
             }
             return tuple(sorted(bridged)) or (COMMANDS.replace("+/+/+", device),)
-        hears = {each for other in self._devices.values() if other.skin for each in other.skin.hears}
+        hears = {
+            each for other in self._devices.values() if other.skin for each in other.skin.hears
+        }
         return (COMMANDS, *sorted(hears))
 
     def dressed(self, said: Iterable[Emission]) -> list[Emission]:

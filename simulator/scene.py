@@ -11,6 +11,7 @@ import msgspec
 from simulator.behaviour import Booked
 from simulator.clocks import ClockFault
 from simulator.devices import Faults, Span
+from simulator.emissions import stream
 from simulator.hours import Hours
 from simulator.intruders import IntruderPlan
 from simulator.limits import Limits
@@ -40,6 +41,11 @@ class Subject(NamedTuple):
     @property
     def beat(self) -> timedelta:
         return self.site.sensor_beat if self.is_sensor else self.site.beat
+
+    @property
+    def figures(self) -> timedelta:
+        """Return the time between two reports of what is measured."""
+        return self.beat if self.is_sensor else max(self.beat, self.site.figures or self.beat)
 
 
 class Doing:
@@ -125,6 +131,7 @@ class Scene:
         zone: ZoneInfo,
         limits: Limits,
         sites: tuple[Site, ...],
+        clocks_off: timedelta = timedelta(0),
     ) -> None:
         self.seed, self.starts, self.ends = seed, starts, ends
         self.zone, self.limits, self.sites = zone, limits, sites
@@ -132,7 +139,12 @@ class Scene:
         self.incidents: list[Incident] = []
         self.intruders: list[IntruderPlan] = []
         self.refused = 0
+        self._clocks_off = clocks_off
         self._hours: dict[tuple[str, ...], Hours] = {}
+
+    def clock_off(self, device: str) -> timedelta:
+        """Return how far ahead a device's clock is, as ordinary ones are."""
+        return self._clocks_off * stream(self.seed, device, "ordinary").uniform(-1, 1)
 
     def hours_of(self, site: Site) -> Hours:
         if site.closed not in self._hours:

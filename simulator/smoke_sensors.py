@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from ingest.codecs.native import Command, Event, EventName, Status, Telemetry
+from ingest.codecs.native import Command, Event, EventName, Status
 from rules.readings import Kind, Reading
 from simulator.devices import Device, Faults
 from simulator.emissions import stream
@@ -127,7 +127,7 @@ class SmokeSensor(Device):
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
         return Status(online=True, model="CW-S2", firmware=self._plan_of.firmware)
 
-    def _measure(self, now: datetime) -> Telemetry:
+    def _measured(self, now: datetime) -> list[bytes]:
         reading = Reading(
             smoke_alarm=self._smoke is not None or self._testing,
             self_test=self._testing,
@@ -137,7 +137,7 @@ class SmokeSensor(Device):
             fault=self._faulty.get("fault"),
             tamper=True if "tamper" in self._faulty else None,
         )
-        return Telemetry(readings=(reading,))
+        return [msgspec.json.encode(reading)]
 
     def _refusal(self, command: Command) -> str:
         known = command.command in {"report_now", "self_test"}

@@ -17,8 +17,8 @@ from simulator.warmth import (
 FINISHED_W = 15.0
 """Below this a pile says that a charge has finished."""
 NOTHING = Draw(0, 0.0, 0.0, 0.0)
-COLD_A2 = 1e-4
-"""What has warmed a contact by less than this has been forgotten."""
+COLD_A2 = 0.1
+"""What has warmed the cabinet by less than this, a thousandth of a degree, is forgotten."""
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -117,8 +117,8 @@ class Socket:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is no plug in it, and none was for so long that it is cold."""
-        return self.use is None and not self._cabinet_a2
+        """Whether it is on and empty, and has been for so long that it is cold."""
+        return self.use is None and not self._cabinet_a2 and not self.cut
 
     def advance(self, now: datetime) -> None:
         """Let time pass to `now`: energy flows, the contacts warm up or cool down."""
@@ -134,6 +134,7 @@ class Socket:
         """Take the plug of `use`, which went in at `plugged_at`, now or some time ago."""
         self.advance(now)
         self.use, self.ran, self.session_wh = use, timedelta(0), 0.0
+        self._draw = use.curve.at(0.0)
         if not self.dark:
             self._charge(use.curve, now - use.plugged_at)
         self._switched()
@@ -165,10 +166,13 @@ class Socket:
     def _charge(self, curve: Curve, passed: timedelta) -> None:
         since_s = self.ran.total_seconds()
         self.ran += passed
-        since, until_s = curve.at(since_s), self.ran.total_seconds()
+        since, until_s = self._draw, self.ran.total_seconds()
         self._draw = until = curve.at(until_s)
-        for passed_s, first, last in curve.stretches(since_s, since, until_s, until):
-            self._follow(passed_s, first, last)
+        if since.point == until.point:  # straight, as it mostly is
+            self._follow(until_s - since_s, since.square_a2, until.square_a2)
+        else:
+            for passed_s, first, last in curve.stretches(since_s, since, until_s, until):
+                self._follow(passed_s, first, last)
         self.energy_wh += max(0.0, until.energy_wh - self.session_wh)
         self.session_wh = until.energy_wh
 

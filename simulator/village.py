@@ -10,7 +10,7 @@ import msgspec
 
 from rules.readings import Kind
 from simulator.behaviour import Kind as SiteKind
-from simulator.cadences import CadenceName
+from simulator.cadences import Seldom
 from simulator.devices import Faults
 from simulator.intruders import Intruder, IntruderPlan
 from simulator.limits import Limits
@@ -19,7 +19,7 @@ from simulator.orders import Obedience
 from simulator.piles import Pile, PilePlan
 from simulator.skins import SensorSkinName, SkinName, skin_of
 from simulator.skins.skin import Skin
-from simulator.skins.zigbee2mqtt import Bridge
+from simulator.skins.zigbee2mqtt import BASE, Bridge
 from simulator.smoke_sensors import SensorPlan, SmokeSensor
 from simulator.truth import Incident, Ledger, Truth, alerts_of
 
@@ -58,7 +58,8 @@ class Site(msgspec.Struct, frozen=True):
     """What its piles speak ..."""
     sensor_skin: SensorSkinName = "native"
     """... and its sensors."""
-    cadence: CadenceName = "beat"
+    figures: timedelta | None = None
+    """Between two reports of what flows in a pile, where that is not in each."""
     obedience: Obedience = Obedience()
     """How its devices take their orders."""
 
@@ -103,7 +104,7 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
 
     def devices(self) -> tuple[Speaker, ...]:
         """Return the devices as they are at the start, fresh at each call."""
-        bridged = any(plan.skin == "zigbee2mqtt" for plan in (*self.piles, *self.sensors))
+        skins = {plan.skin for plan in self.piles} | {plan.skin for plan in self.sensors}
         return (
             *(self._linked(Pile(plan, self.starts, self.seed), plan) for plan in self.piles),
             *(
@@ -111,7 +112,7 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
                 for plan in self.sensors
             ),
             *(Intruder(plan, self.starts, self.seed) for plan in self.intruders),
-            *((Bridge(self.starts),) if bridged else ()),
+            *((Bridge(self.starts),) if BASE in skins else ()),
         )
 
     def through(self, step: Step) -> "Village":
@@ -133,6 +134,8 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
     def _linked(self, device: Pile | SmokeSensor, plan: PilePlan | SensorPlan) -> Speaker:
         device.skin = _skin(plan, self.zone)
         link = plan.faults.link
+        if isinstance(plan, PilePlan) and plan.figures is not None:
+            link = (Seldom(since=self.starts, status=plan.beat, figures=plan.figures), *link)
         return Linked(device, link, self.seed) if link else device
 
 
@@ -187,7 +190,8 @@ def sites_toml(village: Village) -> str:
         for pile in village.piles
     ]
     sensors = [
-        f'[[devices]]\nid = "{sensor.id}"\nkind = "smoke"\n{_dialect_toml(sensor, village.zone)}'
+        f'[[devices]]\nid = "{sensor.id}"\nkind = "smoke"\n'
+        f"{_dialect_toml(sensor, village.zone)}"
         for sensor in village.sensors
     ]
     title = f"# The village of `{village.scenario}`, seed {village.seed}. Made by simulator.\n"

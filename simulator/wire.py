@@ -75,7 +75,11 @@ class Wire(asyncio.Protocol):
         return self._transport is not None and not self.closed.done()
 
     async def begin(
-        self, client_id: str, login: Login | None, will: Emission | None, commands: Sequence[str]
+        self,
+        client_id: str,
+        login: Login | None,
+        will: Emission | None,
+        commands: Sequence[str],
     ) -> None:
         """Say hello, and ask for `commands`, topic filters. Raises WireLost."""
         self._write(

@@ -325,7 +325,7 @@ def test_nobody_answers_for_the_dead_or_for_a_stranger() -> None:
 
 @given(st.binary(max_size=200) | st.just(b"[" * 100_000))
 def test_any_bytes_are_answered_and_never_crash(payload: bytes) -> None:
-    player = Player(village_evening(7, DAY).devices()[:1])
+    player = Player(evening(7)[0].devices()[:1])
     (reply,) = player.obey(
         "chargewatch/v1/beilun/east-gate/pile-01/command", payload, local(21, 40)
     )

@@ -38,9 +38,7 @@ def simulate(tmp_path: Path, *words: str | Path, place: str = PLACE) -> Result:
 
 
 @pytest.fixture
-def logins(
-    guarded: GuardedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def logins(guarded: GuardedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file that `./chargewatch devices import --declared --out` writes."""
     sites, out = tmp_path / "sites.toml", tmp_path / "new-logins.csv"
     simulate(tmp_path, "--sites-toml", sites, "--out", tmp_path / "said.jsonl", "--duration=0")
@@ -108,7 +106,9 @@ def test_a_file_of_logins_that_is_not_there_is_a_mistake(tmp_path: Path) -> None
     assert "none.csv" in done.output
 
 
-@pytest.mark.parametrize("words", [("--return=never",), ("--keep-alive=1",), ("--connections=2",)])
+@pytest.mark.parametrize(
+    "words", [("--return=never",), ("--keep-alive=1",), ("--connections=2",)]
+)
 def test_what_there_is_not_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert simulate(tmp_path, *words).exit_code == 2
 

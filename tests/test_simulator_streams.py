@@ -1,16 +1,19 @@
 """One seed, one stream: across processes, and whatever else there is."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.codecs.native import Telemetry
 from simulator.building import built
 from simulator.emissions import Emission
 from simulator.library import Size
@@ -23,6 +26,7 @@ from simulator.scenario_file import library, parsed
 from tests.simulated import DAY, NORTH, PLACE, at, played, village
 
 ROOT = Path(__file__).parents[1]
+RELEASED = "c9197593fea4d5f7b29e45de1aeba6f2f33f6936bfed1831d724793979f8440f"
 BUSY = """
 [[events]]
 fault = "overload"
@@ -60,6 +64,26 @@ def test_a_process_of_its_own_says_the_same_bytes(name: str) -> None:
     assert one == other
     here = of_library(name, 5, DAY, Size(30, 50))
     assert digest(played(here, here.starts + timedelta(minutes=90))) == one
+
+
+def test_the_bytes_are_those_of_the_last_release() -> None:
+    """Whoever changes this changes everybody's recordings: say so in the CHANGELOG."""
+    here = of_library("attack", 7, DAY, Size(30, 50))
+    assert digest(played(here, here.starts + timedelta(hours=1))) == RELEASED
+
+
+def test_the_bytes_of_empty_sockets_are_those_that_the_types_make() -> None:
+    here = of_library("busy-week", 7, DAY, Size(1, 4))
+    said = [e.payload for e in played(here) if e.topic.endswith("/telemetry")]
+    assert len(said) > 1000
+    for payload in said:
+        made = msgspec.json.encode(msgspec.json.decode(payload, type=Telemetry))
+        said_so, as_made = json.loads(payload), json.loads(made)
+        assert said_so == as_made
+        pairs = zip(said_so["readings"], as_made["readings"], strict=True)
+        for number, (one, other) in enumerate(pairs):
+            assert list(one) == list(other)
+            assert one.get("channel", 0) == number
 
 
 @given(st.integers(0, 2**32))

@@ -19,6 +19,7 @@ from simulator.faults.fault import BatteryName, WithBike
 from simulator.mains import INRUSH_S
 from simulator.mishaps import tapers_s, together, untapered
 from simulator.scene import Scene, Subject
+from simulator.sockets import Use
 from simulator.words import Length, Share, length
 
 STEP_W = 80.0
@@ -80,7 +81,7 @@ class Overload(WithBike, frozen=True, kw_only=True):
         curve = joined(self.curve(), before, extra_w=self.extra_w)
         until = at + length(self.lasts)
         place = self.plug(scene, subject, at - before, until, curve, chance)
-        _note_step(scene, place, at, until, curve, before)
+        note_step(scene, place, at, Use(place.channel or 1, at - before, until, curve))
 
 
 class ExtensionLead(WithBike, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ class ExtensionLead(WithBike, frozen=True, kw_only=True):
         second = charge(BY_NAME[self.second], self.charge)
         curve = together(self.curve(), second, joins=before)
         place = self.plug(scene, subject, at - before, until, curve, chance)
-        _note_step(scene, place, at, until, curve, before)
+        note_step(scene, place, at, Use(place.channel or 1, at - before, until, curve))
 
 
 class NoTaper(WithBike, frozen=True, kw_only=True):
@@ -142,17 +143,11 @@ class WrongCharger(NoTaper, frozen=True, kw_only=True):
         self._overcharges(scene, at, subject, chance, wrong)
 
 
-def _note_step(  # noqa: PLR0913, PLR0917
-    scene: Scene,
-    place: Subject,
-    at: datetime,
-    until: datetime,
-    curve: Curve,
-    before: timedelta,
-) -> None:
+def note_step(scene: Scene, place: Subject, at: datetime, use: Use) -> None:
     """Write down that two are on one socket. If that is too much, physics says so too."""
-    alone_w = curve.power_w(before)
-    both_w = curve.power_w(before + timedelta(seconds=INRUSH_S + 1))
+    before = at - use.plugged_at
+    alone_w = use.curve.power_w(before)
+    both_w = use.curve.power_w(before + timedelta(seconds=INRUSH_S + 1))
     knowable = both_w - alone_w >= STEP_W and before >= ARMED_AFTER
     too_much = both_w > scene.limits.socket_w
     scene.happened(
@@ -160,7 +155,7 @@ def _note_step(  # noqa: PLR0913, PLR0917
         "two_on_one_socket",
         severity="warning",
         begins=at,
-        ends=until,
+        ends=use.unplugged_at,
         earliest=at + timedelta(seconds=30),
         expected_rules=("power_step",) if knowable and not too_much else (),
     )

@@ -26,7 +26,7 @@ class _WrongClock(Fault, frozen=True, kw_only=True):
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:  # noqa: ARG002
         until = None if self.set_after is None else at + length(self.set_after)
         scene.on[subject.device].clock.append(self._fault(at, until))
-        limits, wrong_at = scene.limits, self._wrong_at(scene, at)
+        limits, wrong_at = scene.limits, self._wrong_at(scene, at, subject)
         allowed = limits.length("clock_after")
         lasts = (until or scene.ends) - wrong_at
         if lasts <= allowed:
@@ -52,7 +52,7 @@ class _WrongClock(Fault, frozen=True, kw_only=True):
     def _fault(self, at: datetime, until: datetime | None) -> ClockFault:
         raise NotImplementedError
 
-    def _wrong_at(self, scene: Scene, at: datetime) -> datetime:  # noqa: ARG002
+    def _wrong_at(self, scene: Scene, at: datetime, subject: Subject) -> datetime:  # noqa: ARG002
         """Return when it is further off than is allowed."""
         return at
 
@@ -76,8 +76,8 @@ class ClockSkewed(_WrongClock, frozen=True, kw_only=True):
     def _fault(self, at: datetime, until: datetime | None) -> ClockFault:
         return ClockFault(since=at, until=until, off=timedelta(minutes=self.minutes_ahead))
 
-    def _wrong_at(self, scene: Scene, at: datetime) -> datetime:
-        off = timedelta(minutes=self.minutes_ahead)
+    def _wrong_at(self, scene: Scene, at: datetime, subject: Subject) -> datetime:
+        off = timedelta(minutes=self.minutes_ahead) + scene.clock_off(subject.device)
         allowed = -scene.limits.length("clock_behind") <= off
         allowed = allowed and off <= scene.limits.length("clock_ahead")
         return scene.ends if allowed else at
@@ -93,10 +93,12 @@ class ClockDrifting(_WrongClock, frozen=True, kw_only=True):
     def _fault(self, at: datetime, until: datetime | None) -> ClockFault:
         return ClockFault(since=at, until=until, a_day=timedelta(minutes=self.minutes_a_day))
 
-    def _wrong_at(self, scene: Scene, at: datetime) -> datetime:
-        name = "clock_ahead" if self.minutes_a_day > 0 else "clock_behind"
-        a_day = timedelta(minutes=abs(self.minutes_a_day))
-        return at + timedelta(days=1) * (scene.limits.length(name) / a_day)
+    def _wrong_at(self, scene: Scene, at: datetime, subject: Subject) -> datetime:
+        off, a_day = scene.clock_off(subject.device), timedelta(minutes=self.minutes_a_day)
+        gains = a_day > timedelta(0)
+        limit = scene.limits.length("clock_ahead" if gains else "clock_behind")
+        left = limit - off if gains else limit + off
+        return at + timedelta(days=1) * (left / abs(a_day))
 
 
 class ClockLocal(_WrongClock, frozen=True, kw_only=True):

@@ -74,7 +74,10 @@ class TasmotaSkin(msgspec.Struct, frozen=True):
         match said(emission):
             case Telemetry() as telemetry if not telemetry.buffered:
                 time = self._time(telemetry)
-                state, sensor = self._state(telemetry.readings), self._sensor(telemetry.readings)
+                state, sensor = (
+                    self._state(telemetry.readings),
+                    self._sensor(telemetry.readings),
+                )
                 yield again(emission, f"tele/{self.name}/STATE", _json(time | state))
                 if sensor:
                     yield again(emission, f"tele/{self.name}/SENSOR", _json(time | sensor))
