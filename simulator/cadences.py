@@ -46,6 +46,8 @@ CADENCES: dict[str, Cadence] = {
 }
 TICK = timedelta(seconds=30)
 """How often a pile that seldom speaks looks whether it is time."""
+LATE_MAX = TICK + timedelta(seconds=2)
+"""So much later than it is due it says so at most."""
 FIGURES = (
     "power_w",
     "current_a",
@@ -110,7 +112,8 @@ class Seldom(Step, frozen=True, kw_only=True):
                 if not charges:
                     yield channel
             elif reading.port_state != "idle" and at >= kept.figures_due[channel]:
-                kept.figures_due[channel] = at + self.figures
+                missed = (at - kept.figures_due[channel]) // self.figures
+                kept.figures_due[channel] += (missed + 1) * self.figures
                 yield channel
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from simulator.cadences import LATE_MAX
 from simulator.devices import Span
 from simulator.hours import Hours
 from simulator.limits import LASTS, Limits
@@ -234,12 +235,13 @@ def _overloads(
 def _when_shown(incident: Incident, flow: Flow, figures: timedelta) -> Incident:
     """Return an overload with the moment at which the pile next says what flows.
 
-    An AP3000 says it every so long from the start of a charge on, and nothing in between.
+    An AP3000 says it every so long from the start of a charge on, and nothing in between. A
+    report that was due a moment before may be late enough to show it.
     """
     charges_since = max(since for since, _, _ in flow.stretches if since <= incident.earliest)
-    begins = max(incident.begins, charges_since)
-    shown_at = charges_since - figures * ((charges_since - begins) // figures)
-    earliest = max(incident.earliest, shown_at, charges_since + figures)
+    begins = max(incident.begins - LATE_MAX, charges_since)
+    periods = max(1, -((charges_since - begins) // figures))
+    earliest = max(incident.earliest, charges_since + periods * figures)
     later = earliest - incident.earliest
     latest = None if incident.latest is None else incident.latest + later
     return msgspec.structs.replace(incident, earliest=earliest, latest=latest)

@@ -23,6 +23,10 @@ class Skin(Protocol):
     """Who speaks for all of them, over one connection; "": each speaks for itself."""
 
     @property
+    def device(self) -> str:
+        """Our own id of it."""
+
+    @property
     def name(self) -> str:
         """What the dialect calls the device."""
 
@@ -33,7 +37,7 @@ class Skin(Protocol):
         """Yield what a native message is in the dialect; often nothing."""
 
     def order(self, topic: str, payload: bytes, number: int) -> bytes:
-        """Return the native order; what the device does not understand, as it is.
+        """Return the native order; what has no meaning becomes one that no device understands.
 
         `number` makes it another one than all before.
         """
@@ -57,6 +61,11 @@ def said(emission: Emission) -> Body | None:
         return decoder.decode(emission.payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def meaningless(number: int) -> bytes:
+    """Return an order that no device understands, and each answers."""
+    return b'{"id":"%d"}' % number
 
 
 def again(emission: Emission, topic: str, payload: bytes, *, retain: bool = False) -> Emission:

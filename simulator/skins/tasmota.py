@@ -15,7 +15,7 @@ import msgspec
 from ingest.codecs.native import Command, Reply, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.emissions import Emission
-from simulator.skins.skin import again, said
+from simulator.skins.skin import again, meaningless, said
 
 METER: dict[str, tuple[str, Callable[[float], float]]] = {
     "Total": ("energy_kwh", lambda kwh: round(kwh, 3)),
@@ -65,7 +65,7 @@ class TasmotaSkin(msgspec.Struct, frozen=True):
         if what in ASKS or (relay is not None and not word):
             return msgspec.json.encode(Command(f"{number}", "report_now"))
         if relay is None or word not in SWITCHES:
-            return payload
+            return meaningless(number)
         switch, channel = SWITCHES[word], int(relay[1] or 1)
         command = Command(f"{number}/{switch}/{channel}", switch, channel)  # type: ignore[arg-type]
         return msgspec.json.encode(command)

@@ -16,7 +16,7 @@ import msgspec
 from ingest.codecs.native import Command, Event, Status, Telemetry
 from rules.readings import Kind, Reading
 from simulator.emissions import Emission
-from simulator.skins.skin import again, said
+from simulator.skins.skin import again, meaningless, said
 
 BASE = "zigbee2mqtt"
 SOCKETS_MAX = 16
@@ -71,13 +71,13 @@ class Zigbee2MqttSkin(msgspec.Struct, frozen=True):
         try:
             wanted = msgspec.json.decode(payload, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return payload
+            return meaningless(number)
         for channel in range(1, self.sockets + 1):
             word = str(wanted.get(self._key("state", channel))).upper()
             if word in {"ON", "OFF"}:
                 order = "switch_on" if word == "ON" else "switch_off"
                 return msgspec.json.encode(Command(f"{number}", order, channel))  # type: ignore[arg-type]
-        return payload
+        return meaningless(number)
 
     def worn(self, emission: Emission) -> Iterator[Emission]:
         body: dict[str, Any] = {}
