@@ -43,7 +43,7 @@ from simulator.village import Village, incidents, policy_toml, sites_toml
 
 DAY = dt.date(2026, 5, 12)
 SEEDS = 10
-SIZE = Size(days=7, sites=10)
+SIZE = Size(days=7, sites=5)
 """Of scenarios that come in sizes."""
 PROCESSES_MIN = 2
 LISTED_MAX = 300

@@ -161,25 +161,30 @@ class AlertBook:
         if alert.severity is Severity.EMERGENCY:
             return ""
         for speaker in INHIBITED_BY.get(alert.key.rule, ()):
-            for group in alert.within:
-                if self.group(group).fires(speaker):
-                    return f"inhibited:{speaker}"
+            if any(self._fires_about(group, speaker) for group in alert.within):
+                return f"inhibited:{speaker}"
         silence = self.silences.over(alert, now)
         return f"silenced:{silence}" if silence else ""
 
+    def _fires_about(self, group: Group, rule: str) -> bool:
+        """Say whether a group's own alert of a rule fires, and not that of a narrower one."""
+        alert = self._open.get(group, {}).get(AlertKey(rule, None, None, group))
+        return alert is not None and alert.state is State.FIRING
+
     def _release(self, speaker: Alert, now: datetime) -> None:
         """Tell what an alert that has ended held back, unless something else does."""
+        if speaker.key.group is None:
+            return
         for rule in INHIBITS.get(speaker.key.rule, ()):
-            for group in speaker.within:
-                for held in self.group(group).open(rule):
-                    if not held.withheld or held.state is not State.FIRING:
-                        continue
-                    after, news = heard_of(held, held, self._withholding(held, now))
-                    after = answered(after, held, news, now)
-                    if after is not held:
-                        self._keep(after)
-                        if news is not None:
-                            self.changes.append(Change(after, news))
+            for held in self.group(speaker.key.group).open(rule):
+                if not held.withheld or held.state is not State.FIRING:
+                    continue
+                after, news = heard_of(held, held, self._withholding(held, now))
+                after = answered(after, held, news, now)
+                if after is not held:
+                    self._keep(after)
+                    if news is not None:
+                        self.changes.append(Change(after, news))
 
     def _keep(self, alert: Alert) -> None:
         if alert.state is State.RESOLVED:

@@ -31,7 +31,7 @@ INHIBITED_BY: dict[str, tuple[str, ...]] = {
     "no_taper": ("fire",),
     "power_step": ("fire",),
 }
-"""By rule, the rules that speak for it if they fire at the same site, carrier, or at all.
+"""By rule, the rules that speak for it if they fire about its site, its carrier, or everything.
 
 The widest first, for the narrower ones may be held back by it themselves."""
 

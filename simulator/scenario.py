@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from simulator.behaviour import USUAL, Habits, Kind
 from simulator.cadences import CadenceName, SensorCadenceName
 from simulator.faults import AnyFault
+from simulator.habits import USUAL, Habits, Kind
 from simulator.limits import Limits
 from simulator.skins import SensorSkinName, SkinName
 from simulator.skins.zigbee2mqtt import SOCKETS_MAX

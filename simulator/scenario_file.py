@@ -10,8 +10,8 @@ import msgspec
 from ingest.errors import ChargewatchError
 from ingest.toml_lines import Path as Keys
 from ingest.toml_lines import line_of, lines_of
-from simulator.behaviour import Habits
 from simulator.faults import FAULTS
+from simulator.habits import Habits
 from simulator.limits import Limits
 from simulator.scenario import (
     DATE,

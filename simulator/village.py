@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rules.readings import Kind
-from simulator.behaviour import Kind as SiteKind
 from simulator.cadences import Seldom
 from simulator.devices import Faults
+from simulator.habits import Kind as SiteKind
 from simulator.intruders import Intruder, IntruderPlan
 from simulator.limits import Limits
 from simulator.links import Linked, Speaker, Step

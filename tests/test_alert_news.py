@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from api.announce import heard_as, key_of
 from rules.alerts import Alert, Change, Group, GroupKind, State, Transition
 from rules.engine import Engine
+from rules.groups import GroupState
 from rules.policy import DeviceProfile, Policy
 from rules.readings import DeviceId, Kind, Reading, Report
-from rules.rule import Moment
+from rules.rule import GroupMoment, Moment
 from rules.silences import Silence
 from rules.subject import DeviceState, Values
 from rules.verdict import (
@@ -59,18 +60,18 @@ class Overload:
 
 
 class Fire:
-    """Burns or does not."""
+    """Burns or does not, at the site."""
 
     name = "fire"
     severity = Severity.EMERGENCY
-    kinds = frozenset(Kind)
+    group = GroupKind.SITE
     basis = "a test"
     burns = False
 
     def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
         return Timing()
 
-    def judge(self, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
+    def judge(self, group: GroupState, moment: GroupMoment) -> Verdict:  # noqa: ARG002
         return Breach(Evidence()) if self.burns else CLEAR
 
 
@@ -94,12 +95,12 @@ class World:
     def __init__(self) -> None:
         self.at = START
         self.overload, self.fire = Overload(), Fire()
-        self.engine = Engine((self.overload,), (self.fire,), (), OnePile())
+        self.engine = Engine((self.overload,), (), (self.fire,), OnePile())
         self.changes: list[tuple[datetime, Change]] = []
         self.said: list[tuple[datetime, str]] = []
         self.seen: list[tuple[datetime, str]] = []
         self.burnt: list[tuple[datetime, bool]] = [(START, False)]
-        self._silences = 0
+        self._silences = self._heard = 0
 
     def wait(self, seconds: int) -> None:
         until = self.at + seconds * SECOND
@@ -135,13 +136,14 @@ class World:
         self.hear()
 
     def hear(self) -> None:
-        """Let the device speak, so that its rules are asked."""
+        """Let the device speak, so that its rules are asked, and its site's: it draws more."""
+        self._heard += 1
         report = Report(
             device=PILE,
             at=self.at,
             received_at=self.at,
             identity=str(len(self.changes)),
-            readings=(Reading(channel=1, power_w=100.0),),
+            readings=(Reading(channel=1, power_w=100.0 + self._heard),),
         )
         self._note(self.at, self.engine.observe(report, self.at))
 

@@ -471,7 +471,7 @@ def test_what_is_over_before_the_next_report_is_expected_of_nobody() -> None:
 def test_what_is_within_a_meters_error_of_the_limit_is_expected_of_nobody() -> None:
     bike = f'fault = "fast_charger"\n{NOON}{HERE}'
     peak_w = max(with_fault(bike).piles[0].uses[0].curve.powers_w[2:])
-    limits = f"[limits]\nsocket_w = {0.99 * peak_w:.1f}\n"
+    limits = f"[limits]\nsocket_w = {0.981 * peak_w:.1f}\n"
     here = village(f'lasts = "1 d"\n[[events]]\n{bike}{limits}')
     assert {i.expected_rules for i in of_kind(here, "overload")} == {()}
 

@@ -202,14 +202,17 @@ class Recorder:
     # --- subscription -----------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        topics = (*self._wanted.topics, DROPPED)
         if self._wanted.mqtt5:
             options = SubscribeOptions(
                 qos=1, retainAsPublished=True, retainHandling=NEVER_RETAINED
             )
-            self._client.subscribe([(each, options) for each in topics])
+            count_so_far = SubscribeOptions(
+                qos=1
+            )  # the broker keeps it: it is what we begin at
+            wanted = [(each, options) for each in self._wanted.topics]
+            self._client.subscribe([*wanted, (DROPPED, count_so_far)])
         else:
-            self._client.subscribe([(each, 1) for each in topics])
+            self._client.subscribe([(each, 1) for each in (*self._wanted.topics, DROPPED)])
 
     def _on_subscribe(
         self,

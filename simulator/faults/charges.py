@@ -13,9 +13,9 @@ from simulator.batteries import (
     LEAD_ACID_SMALL,
     lead_acid_brick,
 )
-from simulator.behaviour import BY_NAME
 from simulator.charging import Curve, charge, joined
 from simulator.faults.fault import BatteryName, WithBike
+from simulator.habits import BY_NAME
 from simulator.mains import INRUSH_S
 from simulator.mishaps import tapers_s, together, untapered
 from simulator.scene import Scene, Subject
@@ -148,7 +148,8 @@ def note_step(scene: Scene, place: Subject, at: datetime, use: Use) -> None:
     before = at - use.plugged_at
     alone_w = use.curve.power_w(before)
     both_w = use.curve.power_w(before + timedelta(seconds=INRUSH_S + 1))
-    knowable = both_w - alone_w >= STEP_W and before >= ARMED_AFTER
+    is_step = both_w - alone_w >= STEP_W and before >= ARMED_AFTER
+    knowable = is_step and at >= scene.starts  # nobody sees a step that was before
     too_much = both_w > scene.limits.socket_w
     scene.happened(
         place,

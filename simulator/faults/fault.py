@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from simulator.batteries import LEAD_ACID_60V
-from simulator.behaviour import BY_NAME
 from simulator.charging import Curve, charge
+from simulator.habits import BY_NAME
 from simulator.hazards import SLACK
 from simulator.scene import Scene, Subject
 from simulator.sockets import Use
