@@ -3,9 +3,7 @@
 import asyncio
 import datetime as dt
 import sys
-import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,24 +20,19 @@ from simulator.building import built
 from simulator.emissions import Emission
 from simulator.line import Return
 from simulator.link_faults import Marked
-from simulator.logins import LoginsUnreadable, read_logins
-from simulator.open_files import TooFewFiles, allow
+from simulator.performing import crowd, perform
 from simulator.player import Player, recorded
-from simulator.publisher import Broker, Crowd, Publisher
+from simulator.publisher import Broker, Publisher
 from simulator.scenario import Scenario
 from simulator.scenario_file import found, library, read
 from simulator.village import Village, incidents, ledger, policy_toml
 from simulator.village import sites_toml as register
-from simulator.wire import KEEP_ALIVE_S, Login
+from simulator.wire import KEEP_ALIVE_S
 
 STANDARD_OUTPUT = Path("-")
 DAY = timedelta(days=1)
 LISTED_MAX = 40
 """Alerts that are announced when a scenario begins."""
-SOME = 3
-"""Devices that are named where there may be thousands."""
-TOLD_EVERY_S = 10.0
-"""How often a line says how it goes."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)
@@ -226,7 +219,7 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     come = crowd(player, where, connections == "each", logins, returns, keep_alive)
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))
-    asyncio.run(perform(Publisher(player, where, now, speed, come), until))
+    asyncio.run(perform(Publisher(player, where, now, speed, come), until, console))
 
 
 def put_down(
@@ -285,52 +278,6 @@ def kept_until(village: Village, now: datetime) -> Village:
     It is the past: the service keeps it in its history, and raises no alarm about it.
     """
     return village.through(Marked(since=village.starts, until=now))
-
-
-def crowd(  # noqa: PLR0913, PLR0917
-    player: Player,
-    where: Broker,
-    each: bool,
-    logins: Path | None,
-    returns: Return,
-    keep_alive_s: int,
-) -> Crowd:
-    """Return how the devices come to the broker; what cannot be is the caller's mistake."""
-    if not each and logins is not None:
-        raise typer.BadParameter("goes with --connections each", param_hint="--logins")
-    known: Mapping[str, Login] = {}
-    if each:
-        speakers = player.last_wills(utc_now(), everybody=True)
-        try:
-            allow(len(speakers))
-            known = known if logins is None else read_logins(logins)
-        except TooFewFiles as error:
-            raise typer.BadParameter(str(error), param_hint="--connections") from None
-        except LoginsUnreadable as error:
-            raise typer.BadParameter(str(error), param_hint="--logins") from None
-        without = [name for name in speakers if name not in known]
-        if logins is not None and where.login is None and without:
-            some = ", ".join(without[:SOME]) + (", …" if len(without) > SOME else "")
-            what = f"{logins} has no login for {len(without)} of {len(speakers)}: {some}"
-            raise typer.BadParameter(what, param_hint="--logins")
-    return Crowd(each=each, logins=known, returns=returns, keep_alive_s=keep_alive_s)
-
-
-async def perform(publisher: Publisher, until: datetime) -> None:
-    """Play to the broker until the virtual moment `until`, and say now and then how it goes."""
-    playing = asyncio.create_task(publisher.run(until))
-    before, since_s = 0, time.monotonic()
-    while not playing.done():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(playing), TOLD_EVERY_S)
-        if not playing.done():
-            said, now_s = publisher.said, time.monotonic()
-            rate = (said - before) / (now_s - since_s)
-            before, since_s = said, now_s
-            how = f"{publisher.connected} connected, {said} said, {rate:.0f} messages/s"
-            console.print(how, highlight=False)
-    await playing
-    console.print(f"{publisher.said} messages said and acknowledged")
 
 
 def address(

@@ -1,13 +1,15 @@
 """The simulator's connections from the command line: shared or each, logins, limits."""
 
+import os
+import re
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from simulator import __main__ as command_line
-from simulator import open_files
+from simulator import open_files, performing
 from simulator.__main__ import app
 from tests.brokers import HOST, Mosquitto
 from tests.guarded_broker import GuardedBroker, guarded_broker, service_client
@@ -15,6 +17,7 @@ from tests.processes import eventually
 
 pytest_plugins = ["tests.system_fixtures"]
 
+ROOT = Path(__file__).parents[1]
 PLACE = """
 [text]
 zh = "试"
@@ -83,10 +86,49 @@ def test_who_has_no_login_in_the_file_is_named_before_anything_is_said(
     assert "has no login for 1 of 4: town/north/smoke-02" in done.output
 
 
+def test_the_lines_of_the_page_run_as_they_are_written(
+    guarded: GuardedBroker, tmp_path: Path
+) -> None:
+    """Only ports and paths are others, the evening is quicker, and this broker is our own."""
+    page = (ROOT / "docs" / "simulator-connections.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    block = block.replace("./chargewatch", str(ROOT / "chargewatch"))
+    block = block.replace("127.0.0.1:8883", f"{HOST}:{guarded.outside}")
+    before, reload, after = block.partition("sudo systemctl reload mosquitto\n")
+    assert reload
+    environment = os.environ | {"CHARGEWATCH_DATA_DIR": str(tmp_path), "COLUMNS": "300"}
+
+    def shell(lines: str) -> str:
+        done = subprocess.run(
+            ["/bin/sh", "-ec", lines],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    shell(before)
+    guarded.mosquitto.stop()
+    guarded.mosquitto.start()
+    after = after.replace("var/broker/ca.crt", str(guarded.authority)).rstrip()
+    topics = ["tele/+/LWT", "zigbee2mqtt/#", "chargewatch/v1/+/+/+/status"]
+    with service_client(guarded, topics) as service:
+        said = shell(f"{after} --speed 600 --duration 20")
+        assert "said and acknowledged" in said
+        assert "broker.lost" not in said
+        heard = {topic for topic, _ in service.heard}
+    assert {f"tele/mixed_tasmota_pile-0{n}/LWT" for n in (1, 2)} <= heard
+    assert {"zigbee2mqtt/bridge/state", "zigbee2mqtt/mixed/zigbee/pile-01"} <= heard
+    assert "chargewatch/v1/mixed/native/pile-01/status" in heard
+
+
 def test_one_says_now_and_then_how_it_goes(
     broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_line, "TOLD_EVERY_S", 0.2)
+    monkeypatch.setattr(performing, "TOLD_EVERY_S", 0.2)
     words = ("--broker", broker.url, "--speed=600", "--duration=10", "--connections=each")
     done = simulate(tmp_path, *words)
     assert done.exit_code == 0, done.output
