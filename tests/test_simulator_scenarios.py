@@ -1,6 +1,7 @@
 """Scenario files: what may stand in them, what is said of mistakes, and the library."""
 
 import json
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from api.sites import read_sites
 from ingest.wire import Rejected, Said
 from rules.catalog import rules_in_force
 from simulator.__main__ import app
+from simulator.building import built
 from simulator.casting import EventImpossible
 from simulator.faults import FAULTS
 from simulator.library import Size, names
@@ -222,6 +224,14 @@ def test_every_fault_explains_itself_and_names_its_source() -> None:
     for tag, fault in FAULTS.items():
         assert fault.__doc__, tag
         assert fault.source, tag
+
+
+def test_the_example_of_the_page_is_a_scenario() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    here = built("example", parsed(example, "docs/simulator.md"), DAY)
+    assert {site.kind for site in here.sites} == {"dormitory"}
+    assert here.limits.pile_w == 2600
 
 
 def test_the_page_has_the_tables_of_faults_and_scenarios() -> None:
