@@ -10,7 +10,6 @@ over one connection without devices that make them.
 import argparse
 import asyncio
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from benchmarks.machine import cpu_seconds, description, memory_bytes
 from benchmarks.running import HOST, mosquitto_process
 from ingest.clock import utc_now, warped
 from simulator.line import WAITING_MAX, Broker, Line, Street
+from simulator.open_files import TooFewFiles, allow
 from simulator.piles import Pile, PilePlan
 from simulator.player import Player
 from simulator.publisher import Crowd, Publisher
@@ -30,7 +30,6 @@ from simulator.smoke_sensors import SensorPlan, SmokeSensor
 
 STARTS = datetime(2026, 5, 12, 10, tzinfo=UTC)
 CADENCE = timedelta(seconds=30)
-SPARE_FILES = 100
 READY_MESSAGES = 100_000
 LOOKS_EVERY_S = 10.0
 MIB = 1024 * 1024
@@ -135,21 +134,16 @@ def _resident_bytes(pid: int) -> int:
     raise ValueError(f"no resident size for process {pid}")
 
 
-def _allow_files(wanted: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < wanted:
-        sys.exit(f"this machine allows {hard} open files, and {wanted} are needed: ulimit -n")
-    if soft < wanted:  # the broker, our child, has it too
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    _allow_files(options.devices + SPARE_FILES)
+    try:
+        allow(options.devices)  # the broker, our child, has it too
+    except TooFewFiles as error:
+        sys.exit(str(error))
     report: dict[str, object] = {"machine": description()}
     with (
         tempfile.TemporaryDirectory(prefix="chargewatch-bench-") as name,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,17 +14,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ingest.clock import Now, utc_now, warped
+from ingest.clock import utc_now, warped
 from ingest.errors import ChargewatchError
 from simulator.building import built
 from simulator.emissions import Emission
+from simulator.line import Return
 from simulator.link_faults import Marked
+from simulator.performing import crowd, perform
 from simulator.player import Player, recorded
 from simulator.publisher import Broker, Publisher
 from simulator.scenario import Scenario
 from simulator.scenario_file import found, library, read
 from simulator.village import Village, incidents, ledger, policy_toml
 from simulator.village import sites_toml as register
+from simulator.wire import KEEP_ALIVE_S
 
 STANDARD_OUTPUT = Path("-")
 DAY = timedelta(days=1)
@@ -133,6 +136,23 @@ SitesFile = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option(help="Write the limits that it has agreed on.")
 ]
+Connections = Annotated[
+    Literal["shared", "each"],
+    typer.Option(help="One connection for all devices, or each has one and its last will."),
+]
+LoginsFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --connections each: the file of `./chargewatch devices import --out`."
+    ),
+]
+Returns = Annotated[
+    Return,
+    typer.Option("--return", help="How devices come back when the broker has been away."),
+]
+KeepAlive = Annotated[
+    int, typer.Option(min=5, max=65_535, help="Seconds, as each device tells the broker.")
+]
 Listing = Annotated[bool, typer.Option("--list", help="Show the scenarios, a line for each.")]
 
 
@@ -145,6 +165,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     password: Password = None,
     password_file: PasswordFile = None,
     ca_file: CaFile = None,
+    connections: Connections = "shared",
+    logins: LoginsFile = None,
+    returns: Returns = Return.JITTERED,
+    keep_alive: KeepAlive = KEEP_ALIVE_S,
     live: Live = False,
     fill: Fill = 0,
     speed: Speed = 1.0,
@@ -192,9 +216,10 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     if password_file:
         password = password_file.read_text(encoding="utf-8").strip()
     where = address(broker, username, password, ca_file)
+    come = crowd(player, where, connections == "each", logins, returns, keep_alive)
     now = warped(speed, started or utc_now(), shows or village.starts)
     console.print(timetable(village))
-    asyncio.run(perform(player, where, now, speed, until))
+    asyncio.run(perform(Publisher(player, where, now, speed, come), until, console))
 
 
 def put_down(
@@ -253,15 +278,6 @@ def kept_until(village: Village, now: datetime) -> Village:
     It is the past: the service keeps it in its history, and raises no alarm about it.
     """
     return village.through(Marked(since=village.starts, until=now))
-
-
-async def perform(
-    player: Player, where: Broker, now: Now, speed: float, until: datetime
-) -> None:
-    """Play to the broker until the virtual moment `until`."""
-    publisher = Publisher(player, where, now, speed)
-    await publisher.run(until)
-    console.print(f"{publisher.said} messages said and acknowledged")
 
 
 def address(

@@ -124,6 +124,9 @@ class _Maker:
             ),
             stops=tuple(stop for stop in crowd.done.stops if stop.at > scene.starts),
             beat=site.beat,
+            figures=site.figures,
+            skin=site.skin,
+            obedience=site.obedience,
             weather=self._weather,
         )
         return doing.to_pile(plan)
@@ -135,7 +138,12 @@ class _Maker:
             place = Subject(site, name)
             self._scene.trap(place, "self_test", at, at + TESTED_FOR, "smoke", "fire")
         plan = SensorPlan(
-            id=name, beat=site.sensor_beat, tests_at=tests_at, weather=self._weather
+            id=name,
+            beat=site.sensor_beat,
+            tests_at=tests_at,
+            weather=self._weather,
+            skin=site.sensor_skin,
+            obedience=site.obedience,
         )
         return self._scene.on[name].to_sensor(plan)
 

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,8 @@ from simulator.clocks import ClockFault, shown
 from simulator.commands import understood
 from simulator.emissions import Emission, stream
 from simulator.links import Step
+from simulator.orders import Obedience
+from simulator.skins.skin import Skin
 
 BOOTS_WITHIN = timedelta(seconds=20)
 """A village does not switch on at once; every device connects a moment of its own later."""
@@ -65,6 +68,9 @@ class Device:
 
     kind = Kind.UNKNOWN
     beat = timedelta(minutes=1)
+    skin: Skin | None = None
+    """The dialect that it speaks; None: our own."""
+    obedience = Obedience()
 
     def __init__(
         self, name: str, starts: datetime, seed: int, faults: Faults, *, own_connection: bool
@@ -81,6 +87,7 @@ class Device:
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._planned = 0
         self._radio = stream(seed, name, "radio")
+        self._orders = stream(seed, name, "orders")
         self._signal_pct = self._radio.uniform(*SIGNAL_PCT)
         self._done: dict[str, Reply] = {}
         """The last commands and what was answered: a repeated one is carried out once."""
@@ -100,8 +107,18 @@ class Device:
 
     def obey(self, payload: bytes, now: datetime) -> list[Emission]:
         """Take a command at `now`; whatever it is, a device that lives answers it."""
-        if self.gone or not self._powered:
+        late = self.obedience.latency(self._orders)
+        if late is None or self.gone or not self._powered:
             return []
+        if late:
+            self._plan(now + late, partial(self._take, payload))
+        else:
+            self._take(payload, now)
+        return self._spoken()
+
+    def _take(self, payload: bytes, now: datetime) -> None:
+        if self.gone or not self._powered:
+            return
         command = understood(payload)
         if isinstance(command, Reply):
             self._say("reply", msgspec.json.encode(command), now)
@@ -109,6 +126,7 @@ class Device:
             reply = self._done.get(command.id)
             if reply is None:
                 detail = self._too_late(command, now) or self._refusal(command)
+                detail = detail or self.obedience.refusal(self._orders)
                 reply = Reply(command.id, ok=not detail, detail=detail)
                 self._remember(reply)
                 self._say("reply", msgspec.json.encode(reply), now)
@@ -116,7 +134,6 @@ class Device:
                     self._carry_out(command, now)
             else:  # it was carried out, and its answer got lost on the way
                 self._say("reply", msgspec.json.encode(reply), now)
-        return self._spoken()
 
     def last_will(self, at: datetime) -> Emission:
         """Return what the broker is to say when this device's connection breaks."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from simulator.cadences import LATE_MAX
 from simulator.flows import Flow, above, flows, joined, too_much
 from simulator.hours import Hours
 from simulator.limits import LASTS, Limits
@@ -41,7 +42,9 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
         found = flows(plan, self.ends)
         for flow in found:
             yield from self._of_plug(plan, flow)
-        for incident in _overloads("pile_overload", found, self.limits.pile_w, plan.beat):
+        for incident in _overloads(
+            "pile_overload", found, self.limits.pile_w, plan.figures or plan.beat
+        ):
             yield msgspec.structs.replace(incident, device=plan.id)
 
     def of_site(self, site: str, plans: Iterable[PilePlan]) -> Iterator[Incident]:
@@ -50,14 +53,16 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
             return
         plans = tuple(plans)
         found = [flow for plan in plans for flow in flows(plan, self.ends)]
-        beat = max((plan.beat for plan in plans), default=MINUTE)
+        beat = max((plan.figures or plan.beat for plan in plans), default=MINUTE)
         limit_w = self.limits.feeder_w * FEEDER_SHARE
         for incident in _overloads("site_overload", found, limit_w, beat):
             yield msgspec.structs.replace(incident, site=site)
 
     def _of_plug(self, plan: PilePlan, flow: Flow) -> Iterator[Incident]:
-        channel, beat = flow.use.channel, plan.beat
+        channel, beat = flow.use.channel, plan.figures or plan.beat
         much = _overloads("overload", [flow], self.limits.socket_w, beat)
+        if plan.figures is not None:
+            much = (_when_shown(each, flow, plan.figures) for each in much)
         for incident in (*much, *self._too_late(flow, beat), *self._too_long(flow, beat)):
             yield msgspec.structs.replace(incident, device=plan.id, channel=channel)
 
@@ -153,6 +158,21 @@ def _overloads(
             latest=earliest + beat + SLACK,
             expected_rules=(kind,) if known_at else (),
         )
+
+
+def _when_shown(incident: Incident, flow: Flow, figures: timedelta) -> Incident:
+    """Return an overload with the moment at which the pile next says what flows.
+
+    An AP3000 says it every so long from the start of a charge on, and nothing in between. A
+    report that was due a moment before may be late enough to show it.
+    """
+    charges_since = max(since for since, _, _ in flow.stretches if since <= incident.earliest)
+    begins = max(incident.begins - LATE_MAX, charges_since)
+    periods = max(1, -((charges_since - begins) // figures))
+    earliest = max(incident.earliest, charges_since + periods * figures)
+    later = earliest - incident.earliest
+    latest = None if incident.latest is None else incident.latest + later
+    return msgspec.structs.replace(incident, earliest=earliest, latest=latest)
 
 
 def _surely(

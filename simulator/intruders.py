@@ -34,6 +34,7 @@ class Intruder:
 
     kind = Kind.UNKNOWN
     own_connection = False
+    skin = None
 
     def __init__(self, plan: IntruderPlan, starts: datetime, seed: int) -> None:
         self.id = f"{plan.id}/intruder-{plan.number}"

@@ -9,7 +9,7 @@ import random
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -116,7 +116,7 @@ class Line:
         client_id: str = "",
         *,
         login: Login | None = None,
-        commands: str | None = None,
+        commands: Sequence[str] = (),
         hear: Hear | None = None,
         will: Emission | None = None,
     ) -> None:

@@ -5,7 +5,7 @@ that moment or later; those that come later wait, and go on with the next step i
 So steps compose, in the order in which they stand, and none knows of the others. Each has a
 chance of its own, so that one more changes nothing about the rest.
 
-Skins are steps too: what says the same in another dialect, or seldomer (skins.py).
+A skin (skins/) is no step: what leaves the link is dressed in another dialect at the very last.
 """
 
 import heapq
@@ -18,6 +18,7 @@ import msgspec
 
 from rules.readings import Kind
 from simulator.emissions import Emission, stream
+from simulator.skins.skin import Skin
 
 
 class Memory:
@@ -55,6 +56,9 @@ class Speaker(Protocol):
     @property
     def own_connection(self) -> bool: ...
 
+    @property
+    def skin(self) -> Skin | None: ...
+
     def next_at(self) -> datetime | None: ...
 
     def act(self) -> list[Emission]: ...
@@ -87,6 +91,10 @@ class Linked:
     @property
     def own_connection(self) -> bool:
         return self._device.own_connection
+
+    @property
+    def skin(self) -> Skin | None:
+        return self._device.skin
 
     def next_at(self) -> datetime | None:
         acts_at = self._device.next_at()

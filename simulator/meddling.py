@@ -29,6 +29,7 @@ from simulator.ills import (
 )
 from simulator.links import Speaker
 from simulator.player import Player
+from simulator.skins.skin import Skin
 from simulator.truth import Incident
 
 RATE_OVER = timedelta(seconds=30)
@@ -108,6 +109,10 @@ class Meddled:
     def own_connection(self) -> bool:
         return self.device.own_connection
 
+    @property
+    def skin(self) -> Skin | None:
+        return self.device.skin
+
     def next_at(self) -> datetime | None:
         return self.device.next_at()
 
@@ -152,7 +157,7 @@ class MeddledPlayer(Player):
         self.deeds: list[Deed] = []
         self.said = 0
         self.last: dict[str, Emission] = {}
-        """The last telemetry of each device, as it was sent."""
+        """The last telemetry of each device, before it was dressed in a dialect."""
         self._recent: deque[datetime] = deque(maxlen=10_000)
 
     def step(self) -> Said:
@@ -161,6 +166,13 @@ class MeddledPlayer(Player):
     def obey(self, topic: str, payload: bytes, now: datetime) -> Said:
         said = list(self.play(now))  # noted as it is played
         return said + self._noted(super().obey(topic, payload, now))
+
+    def dressed(self, said: Iterable[Emission]) -> Said:
+        said = list(said)
+        for emission in said:
+            if emission.topic.endswith("/telemetry"):
+                self.last[emission.device] = emission
+        return super().dressed(said)
 
     @property
     def is_tired(self) -> bool:
@@ -181,7 +193,7 @@ class MeddledPlayer(Player):
         names = tuple(each.id for each in whom)
         self.deeds.append(Deed(ill=ill, choice=choice, devices=names, site=site))
         for each in whom:
-            said += self._noted(each.suffer(ill))
+            said += self._noted(self.dressed(each.suffer(ill)))
         return said
 
     def end(self, deed: Deed, now: datetime) -> Said:
@@ -190,7 +202,7 @@ class MeddledPlayer(Player):
         if deed.ended_at is None:
             deed.ended_at = now
             for name in deed.devices:
-                said += self._noted(self.meddled[name].recover(deed.ill, now))
+                said += self._noted(self.dressed(self.meddled[name].recover(deed.ill, now)))
         return said
 
     def rate(self, now: datetime) -> float:
@@ -203,8 +215,6 @@ class MeddledPlayer(Player):
         for emission in said:
             self.said += 1
             self._recent.append(emission.at)
-            if emission.topic.endswith("/telemetry"):
-                self.last[emission.device] = emission
         return said
 
     def open_deeds(self) -> Iterator[Deed]:

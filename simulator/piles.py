@@ -11,10 +11,13 @@ import msgspec
 
 from ingest.codecs.native import Command, Event, Status
 from rules.readings import Kind, Reading
+from simulator.cadences import TICK
 from simulator.devices import Device, Faults, Span
 from simulator.emissions import stream
 from simulator.idle import NOISES, NORMAL, Idle
 from simulator.meters import Meter
+from simulator.orders import Obedience
+from simulator.skins import SkinName
 from simulator.sockets import Loosening, Socket, Switching, Use
 from simulator.weather import FAIR, Weather
 
@@ -95,8 +98,12 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     """It has a connection, and so a last will, of its own."""
     beat: timedelta = timedelta(seconds=30)
     """The time between two reports."""
+    figures: timedelta | None = None
+    """The time between two reports of what flows, where that is not in each."""
     firmware: str = "1.4.2"
     weather: Weather = FAIR
+    skin: SkinName = "native"
+    obedience: Obedience = Obedience()
 
 
 class Pile(Device):
@@ -106,7 +113,8 @@ class Pile(Device):
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
-        self.beat = plan.beat
+        self.beat = plan.beat if plan.figures is None else TICK
+        self.obedience = plan.obedience
         self._plan_of, self._weather = plan, plan.weather
         made = stream(seed, plan.id, "made")
         self._mean_c = made.uniform(*plan.weather.mean_c)

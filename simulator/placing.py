@@ -1,9 +1,13 @@
 """The stations of a scenario: those that are written down, and those that are made."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
+from simulator.cadences import CADENCES, Cadence
 from simulator.emissions import stream
-from simulator.scenario import PlacesPart, Scenario
+from simulator.orders import Obedience
+from simulator.scenario import PlacesPart, Scenario, SitePart
 from simulator.village import Area, Site
 from simulator.words import length
 
@@ -30,8 +34,7 @@ def placed(
             closed=part.closed,
             carrier=part.carrier,
             sockets=part.sockets,
-            beat=length(part.beat),
-            sensor_beat=length(part.sensor_beat),
+            **_devices(part, length(part.beat)),
         )
         for name, part in scenario.sites.items()
     )
@@ -76,9 +79,29 @@ def _site(part: PlacesPart, seed: int, number: int) -> Site:
         closed=part.closed,
         carrier=carriers[(number - 1) % len(carriers)],
         sockets=part.sockets,
-        beat=beat,
-        sensor_beat=length(part.sensor_beat),
+        **_devices(part, beat),
     )
+
+
+def _devices(part: SitePart | PlacesPart, beat: timedelta) -> dict[str, Any]:
+    """Return how the devices of a station speak, and take their orders."""
+    own = Cadence(beat=beat, source="")
+    piles = CADENCES.get(part.cadence, own)
+    sensors = CADENCES.get(part.sensor_cadence)
+    orders = part.orders
+    return {
+        "beat": piles.beat,
+        "figures": piles.figures,
+        "sensor_beat": length(part.sensor_beat) if sensors is None else sensors.beat,
+        "skin": part.skin,
+        "sensor_skin": part.sensor_skin,
+        "obedience": Obedience(
+            half_within=length(orders.half_within),
+            most_within=length(orders.most_within or orders.half_within),
+            loses=orders.loses,
+            refuses=orders.refuses,
+        ),
+    }
 
 
 def _shared_out(wanted: int, counts: list[int]) -> list[int]:

@@ -21,7 +21,6 @@ from simulator.wire import KEEP_ALIVE_S, Login
 
 __all__ = ["Broker", "Crowd", "Publisher"]
 
-COMMANDS = "chargewatch/v1/+/+/+/command"
 Deed = Callable[[datetime], list[Emission]]
 """Is done at a virtual moment; returns what is said because of it."""
 BREATH = 200
@@ -52,9 +51,8 @@ class Publisher:
         self._commanded = asyncio.Event()
         wills = player.last_wills(now(), everybody=self._crowd.each)
         self._own = {device: self._line_of(device, will) for device, will in wills.items()}
-        self._village = Line(
-            self._street, commands=None if self._crowd.each else COMMANDS, hear=self._hear
-        )
+        ears = () if self._crowd.each else player.ears()
+        self._village = Line(self._street, commands=ears, hear=self._hear)
         self.said = 0
         """Messages handed to the connections so far."""
 
@@ -91,7 +89,7 @@ class Publisher:
             self._street,
             f"simulator-{device.replace('/', '-')}",
             login=self._crowd.logins.get(device),
-            commands=COMMANDS.replace("+/+/+", device) if self._crowd.each else None,
+            commands=self._player.ears(device) if self._crowd.each else (),
             hear=self._hear,
             will=will,
         )
@@ -124,7 +122,7 @@ class Publisher:
     async def _send(self, said: list[Emission]) -> None:
         for emission in said:
             self.said += 1
-            line = self._own.get(emission.device, self._village)
+            line = self._own.get(self._player.speaks(emission.device), self._village)
             line.send(emission)
             if line.is_full:
                 await line.emptied()

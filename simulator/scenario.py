@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from simulator.cadences import CadenceName, SensorCadenceName
 from simulator.faults import AnyFault
 from simulator.habits import USUAL, Habits, Kind
 from simulator.limits import Limits
-from simulator.words import Clock, Length, Part, When, Window
+from simulator.skins import SensorSkinName, SkinName
+from simulator.skins.zigbee2mqtt import SOCKETS_MAX
+from simulator.words import Clock, Length, Part, Share, When, Window
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 SITE = r"^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$"
@@ -31,14 +34,47 @@ class Names(Part, frozen=True, kw_only=True):
     en: Words
 
 
-class SitePart(Names, frozen=True, kw_only=True):
+class OrdersPart(Part, frozen=True, kw_only=True):
+    """How devices take their orders, by chance."""
+
+    half_within: Length = "0 s"
+    """Half of the orders are obeyed no later than this ..."""
+    most_within: Length | None = None
+    """... and 95 of 100 no later than this; if not given: all take the same time."""
+    loses: Share = 0.0
+    """The share of orders that never arrive."""
+    refuses: Share = 0.0
+    """The share of orders that are refused."""
+
+
+class DevicesPart(Part, frozen=True, kw_only=True):
+    """How the devices of a station speak, and take their orders."""
+
+    skin: SkinName = "native"
+    """The dialect of its piles ..."""
+    sensor_skin: SensorSkinName = "native"
+    """... and of its sensors."""
+    cadence: CadenceName = "beat"
+    """How often its piles speak: as that make does, or as the beat says ..."""
+    sensor_cadence: SensorCadenceName = "beat"
+    """... and its sensors."""
+    sockets: Annotated[int, msgspec.Meta(ge=1, le=20)] = 10
+    """Of each pile."""
+    orders: OrdersPart = OrdersPart()
+
+    def __post_init__(self) -> None:
+        if self.skin == "zigbee2mqtt" and self.sockets > SOCKETS_MAX:
+            raise ValueError(f"a strip of Zigbee2MQTT has at most {SOCKETS_MAX} sockets")
+
+
+class SitePart(DevicesPart, frozen=True, kw_only=True):
     """A station that is written down one by one: `[sites."area/site"]`."""
 
+    zh: Words
+    en: Words
     kind: Kind = "village"
     piles: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
     sensors: Few = 1
-    sockets: Annotated[int, msgspec.Meta(ge=1, le=20)] = 10
-    """Of each pile."""
     closed: Closed = ("22:00-05:00",)
     carrier: Annotated[str, msgspec.Meta(max_length=40)] = ""
     beat: Length = "30 s"
@@ -49,7 +85,7 @@ class SitePart(Names, frozen=True, kw_only=True):
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)] = 121.55
 
 
-class PlacesPart(Part, frozen=True, kw_only=True):
+class PlacesPart(DevicesPart, frozen=True, kw_only=True):
     """Stations that are made, all of one kind: `[[places]]`."""
 
     kind: Kind = "village"
@@ -60,7 +96,6 @@ class PlacesPart(Part, frozen=True, kw_only=True):
     piles: Range = (1, 2)
     """From this many to that many at each."""
     sensors: Range = (1, 2)
-    sockets: Annotated[int, msgspec.Meta(ge=1, le=20)] = 10
     closed: Closed = ("22:00-05:00",)
     carriers: tuple[Annotated[str, msgspec.Meta(max_length=40)], ...] = ()
     """Whose networks they are on, in turn."""

@@ -19,6 +19,7 @@ from simulator.scenario import (
     SLUG,
     CalendarPart,
     Names,
+    OrdersPart,
     OrdinaryPart,
     PlacesPart,
     RainPart,
@@ -43,6 +44,7 @@ TABLES = {
     "areas": Names,
     "sites": SitePart,
     "places": PlacesPart,
+    "orders": OrdersPart,
 }
 FORMS = {
     LENGTH: 'a length of time like "30 s", "10 min", "8 h" or "1 d"',

@@ -42,6 +42,11 @@ class Subject(NamedTuple):
     def beat(self) -> timedelta:
         return self.site.sensor_beat if self.is_sensor else self.site.beat
 
+    @property
+    def figures(self) -> timedelta:
+        """Return the time between two reports of what is measured."""
+        return self.beat if self.is_sensor else max(self.beat, self.site.figures or self.beat)
+
 
 class Doing:
     """What happens to one device besides what its people do."""

@@ -9,6 +9,8 @@ from ingest.codecs.native import Command, Event, EventName, Status
 from rules.readings import Kind, Reading
 from simulator.devices import Device, Faults
 from simulator.emissions import stream
+from simulator.orders import Obedience
+from simulator.skins import SensorSkinName
 from simulator.weather import FAIR, Weather
 
 TEST_LASTS = timedelta(seconds=10)
@@ -50,6 +52,8 @@ class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
     tells: tuple[Telling, ...] = ()
     firmware: str = "2.0.1"
     weather: Weather = FAIR
+    skin: SensorSkinName = "native"
+    obedience: Obedience = Obedience()
 
 
 class SmokeSensor(Device):
@@ -63,7 +67,7 @@ class SmokeSensor(Device):
 
     def __init__(self, plan: SensorPlan, starts: datetime, seed: int) -> None:
         super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
-        self.beat = plan.beat
+        self.beat, self.obedience = plan.beat, plan.obedience
         self._plan_of = plan
         made = stream(seed, plan.id, "made")
         full_pct = made.uniform(71, 99)

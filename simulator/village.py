@@ -8,12 +8,18 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from rules.readings import Kind
+from simulator.cadences import Seldom
 from simulator.devices import Faults
 from simulator.habits import Kind as SiteKind
 from simulator.intruders import Intruder, IntruderPlan
 from simulator.limits import Limits
 from simulator.links import Linked, Speaker, Step
+from simulator.orders import Obedience
 from simulator.piles import Pile, PilePlan
+from simulator.skins import SensorSkinName, SkinName, skin_of
+from simulator.skins.skin import Skin
+from simulator.skins.zigbee2mqtt import BASE, Bridge
 from simulator.smoke_sensors import SensorPlan, SmokeSensor
 from simulator.truth import Incident, Ledger, Truth, alerts_of
 
@@ -48,6 +54,14 @@ class Site(msgspec.Struct, frozen=True):
     """Between two reports of a pile ..."""
     sensor_beat: timedelta = timedelta(minutes=5)
     """... and of a sensor."""
+    skin: SkinName = "native"
+    """What its piles speak ..."""
+    sensor_skin: SensorSkinName = "native"
+    """... and its sensors."""
+    figures: timedelta | None = None
+    """Between two reports of what flows in a pile, where that is not in each."""
+    obedience: Obedience = Obedience()
+    """How its devices take their orders."""
 
     @property
     def id(self) -> str:
@@ -90,6 +104,7 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
 
     def devices(self) -> tuple[Speaker, ...]:
         """Return the devices as they are at the start, fresh at each call."""
+        skins = {plan.skin for plan in self.piles} | {plan.skin for plan in self.sensors}
         return (
             *(self._linked(Pile(plan, self.starts, self.seed), plan) for plan in self.piles),
             *(
@@ -97,6 +112,7 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
                 for plan in self.sensors
             ),
             *(Intruder(plan, self.starts, self.seed) for plan in self.intruders),
+            *((Bridge(self.starts),) if BASE in skins else ()),
         )
 
     def through(self, step: Step) -> "Village":
@@ -115,9 +131,18 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
 
-    def _linked(self, device: Speaker, plan: PilePlan | SensorPlan) -> Speaker:
+    def _linked(self, device: Pile | SmokeSensor, plan: PilePlan | SensorPlan) -> Speaker:
+        device.skin = _skin(plan, self.zone)
         link = plan.faults.link
+        if isinstance(plan, PilePlan) and plan.figures is not None:
+            link = (Seldom(since=self.starts, status=plan.beat, figures=plan.figures), *link)
         return Linked(device, link, self.seed) if link else device
+
+
+def _skin(plan: PilePlan | SensorPlan, zone: str) -> Skin | None:
+    if isinstance(plan, PilePlan):
+        return skin_of(plan.skin, plan.id, Kind.CHARGER, plan.sockets, zone)
+    return skin_of(plan.skin, plan.id, Kind.SMOKE, 0, zone)
 
 
 def ledger(village: Village) -> bytes:
@@ -161,13 +186,21 @@ def sites_toml(village: Village) -> str:
     sites = [_site_toml(site, village.zone) for site in village.sites]
     chargers = [
         f'[[devices]]\nid = "{pile.id}"\nkind = "charger"\nsockets = {pile.sockets}\n'
+        f"{_dialect_toml(pile, village.zone)}"
         for pile in village.piles
     ]
     sensors = [
-        f'[[devices]]\nid = "{sensor.id}"\nkind = "smoke"\n' for sensor in village.sensors
+        f'[[devices]]\nid = "{sensor.id}"\nkind = "smoke"\n'
+        f"{_dialect_toml(sensor, village.zone)}"
+        for sensor in village.sensors
     ]
     title = f"# The village of `{village.scenario}`, seed {village.seed}. Made by simulator.\n"
     return "\n".join((title, *areas, *sites, *chargers, *sensors))
+
+
+def _dialect_toml(plan: PilePlan | SensorPlan, zone: str) -> str:
+    skin = _skin(plan, zone)
+    return "" if skin is None else f'dialect = "{skin.dialect}"\nname = "{skin.name}"\n'
 
 
 def _site_toml(site: Site, zone: str) -> str:

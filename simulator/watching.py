@@ -41,7 +41,8 @@ class Scene:
     ) -> None:
         self.player, self.answers, self.url = player, answers, url
         self.zone, self.say = zone, say
-        self.sites = sorted({name.rpartition("/")[0] for name in player.meddled})
+        names = (name for name in player.meddled if "/" in name)  # a bridge is nowhere
+        self.sites = sorted({name.rpartition("/")[0] for name in names})
         self._site = self._pile = 0
         self.channel = 1
         self.notice = ""

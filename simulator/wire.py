@@ -7,6 +7,7 @@ business, as on the service's side, and this file owns the socket.
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import mqtt5
@@ -74,9 +75,13 @@ class Wire(asyncio.Protocol):
         return self._transport is not None and not self.closed.done()
 
     async def begin(
-        self, client_id: str, login: Login | None, will: Emission | None, commands: str | None
+        self,
+        client_id: str,
+        login: Login | None,
+        will: Emission | None,
+        commands: Sequence[str],
     ) -> None:
-        """Say hello, and ask for `commands`, a topic filter. Raises WireLost."""
+        """Say hello, and ask for `commands`, topic filters. Raises WireLost."""
         self._write(
             mqtt5.ConnectPacket(
                 client_id,
@@ -91,11 +96,13 @@ class Wire(asyncio.Protocol):
         if answer.reason_code is not mqtt5.ConnAckReasonCode.SUCCESS:
             raise WireLost(f"the broker refuses {client_id}: {answer.reason_code.name}")
         self.window = min(IN_FLIGHT_MAX, answer.receive_max)
-        if commands is not None:
-            wanted = mqtt5.TopicFilter(
-                commands, max_qos=mqtt5.QoS.AT_LEAST_ONCE, retain_as_published=False
-            )
-            self._write(mqtt5.SubscribePacket(1, [wanted]).write())
+        if commands:
+            at_least_once = mqtt5.QoS.AT_LEAST_ONCE
+            wanted = [
+                mqtt5.TopicFilter(each, max_qos=at_least_once, retain_as_published=False)
+                for each in commands
+            ]
+            self._write(mqtt5.SubscribePacket(1, wanted).write())
         self._beat = asyncio.get_running_loop().call_later(self._keep_alive_s / 2, self._ping)
 
     def publish(self, said: list[tuple[Emission, int | None]]) -> None:
@@ -220,7 +227,7 @@ async def opened(  # noqa: PLR0913  (where, who, and what is wanted)
     *,
     login: Login | None = None,
     will: Emission | None = None,
-    commands: str | None = None,
+    commands: Sequence[str] = (),
     keep_alive_s: int = KEEP_ALIVE_S,
 ) -> Wire:
     """Return a wire over which messages can be sent. Raises WireLost."""

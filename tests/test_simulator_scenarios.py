@@ -30,6 +30,7 @@ from simulator.village import incidents, policy_toml, sites_toml
 from tests.simulated import DAY, PLACE, played, understood, village
 
 RULES = {rule.name for kind in rules_in_force() for rule in kind}
+DIALECTS = ["native", "tasmota", "zigbee2mqtt"]
 SMALL = Size(days=1, sites=4)
 
 
@@ -62,7 +63,7 @@ def test_a_scenario_of_the_library_is_declared_and_true(name: str, tmp_path: Pat
     sites, truth = tmp_path / "sites.toml", tmp_path / "truth.jsonl"
     sites.write_text(sites_toml(here), encoding="utf-8")
     truth.write_bytes(incidents(here))
-    declared = read_sites(sites, ["native"], here.starts.year)
+    declared = read_sites(sites, DIALECTS, here.starts.year)
     assert len(declared.devices) == len(here.piles) + len(here.sensors)
     parsed_policy(policy_toml(here).encode())
     known = {str(device.id) for device in declared.devices}

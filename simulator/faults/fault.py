@@ -84,4 +84,4 @@ class WithBike(Fault, frozen=True, kw_only=True):
 
 def late(subject: Subject) -> timedelta:
     """Return how much later than at once is in time: a report, and a slow machine."""
-    return subject.beat + SLACK
+    return subject.figures + SLACK
