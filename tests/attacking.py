@@ -120,6 +120,12 @@ class Target:
         client.headers["Authorization"] = f"Bearer {token}"
         return client
 
+    def asked(self, api: httpx.Client, path: str, **params: str) -> httpx.Response:
+        """Ask as often as it takes: whoever asks too fast is told how long to wait."""
+        while (answer := api.get(path, params=params)).status_code == 429:
+            time.sleep(float(answer.headers["Retry-After"]))
+        return answer
+
     def raw(self, request: bytes, *, wait_s: float = 10.0) -> bytes:
         """Send bytes as they are; return all that comes back until the end."""
         said = b""

@@ -131,5 +131,6 @@ def test_a_device_and_its_stations_page_show_the_charge_that_goes_on(client: Cli
     assert second["charge"] is None
     log_in(client)
     page = client.get("/stations/xuhui/renmin-lu", headers=PAGE).text
-    assert page.count("<dt>充电中</dt>") == 1
-    assert "14分钟前开始，已充 0.04 kWh" in page
+    assert page.count('<span class="tile-word">充电中</span>') == 1
+    assert '<span class="tile-more">14分钟</span>' in page
+    assert "0.04 kWh" in page
