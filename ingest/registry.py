@@ -19,6 +19,7 @@ from rules.readings import DeviceId, Kind, Reading
 from rules.schedule import Schedule
 
 UNDECLARED = "undeclared"
+"""The area of those that nobody declared, and that do not say where they stand."""
 DEVICES_MAX = 200_000
 """A limit on what strangers can make us remember; declared devices are not counted."""
 
@@ -26,6 +27,9 @@ DEVICES_MAX = 200_000
 class Name(msgspec.Struct, frozen=True):
     zh: str
     en: str
+
+
+UNDECLARED_NAME = Name("未登记设备", "Undeclared devices")
 
 
 class Location(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,7 +165,8 @@ class Registry:
             area, site = UNDECLARED, dialect
             device_id = DeviceId(f"{UNDECLARED}/{dialect}/{name}")
         if area not in self.areas:
-            self._put(Area(id=area, name=Name(area, area), declared=False))
+            name_of_area = UNDECLARED_NAME if area == UNDECLARED else Name(area, area)
+            self._put(Area(id=area, name=name_of_area, declared=False))
         site_id = f"{area}/{site}"
         if site_id not in self.sites:
             self._put(Site(id=site_id, area=area, name=Name(site, site), declared=False))

@@ -52,8 +52,8 @@ def test_deeds_are_told_in_words_with_a_way_to_what_they_were_about(
     log_in(client)
     [_, unknown, silence, alert] = rows(client, "?lang=en")
     assert "Acknowledged an alert" in alert
-    assert '<a href="/alerts/1">1</a>' in alert
-    assert '<a href="/silences/7">7</a>' in silence
+    assert '<a href="/alerts/1">Alert 1</a>' in alert
+    assert '<a href="/silences/7">Silence 7</a>' in silence
     assert "x.y" in unknown
     assert "<a" not in unknown
     assert Texts.of("zh")("audit.alert.acknowledged") in rows(client, "?lang=zh")[3]

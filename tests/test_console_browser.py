@@ -68,8 +68,8 @@ def test_switching_the_language_keeps_the_page(
         expect(page.get_by_role("heading", level=1)).to_have_text("人民路充电站")
         page.get_by_role("link", name="English").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Renmin Road station")
-        page.get_by_role("link", name="On duty").click()
-        expect(page.get_by_role("heading", name="Duty", exact=True)).to_be_visible()
+        page.get_by_role("link", name="Duty desk").click()
+        expect(page.get_by_role("heading", name="Duty desk", exact=True)).to_be_visible()
 
 
 def test_no_page_is_wider_than_a_small_telephone(

@@ -104,7 +104,7 @@ def test_the_log_of_deeds_is_narrowed_and_taken_home(server: Served, browser: Br
         page.get_by_role("link", name="操作日志").click()
         expect(page.get_by_text("日志完整，直到第 1 行")).to_be_visible()
         page.get_by_text("筛选", exact=True).click()
-        page.get_by_label("做了什么").select_option(label="退出登录")
+        page.get_by_label("操作", exact=True).select_option(label="退出登录")
         page.get_by_role("button", name="查找").click()
         expect(page.get_by_text("没有符合条件的记录")).to_be_visible()
         page.get_by_role("link", name="清除筛选").click()

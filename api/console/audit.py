@@ -110,7 +110,8 @@ async def show(
         older=f"/audit?{more}" if len(found) > DEEDS_PER_PAGE else None,
         export=f"/audit/export?{urlencode(typed.query)}",
         whats=_whats(say),
-        areas=[(area.id, say.name(area.name)) for area in scoped.areas()],
+        areas=(areas := [(area.id, say.name(area.name)) for area in scoped.areas()]),
+        area_names=dict(areas),
         chain=chain,
         zone=zone,
     )

@@ -23,6 +23,7 @@ from api.routing import Routing
 from api.text import Texts
 from ingest.ledger.people import Kept, people_with_passwords
 from ingest.people import EVERYWHERE, Directory, Person
+from ingest.registry import UNDECLARED
 from rules.catalog import rules_in_force
 from rules.schedule import Schedule
 from rules.verdict import Severity
@@ -118,9 +119,11 @@ async def explain(  # noqa: PLR0913, PLR0917  (the fields of the form)
 
 
 def on_duty(theirs: list[Person], scoped: Scoped, now: datetime) -> list[OnDuty]:
-    """Return who is on duty now, area by area."""
+    """Return who is on duty now, area by area; the one of undeclared devices is nobody's."""
     found = []
     for area in scoped.areas():
+        if area.id == UNDECLARED:
+            continue
         there = [
             person
             for person in theirs

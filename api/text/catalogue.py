@@ -70,8 +70,8 @@ class Texts:
         )
         return self("value.with_unit", number=number, unit=unit) if unit else number
 
-    def span(self, span: timedelta, *, short: bool = False) -> str:
-        """Return a length of time in its two largest units: 1 hour 5 minutes."""
+    def span(self, span: timedelta, *, short: bool = False, units: int = 2) -> str:
+        """Return a length of time in its largest units: 1 hour 5 minutes."""
         length = "short" if short else UNIT_LENGTH[self.lang]
         rest = max(0, round(span.total_seconds()))
         parts: list[str] = []
@@ -83,7 +83,7 @@ class Texts:
                 )
             elif parts:
                 break  # 1 hour and 5 seconds is 1 hour
-        return " ".join(parts[:2])
+        return " ".join(parts[:units])
 
     def ago(self, moment: datetime, now: datetime) -> str:
         """Return how long ago it was, in the largest unit only."""

@@ -247,7 +247,7 @@ def _amounts(evidence: Evidence, say: Texts) -> tuple[str, str]:
 def _detail(rule: str, detail: str, say: Texts) -> str:
     """Return a detail in words: in each part, what is before a blank may be a word of ours."""
     parts = (part.partition(" ") for part in detail.split("; "))
-    return "; ".join(
+    return say("text.detail.and").join(
         " ".join(filter(None, (_word(rule, word, say), plain(rest)))) for word, _, rest in parts
     )
 
