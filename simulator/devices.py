@@ -3,7 +3,8 @@
 import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
+from random import Random
 
 import msgspec
 
@@ -87,7 +88,7 @@ class Device:
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._planned = 0
         self._radio = stream(seed, name, "radio")
-        self._orders = stream(seed, name, "orders")
+        self._seed = seed
         self._signal_pct = self._radio.uniform(*SIGNAL_PCT)
         self._done: dict[str, Reply] = {}
         """The last commands and what was answered: a repeated one is carried out once."""
@@ -115,6 +116,11 @@ class Device:
         else:
             self._take(payload, now)
         return self._spoken()
+
+    @cached_property
+    def _orders(self) -> Random:
+        """What decides how orders are taken; most devices never have any."""
+        return stream(self._seed, self.id, "orders")
 
     def _take(self, payload: bytes, now: datetime) -> None:
         if self.gone or not self._powered:

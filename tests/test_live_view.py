@@ -20,6 +20,7 @@ from fcntl import ioctl
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import typer
 from rich.cells import cell_len
@@ -491,3 +492,27 @@ def test_the_piles_of_a_bench_report_more_often_than_real_ones() -> None:
     slow = village_now("quiet-month", None, 2)
     assert {plan.beat for plan in quicker(slow, 30).piles} == {30 * SECOND}
     assert quicker(slow, 0) == slow
+
+
+def test_what_is_done_by_a_key_is_said_in_the_dialect_of_the_device() -> None:
+    plain = village()
+    dressed = msgspec.structs.replace(
+        plain,
+        piles=tuple(msgspec.structs.replace(each, skin="tasmota") for each in plain.piles),
+        sensors=tuple(
+            msgspec.structs.replace(each, skin="zigbee2mqtt") for each in plain.sensors
+        ),
+    )
+    player = MeddledPlayer(dressed.devices())
+    for _ in player.play(NOON + 2 * MINUTE):
+        """It has begun."""
+    [smoke] = player.do(BY_KEY["s"], SENSOR, None, NOON + 2 * MINUTE)
+    assert smoke.topic == f"zigbee2mqtt/{SENSOR}"
+    assert b'"smoke":true' in smoke.payload
+    player.do(BY_KEY["o"], PILE, 3, NOON + 2 * MINUTE)
+    said = list(player.play(NOON + 4 * MINUTE))
+    [*_, meter] = [e for e in said if e.device == PILE and e.topic.endswith("/SENSOR")]
+    assert max(msgspec.json.decode(meter.payload)["ENERGY"]["Power"]) > 1000
+    assert player.last[PILE].topic.endswith("/telemetry")  # what the view reads
+    scene = Scene(player, Answers("", ""), "", ZoneInfo("Asia/Shanghai"), Words("en"))
+    assert "" not in scene.sites  # a bridge is nowhere

@@ -4,13 +4,20 @@ import os
 import re
 import resource
 import subprocess
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from ingest.clock import Now
+from simulator import __main__ as command_line
 from simulator import open_files, performing
 from simulator.__main__ import app
+from simulator.line import Broker, Return
+from simulator.player import Player
+from simulator.publisher import Crowd, Publisher
 from tests.brokers import HOST, Mosquitto
 from tests.guarded_broker import GuardedBroker, guarded_broker, service_client
 from tests.processes import eventually
@@ -51,7 +58,7 @@ def logins(guarded: GuardedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def guarded(tmp_path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def guarded(tmp_path: Path) -> Iterator[GuardedBroker]:
     with guarded_broker(tmp_path) as broker:
         yield broker
 
@@ -198,3 +205,28 @@ def test_more_connections_than_the_machine_allows_are_refused_in_words(
     assert "304 connections need 404 open files" in done.output
     assert "allows a process 300 (ulimit -Hn)" in done.output
     assert limits.now == (50, 300)
+
+
+def test_how_they_come_back_and_how_long_they_are_quiet_is_as_was_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    come: list[Crowd | None] = []
+
+    class Noting(Publisher):
+        def __init__(
+            self, player: Player, broker: Broker, now: Now, speed: float, crowd: Crowd
+        ) -> None:
+            super().__init__(player, broker, now, speed, crowd)
+            come.append(crowd)
+
+        async def run(self, until: datetime) -> None:
+            """Say nothing: there is no broker."""
+
+    monkeypatch.setattr(command_line, "Publisher", Noting)
+    done = simulate(tmp_path, "--connections=each", "--return=storm", "--keep-alive=15")
+    assert done.exit_code == 0, done.output
+    assert simulate(tmp_path).exit_code == 0
+    assert come == [
+        Crowd(each=True, returns=Return.STORM, keep_alive_s=15),
+        Crowd(each=False, returns=Return.JITTERED, keep_alive_s=60),
+    ]
