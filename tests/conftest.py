@@ -1,0 +1,28 @@
+"""Which test files begin first: a long one that begins last is waited for by all."""
+
+from collections.abc import Sequence
+
+import pytest
+
+LONG = (
+    "test_system.py",
+    "test_kills.py",
+    "test_flood_system.py",
+    "test_delivery_lanes.py",
+    "test_cut_system.py",
+    "test_access_table.py",
+    "test_dashboard_queries.py",
+    "test_console_duty_browser.py",
+    "test_console_office_browser.py",
+    "test_outside_a_container.py",
+    "test_attacks.py",
+)
+"""The longest first; the others follow in the order of their names."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.path.name, LONG))
+
+
+def _place(file: str, long: Sequence[str]) -> int:
+    return long.index(file) if file in long else len(long)
