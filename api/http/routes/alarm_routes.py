@@ -13,13 +13,14 @@ from api.http.routes.entering import (
     After,
     IdInPath,
     Version,
+    add,
     by,
     keep,
     kept_here,
-    known,
     own,
     page,
     refusing,
+    take_out,
 )
 from api.http.routes.inputs import Id as IdInQuery
 from api.http.routes.inputs import Limit, Word
@@ -27,7 +28,7 @@ from api.http.scope import Scoped
 from api.http.shapes.people import Route, Routes
 from api.http.shapes.routing import Explained, Tier
 from api.people.explaining import by_tier
-from api.people.keeping import delete, find
+from api.people.keeping import find
 from api.people.parts import AreaId, Id, RoutePart
 from api.routing import Case, Routing
 from rules.catalog import rules_in_force
@@ -96,8 +97,7 @@ async def explain(
 
 @alarm_routes.post("/routes", status_code=201)
 async def add_route(scoped: ScopedHere, wanted: NewRoute) -> Route:
-    part = RoutePart.model_validate(wanted.model_dump(exclude={"id"}, by_alias=True))
-    await keep(scoped, wanted.id, part, new=True)
+    await add(scoped, wanted.id, wanted, RoutePart)
     return await _one(scoped, wanted.id)
 
 
@@ -120,10 +120,7 @@ async def change_route(
 
 @alarm_routes.delete("/routes/{id}", status_code=204)
 async def delete_route(scoped: ScopedHere, id: IdInPath) -> None:  # noqa: A002
-    whose = by(scoped)
-    with refusing():
-        await scoped.watch.ledger.write(lambda c: delete(c, "route", id, whose))
-    await known(scoped)
+    await take_out(scoped, id, "route")
 
 
 def explained(

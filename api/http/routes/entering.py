@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +13,7 @@ from api.http.problems import FieldError, Trouble, too_much
 from api.http.scope import Scoped
 from api.passwords import generated
 from api.people.addresses import ON_THE_WEB, check_where_it_leads
-from api.people.keeping import By, Done, Entry, find, give_password, put
+from api.people.keeping import By, Done, Entry, delete, find, give_password, put
 from api.people.parts import ID_CHARS_MAX, AnyPart, RoutePart
 from api.people.trying import Tried, notice_of_a_test, tried
 from api.people.wrong import Conflict, NotThere, Wrong
@@ -81,6 +81,20 @@ async def keep(
     """Keep what was entered; refuse what cannot be."""
     with refusing():
         return await entered(scoped, number, part, new=new, version=version)
+
+
+async def add(scoped: Scoped, number: str, wanted: AnyPart, kind: type[AnyPart]) -> None:
+    """Keep something new; `wanted` has its id beside all that a `kind` has."""
+    said = wanted.model_dump(exclude={"id"}, by_alias=True)
+    await keep(scoped, number, kind.model_validate(said), new=True)
+
+
+async def take_out(scoped: Scoped, number: str, kind: Literal["post", "route"]) -> None:
+    """Delete a post or a route, and have the running service know of it."""
+    whose = by(scoped)
+    with refusing():
+        await scoped.watch.ledger.write(lambda c: delete(c, kind, number, whose))
+    await known(scoped)
 
 
 async def entered(

@@ -12,6 +12,7 @@ from api.http.routes.entering import (
     IdInPath,
     Try,
     Version,
+    add,
     by,
     keep,
     kept_here,
@@ -75,8 +76,7 @@ async def find_people(  # noqa: PLR0913, PLR0917  (each is a filter)
 @people.post("/people", status_code=201)
 async def add_person(scoped: ScopedHere, wanted: NewPerson) -> Person:
     """Add somebody. They have no password until they are given one."""
-    part = PersonPart.model_validate(wanted.model_dump(exclude={"id"}, by_alias=True))
-    await keep(scoped, wanted.id, part, new=True)
+    await add(scoped, wanted.id, wanted, PersonPart)
     return await _one(scoped, wanted.id)
 
 

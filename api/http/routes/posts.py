@@ -12,19 +12,20 @@ from api.http.routes.entering import (
     IdInPath,
     Try,
     Version,
+    add,
     by,
     keep,
     kept_here,
-    known,
     own,
     page,
     refusing,
+    take_out,
     try_way,
 )
 from api.http.routes.inputs import Limit
 from api.http.scope import Scoped
 from api.http.shapes.people import Post, Posts, Tried
-from api.people.keeping import delete, find
+from api.people.keeping import find
 from api.people.parts import AreaId, Id, PostPart
 
 posts = APIRouter(tags=["posts"], dependencies=[Depends(Allowed(Right.PEOPLE))])
@@ -70,8 +71,7 @@ async def find_posts(
 
 @posts.post("/posts", status_code=201)
 async def add_post(scoped: ScopedHere, wanted: NewPost) -> Post:
-    part = PostPart.model_validate(wanted.model_dump(exclude={"id"}, by_alias=True))
-    await keep(scoped, wanted.id, part, new=True)
+    await add(scoped, wanted.id, wanted, PostPart)
     return await _one(scoped, wanted.id)
 
 
@@ -95,10 +95,7 @@ async def change_post(
 @posts.delete("/posts/{id}", status_code=204)
 async def delete_post(scoped: ScopedHere, id: IdInPath) -> None:  # noqa: A002
     """Delete a post that no route names."""
-    whose = by(scoped)
-    with refusing():
-        await scoped.watch.ledger.write(lambda c: delete(c, "post", id, whose))
-    await known(scoped)
+    await take_out(scoped, id, "post")
 
 
 @posts.post("/posts/{id}/try")
