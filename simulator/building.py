@@ -14,10 +14,11 @@ import msgspec
 from simulator.behaviour import Calendar, Crowd
 from simulator.casting import cast
 from simulator.clocks import ClockFault
+from simulator.devices import Faults
 from simulator.emissions import stream
 from simulator.faults.charges import note_step
 from simulator.hazards import Physics
-from simulator.hearing import unheard, when_heard
+from simulator.hearing import as_known
 from simulator.link_faults import Doubled
 from simulator.piles import PilePlan
 from simulator.placing import placed
@@ -33,6 +34,7 @@ TEST_CYCLE = 30
 """Days in which each sensor is tested once."""
 BY_DAY_H = 9.0, 17.0
 TESTED_FOR = timedelta(seconds=30)
+NO_FAULTS = Faults()
 
 
 def built(  # noqa: PLR0913
@@ -109,7 +111,9 @@ class _Maker:
             crowd.live(stream(scene.seed, name, f"people/{number}"), day, midnight)
         for at, use in crowd.done.leads:
             place = Subject(site, name, use.channel)
-            note_step(scene, place, at, use)
+            stops = (stop.at for stop in crowd.done.stops if stop.channel == use.channel)
+            off_at = min((off for off in stops if off >= use.plugged_at), default=None)
+            note_step(scene, place, at, use, off_at=off_at)
         self._wear(name)
         share = self._scenario.ordinary.repeats_a_day * (site.beat / DAY)
         if share:
@@ -198,9 +202,9 @@ def _truth(scene: Scene, piles: Iterable[PilePlan]) -> list[Incident]:
         for plan in mine:
             found += physics.of_pile(plan)
         found += physics.of_site(site.id, mine)
-    away = {plan.id: unheard(plan.faults) for plan in plans.values()}
-    heard = (when_heard(each, away.get(each.device or "", ())) for each in found)
-    kept = [each for incident in heard if (each := _within(incident, scene)) is not None]
+    faults = {device: doing.faults() for device, doing in scene.on.items()}
+    known = (as_known(each, faults.get(each.device or "", NO_FAULTS)) for each in found)
+    kept = [each for incident in known if (each := _within(incident, scene)) is not None]
     return sorted(kept, key=_order)
 
 

@@ -463,20 +463,24 @@ def health_of(words: str, now: datetime) -> SelfHealth:
             raise ValueError(words)
 
 
+UNITS = {
+    "W": "power_w",
+    "V": "voltage_v",
+    "A": "current_a",
+    "C": "device_temperature_c",
+    "C air": "ambient_temperature_c",
+    "%": "battery_pct",
+    "kWh": "energy_kwh",
+}
+
+
 def reading(words: str) -> Reading:
     channel: int | None = None
     if match := re.fullmatch(r"(\d+): (.+)", words):
         channel, words = int(match[1]), match[2]
-    if words.endswith(" W"):
-        return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
-    if words.endswith(" V"):
-        return Reading(channel=channel, voltage_v=float(words.removesuffix(" V")))
-    if words.endswith(" C"):
-        return Reading(channel=channel, device_temperature_c=float(words.removesuffix(" C")))
-    if words.endswith(" %"):
-        return Reading(channel=channel, battery_pct=float(words.removesuffix(" %")))
-    if words.endswith(" kWh"):
-        return Reading(channel=channel, energy_kwh=float(words.removesuffix(" kWh")))
+    amount, _, unit = words.partition(" ")
+    if unit in UNITS:
+        return msgspec.convert({"channel": channel, UNITS[unit]: float(amount)}, Reading)
     if words.startswith("stop "):
         return Reading(channel=channel, stop_reason=words.removeprefix("stop "))
     if words.startswith("fault "):
