@@ -26,6 +26,11 @@ from rules.verdict import (
 )
 
 
+METER_W = 0.5
+"""By so much a meter in whole watts errs: it shows 15 W where less than any charging power
+flows, and may do so for minutes when a float ends."""
+
+
 class LongFloat(msgspec.Struct, frozen=True):
     name: str = "long_float"
     severity: Severity = Severity.WARNING
@@ -48,4 +53,6 @@ class LongFloat(msgspec.Struct, frozen=True):
         due = since + moment.policy.long_float.after
         if moment.now < due:
             return Between(recheck_at=due)  # told of already, it is no news that it gets less
+        if power_w < moment.policy.charging.min_w + METER_W:
+            return BETWEEN
         return Breach(Evidence(power_w, unit="W", since=since))
