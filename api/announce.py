@@ -127,13 +127,20 @@ def key_of(alert: Alert, heard: Transition) -> str:
     """Return what tells this notification from the others of its episode."""
     if heard is Transition.RAISED:
         return f"raised-{alert.severity}"
+    if heard is Transition.REMINDED and alert.reminded_at is not None:
+        return f"reminded-{int(alert.reminded_at.timestamp())}"
     return f"escalated-{alert.tier}" if heard is Transition.ESCALATED else heard
 
 
 def urgency(alert: Alert, heard: Transition) -> int:
-    """Return 0 for what goes first: danger, warnings, and then good news and drills."""
+    """Return 0 for what goes first: danger, warnings, and then good news and drills.
+
+    Who is reminded of a danger that somebody sees to is not called for it.
+    """
     if heard is Transition.RESOLVED or alert.drill:
         return LAST
+    if heard is Transition.REMINDED and alert.acknowledged_at is not None:
+        return LATER
     return LATER if alert.severity is Severity.WARNING else FIRST
 
 
@@ -205,6 +212,6 @@ def firing_notices(
 def title_heard(alert: Alert, heard: Transition, registry: Registry, say: Texts) -> str:
     """Return the alert's title; that it became worse, or nobody answered, goes before it."""
     title = alert_title(alert, registry, say)
-    if heard in {Transition.RAISED, Transition.ESCALATED, Transition.HANDED}:
-        return say(f"heard.{heard}", title=title)
-    return title
+    if heard in {Transition.FIRING, Transition.RESOLVED}:
+        return title
+    return say(f"heard.{heard}", title=title)

@@ -49,6 +49,8 @@ class Transition(StrEnum):
     """It fires already, and what kept it from people is over."""
     ESCALATED = "escalated"
     """It fires already, and nobody has acknowledged it."""
+    REMINDED = "reminded"
+    """It still fires, though somebody has acknowledged it or nobody further can be told."""
     HANDED = "handed"
     """It fires already, and somebody is asked to take it over. People order it, no rule."""
     RESOLVED = "resolved"
@@ -123,6 +125,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unanswered_since: datetime | None = None
     """Since when this tier is to acknowledge it; None: nobody has to, or somebody has."""
     acknowledged_at: datetime | None = None
+    reminded_at: datetime | None = None
+    """When people were last reminded that it still fires."""
     raised_at: datetime | None = None
     """When it last became worse while it fired."""
     drill: bool = False

@@ -21,7 +21,8 @@ from rules.alerts import (
     next_alert,
     opened,
 )
-from rules.escalation import acknowledged, answered, due_at, escalated, handed
+from rules.deadlines import earlier
+from rules.escalation import acknowledged, answered, due_at, handed, told_again
 from rules.flapping import Firings, counted, damped, flaps
 from rules.groups import GroupState
 from rules.inhibition import INHIBITED_BY, INHIBITS
@@ -83,12 +84,13 @@ class AlertBook:
         for each in firings:
             self._firings.setdefault(each.key.subject, {})[each.key] = each.at
 
-    def acknowledge(self, episode: str, at: datetime) -> None:
-        """Note that somebody has seen to an alert; no news if it is not open any more."""
+    def acknowledge(self, episode: str, at: datetime) -> Alert | None:
+        """Note that somebody has seen to an alert; return it if it is open."""
         if (alert := self.find(episode)) is not None:
             seen = acknowledged(alert, at)
             if seen is not alert:
                 self._keep(seen)
+        return alert
 
     def hand(self, episode: str, at: datetime) -> Alert | None:
         """Note that an alert was handed over; return it if it is open."""
@@ -131,16 +133,16 @@ class AlertBook:
         withhold = self._withholding(after, now)
         after, news = heard_of(after, before, withhold)
         after = answered(after, before, news, now)
-        if (higher := escalated(after, withhold, policy.escalation, now)) is not None:
-            after, news = higher, Transition.ESCALATED
+        again = told_again(after, withhold, policy.escalation, now)
+        if news is None and again is not None:
+            after, news = again
         if after is not before:
             self._keep(after)
             if news is not None:
                 self.changes.append(Change(after, news))
             if after.state is State.RESOLVED:
                 self._release(after, now)
-        due, next_tier = after.due(verdict, timing), due_at(after, withhold, policy.escalation)
-        return min(due, next_tier) if due and next_tier else due or next_tier
+        return earlier(after.due(verdict, timing), due_at(after, withhold, policy.escalation))
 
     def end(self, alert: Alert, now: datetime) -> None:
         """End an alert that no rule asks about any more."""

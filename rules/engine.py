@@ -139,7 +139,8 @@ class Engine:
 
     def acknowledge(self, episode: str, at: datetime) -> None:
         """Be told that somebody sees to an alert: it escalates no further."""
-        self._book.acknowledge(episode, at)
+        if (alert := self._book.acknowledge(episode, at)) is not None:
+            self._deadlines.wake(alert.key.subject, at)
 
     def hand(self, episode: str, at: datetime) -> Alert | None:
         """Be told that an alert was handed over: it escalates unless somebody takes it.

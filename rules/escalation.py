@@ -1,9 +1,14 @@
-"""Who must be told next if nobody acknowledges an alert: one tier more each interval.
+"""Who must be told again while an alert goes on: a tier more, or those who know of it.
+
+If nobody acknowledges it, one tier more is told each interval. When there is no tier left, or
+somebody has acknowledged it, and it still fires, all who were told so far are reminded: after
+`remind_after`, and then each time that it has lasted twice as long. Nothing that somebody must
+act on goes on for ever with nobody hearing of it.
 
 Whoever hands an alert over is done with it, and the other may not have seen that yet: until
 they take it, it counts as not acknowledged, and escalates as if nobody had ever answered.
 
-Only what somebody must act on escalates, and only while people know of it: never what is
+Only what somebody must act on does this, and only while people know of it: never what is
 withheld, nor what is clear again and about to end. When an alert becomes worse, it is to be
 acknowledged anew: whoever acknowledged it saw to something less. Its tier stays, for those
 who were told know of it.
@@ -13,7 +18,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from rules.alerts import Alert, State, Transition
+from rules.alerts import Alert, Change, State, Transition
 from rules.limits.alert_life import EscalationLimits
 from rules.verdict import Severity
 
@@ -29,30 +34,39 @@ def answered(
     fired = before is not None and before.state is State.FIRING
     if fired and before is not None and alert.severity is not before.severity:
         alert = replace(alert, raised_at=now, acknowledged_at=None, unanswered_since=None)
-    if news not in NEWS or alert.acknowledged_at is not None or alert.told is None:
-        return alert
-    if alert.told.rank < Severity.CRITICAL.rank:
+    if news not in NEWS or alert.acknowledged_at is not None or not _must_be_seen_to(alert):
         return alert
     return replace(alert, unanswered_since=now)
 
 
-def escalated(
+def told_again(
     alert: Alert, withhold: str, limits: EscalationLimits, now: datetime
-) -> Alert | None:
-    """Return the alert at its next tier if that is due; None: it is not."""
+) -> Change | None:
+    """Return the alert at its next tier, or as one of which people are reminded, if due."""
     due = due_at(alert, withhold, limits)
     if due is None or now < due:
         return None
-    return replace(alert, tier=alert.tier + 1, unanswered_since=now)
+    if alert.unanswered_since is not None and alert.tier < limits.tiers:
+        higher = replace(alert, tier=alert.tier + 1, unanswered_since=now)
+        return Change(higher, Transition.ESCALATED)
+    return Change(replace(alert, reminded_at=now), Transition.REMINDED)
 
 
 def due_at(alert: Alert, withhold: str, limits: EscalationLimits) -> datetime | None:
-    """Return when the next tier is to be told; None while there is no reason to."""
-    if alert.unanswered_since is None or alert.tier >= limits.tiers:
-        return None
+    """Return when people are to be told again; None while there is no reason to."""
     if withhold or alert.clear_since is not None or alert.state is not State.FIRING:
         return None
-    return alert.unanswered_since + limits.after
+    if alert.unanswered_since is not None and alert.tier < limits.tiers:
+        return alert.unanswered_since + limits.after
+    if not _must_be_seen_to(alert):
+        return None
+    known = (alert.unanswered_since, alert.acknowledged_at, alert.reminded_at)
+    last = max((at for at in known if at is not None), default=alert.since)
+    return last + max(limits.remind_after, last - alert.since)
+
+
+def _must_be_seen_to(alert: Alert) -> bool:
+    return alert.told is not None and alert.told.rank >= Severity.CRITICAL.rank
 
 
 def acknowledged(alert: Alert, at: datetime) -> Alert:
@@ -68,5 +82,5 @@ def handed(alert: Alert, at: datetime) -> Alert:
     """Return the alert as handed over at `at`: it is to be acknowledged anew."""
     if alert.state is not State.FIRING:
         return alert
-    must = alert.told is not None and alert.told.rank >= Severity.CRITICAL.rank
-    return replace(alert, acknowledged_at=None, unanswered_since=at if must else None)
+    since = at if _must_be_seen_to(alert) else None
+    return replace(alert, acknowledged_at=None, unanswered_since=since)

@@ -105,6 +105,12 @@ class Changed(NamedTuple):
     before: Written | None
     after: Written | None
 
+    @property
+    def place(self) -> str | None:
+        """The area, site or device for which it is set; None: it is set for all."""
+        _, _, place = self.layer.partition(" ")
+        return place if place and self.layer != BUILT_IN_LAYER else None
+
 
 def changed(before: Settings, after: Settings) -> list[Changed]:
     """Return the difference, in the order of the settings, what is gone at the end."""

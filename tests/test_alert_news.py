@@ -113,6 +113,8 @@ class World:
             case "it burns" | "it is out":
                 self.fire.burns = action == "it burns"
                 self.burnt.append((self.at, self.fire.burns))
+                self.engine.judge_all(self.at)  # nothing that the pile says changes its site
+                self._note(self.at, self.engine.advance(self.at))
             case "silence":
                 self._silences += 1
                 self.engine.silence(
@@ -290,8 +292,9 @@ def test_only_what_people_know_and_nobody_acknowledged_escalates_and_not_too_soo
                 assert alert.tier == tier <= Policy().escalation.tiers
                 assert alert.told is not None
                 assert alert.told is not Severity.WARNING
-                burns = [burns for moment, burns in world.burnt if moment < at][-1]
-                assert not burns or alert.severity is Severity.EMERGENCY
+                before = [burns for moment, burns in world.burnt if moment < at][-1]
+                just_now = [burns for moment, burns in world.burnt if moment == at]
+                assert not all((before, *just_now)) or alert.severity is Severity.EMERGENCY
                 assert since is not None
                 assert at - since >= after
                 seen = [moment for moment, name in world.seen if name == alert.episode]
@@ -299,6 +302,25 @@ def test_only_what_people_know_and_nobody_acknowledged_escalates_and_not_too_soo
                 assert not [moment for moment in seen if raised_at < moment < at]
             if heard_as(change) is not None:
                 since = at
+
+
+@given(steps, st.booleans())
+@enough
+def test_danger_that_goes_on_is_heard_of_again_ever_more_seldom(
+    done: list[Step], seen_to: bool
+) -> None:
+    world = lived(done)
+    for action in ("it is out", "critical", *(["seen"] if seen_to else [])):
+        world.do(action)
+    world.wait(12 * 3600)
+    [alert] = world.open()
+    own = [(at, c) for at, c in world.changes if c.alert.episode == alert.episode]
+    again = [at for at, change in own if change.transition is Transition.REMINDED]
+    worse = {Transition.FIRING, Transition.RAISED, Transition.ESCALATED}
+    told = [at for at, change in own if change.transition in worse and at < again[0]]
+    assert again[0] - max(told) >= Policy().escalation.remind_after
+    assert 4 <= len(again) <= 5  # at most after 30 min, 1, 2, 4 and 8 h
+    assert all(then - alert.since >= 2 * (at - alert.since) for at, then in pairwise(again))
 
 
 @given(st.lists(st.integers(1, 600), min_size=4, max_size=30))

@@ -9,7 +9,17 @@ from api.http.access import RIGHTS, Caller, Right
 from ingest.ledger.audit import audit_lines
 from ingest.people import Role
 from rules.readings import Reading
-from tests.http_doubles import NOON, ODD, PILE, SMOKE, Client, World, bearer, problem
+from tests.http_doubles import (
+    NOON,
+    ODD,
+    PILE,
+    SMOKE,
+    WRITE_TOKEN,
+    Client,
+    World,
+    bearer,
+    problem,
+)
 
 pytest_plugins = ["tests.http_fixtures"]
 
@@ -130,3 +140,40 @@ def test_deeds_are_written_down_with_who_and_where(busy: World, runner: asyncio.
 def test_no_role_but_the_admin_may_give_rights_away_or_read_what_everybody_did() -> None:
     for role, rights in RIGHTS.items():
         assert (Right.PEOPLE in rights, Right.AUDIT in rights) == (role is Role.ADMIN,) * 2
+
+
+def test_what_was_set_for_places_of_other_areas_is_left_out(
+    here: World, runner: asyncio.Runner
+) -> None:
+    here.policy_file.write_text(
+        "[default.overload]\nact_w = 980\n"
+        "[area.xuhui.overload]\nact_w = 970\n"
+        '[site."xuhui/renmin-lu".overload]\nact_w = 950\n'
+        '[site."xuhui/renmin".overload]\nact_w = 950\n'
+    )
+    client = client_of(here, runner)
+    client.post(f"{API}/policy/reload", headers=OWN).raise_for_status()
+    own = client.get(f"{API}/policy/changes", headers=OWN).json()["changes"]
+    assert [value["layer"] for change in own for value in change["changes"]] == [
+        "default",
+        "area xuhui",
+        "site xuhui/renmin-lu",
+        "site xuhui/renmin",
+    ]
+    foreign = client.get(f"{API}/policy/changes", headers=FOREIGN).json()["changes"]
+    assert [value["layer"] for change in foreign for value in change["changes"]] == ["default"]
+
+
+def test_what_is_wrong_with_the_policy_is_told_to_those_who_answer_for_all(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    everywhere = bearer(WRITE_TOKEN)
+    here.policy_file.write_text('[site."xuhui/renmin".overload]\nact_w = 950\n')
+    client.post(f"{API}/policy/reload", headers=everywhere).raise_for_status()
+    ours = client_of(here, runner)
+    assert len(client.get(f"{API}/policy", headers=everywhere).json()["warnings"]) == 1
+    assert ours.get(f"{API}/policy", headers=OWN).json()["warnings"] == []
+    here.policy_file.write_text('[site."xuhui/renmin".overload]\nact_w = "many"\n')
+    client.post(f"{API}/policy/reload", headers=everywhere)
+    assert "renmin" in client.get(f"{API}/policy", headers=everywhere).json()["error"]
+    assert ours.get(f"{API}/policy", headers=OWN).json()["error"] == "The file is wrong."

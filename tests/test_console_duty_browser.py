@@ -245,6 +245,7 @@ def test_no_field_that_a_device_fills_in_becomes_markup_on_any_page(
         page.goto(f"{server.url}/alerts/1")
         page.fill("textarea", WICKED)
         page.locator("form.acknowledge button").first.click()
+        expect(page.locator(".panel.seen .note")).to_have_text(WICKED)
         for path in (*PATHS, f"/devices/{quote(wicked.id)}", "/sessions"):
             page.goto(server.url + path)
             assert page.locator("main :is(img, script, iframe)").count() == 0, path

@@ -87,7 +87,8 @@ def test_limits_are_looked_up_on_a_phone(here: World, server: Served, browser: B
     with at_the_console(browser, server, "zh", PHONE) as page:
         page.locator("[popovertarget=more]").click()
         page.get_by_role("link", name="限值与规则").click()
-        page.get_by_role("button", name="重新读取文件").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="重新读取文件").click()
         page.get_by_label("地点").select_option(label="— 人民路充电站")
         page.get_by_role("button", name="查看").click()
         rule = page.locator("#rule-overload")

@@ -58,6 +58,7 @@ def test_a_manager_and_a_route_are_entered_on_a_phone(
         page.get_by_label("全部辖区").check()
         page.get_by_label("通知级别").fill("role:manager\nrole:admin")
         page.get_by_role("button", name="保存").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("danger")
         page.goto(f"{server.url}/people/explain?site=xuhui/renmin-lu")
         expect(page.locator("main")).to_contain_text("王力 · 邮件")
         assert not is_too_wide(page)

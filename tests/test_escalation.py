@@ -119,6 +119,18 @@ def test_whoever_heard_only_that_it_became_worse_hears_its_end_too(ledger: Ledge
     assert asked
 
 
+def test_a_reminder_is_urgent_only_if_nobody_sees_to_it(ledger: Ledger) -> None:
+    unseen = replace(UNANSWERED, tier=3, reminded_at=NOON + 38 * MINUTE)
+    seen = replace(unseen, acknowledged_at=NOON + 40 * MINUTE, reminded_at=NOON + 80 * MINUTE)
+    happen(ledger, LIFE[0], *(Change(each, Transition.REMINDED) for each in (unseen, seen)))
+    [first] = due(ledger)
+    tell(ledger, first)
+    assert [(each.transition, each.urgency) for each in due(ledger)] == [
+        ("reminded", outbox.FIRST),
+        ("reminded", outbox.LATER),
+    ]
+
+
 # --- the ledger ---------------------------------------------------------------------------
 
 
@@ -169,9 +181,25 @@ def test_what_is_acknowledged_stays_where_it_is(
     runner.run(here.hear(SMOKE, Reading(smoke_alarm=True)))
     runner.run(here.wait(4 * MINUTE))
     client.post(f"{API}/1/acknowledge", json={}, headers=WRITER)
-    runner.run(here.wait(60 * MINUTE))
+    runner.run(here.wait(20 * MINUTE))
     shown = client.get(f"{API}/1", headers=WRITER).json()["alert"]
     assert (shown["tier"], shown["acknowledged_by"]) == (2, "patrol")
+
+
+def test_what_goes_on_is_told_again_and_stays_acknowledged(
+    here: World, client: Client, runner: asyncio.Runner
+) -> None:
+    runner.run(here.hear(SMOKE, Reading(smoke_alarm=True)))
+    client.post(f"{API}/1/acknowledge", json={}, headers=WRITER)
+    runner.run(here.wait(70 * MINUTE))
+    shown = client.get(f"{API}/1", headers=WRITER).json()
+    assert shown["alert"]["acknowledged_by"] == "patrol"
+    assert [line["what"] for line in shown["log"]] == [
+        "firing",
+        "acknowledged",
+        "reminded",
+        "reminded",
+    ]
 
 
 def test_an_acknowledgement_is_known_after_a_restart(

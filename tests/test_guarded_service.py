@@ -99,6 +99,7 @@ def test_an_authority_that_is_not_there_stops_the_start_with_its_name(
     try:
         watch.start()
         eventually("it has ended", lambda: not watch.runs)
+        watch.kill()  # and all that it wrote is read
         assert "nowhere.crt" in watch.log_text()
         assert "Traceback" not in watch.log_text()
     finally:

@@ -178,7 +178,7 @@ def test_machines_are_told_everything_by_itself() -> None:
 
 def test_who_has_had_enough_warnings_still_hears_of_danger_at_once() -> None:
     had = (NOON,) * SINGLES_MAX[Rank.REST]
-    enough = {"person:wang": Heard(messages=had, rest_digest_at=NOON)}
+    enough = {"person:wang": Heard(singles=had, rest_digest_at=NOON)}
     made = planned([due(1, WARNING), due(2)], heard=enough)
     assert singles(made) == [2]
     assert made.held == {1: Reason.ENOUGH_FOR_NOW}
@@ -186,10 +186,19 @@ def test_who_has_had_enough_warnings_still_hears_of_danger_at_once() -> None:
 
 def test_who_has_had_enough_smoke_still_hears_of_a_fire_at_once() -> None:
     had = (NOON,) * SINGLES_MAX[Rank.DANGER]
-    enough = {"person:wang": Heard(messages=had, urgent_digest_at=NOON)}
+    enough = {"person:wang": Heard(singles=had, urgent_digest_at=NOON)}
     made = planned([due(1), due(2, FIRE)], heard=enough)
     assert singles(made) == [2]
     assert made.held == {1: Reason.ENOUGH_FOR_NOW}
+
+
+def test_a_fire_late_in_a_long_flood_of_smoke_is_told_at_once_by_itself() -> None:
+    smoke = [(second, due(second, at=NOON)) for second in range(540)]
+    sent, left = played([*smoke, (500, due(600, FIRE, at=NOON))], ROBOT, minutes=30)
+    assert left == []
+    [fire] = [each for each in sent if 600 in {item.id for item in each.parcel.items}]
+    assert not fire.parcel.is_digest
+    assert fire.at - NOON <= 501 * SECOND
 
 
 def test_a_digest_that_failed_is_tried_again_as_it_was() -> None:
@@ -267,7 +276,7 @@ def ears(draw: st.DrawFn) -> dict[str, Heard]:
             WHO,
             st.builds(
                 Heard,
-                messages=st.integers(0, MESSAGES_MAX).map(lambda n: (NOON,) * n),
+                singles=st.integers(0, MESSAGES_MAX).map(lambda n: (NOON,) * n),
                 urgent_digest_at=st.sampled_from([None, NOON, NOON - MINUTE]),
                 rest_digest_at=st.sampled_from([None, NOON, NOON - 2 * MINUTE]),
             ),
@@ -356,8 +365,9 @@ def played(
                 rest = now
             elif parcel.is_digest:
                 urgent = now
+            alone = () if parcel.is_digest else (now,)
             heard[parcel.who] = Heard(
-                messages=(*known.messages, now), urgent_digest_at=urgent, rest_digest_at=rest
+                singles=(*known.singles, *alone), urgent_digest_at=urgent, rest_digest_at=rest
             )
         if not made.send:
             steps = [made.wake_at or end]

@@ -58,7 +58,7 @@ def test_edited_while_it_runs_and_broken_when_it_starts_again(
     status, parts = watch.ready()
     assert (status, parts["policy"]["ok"]) == (200, False)
     assert "policy.toml:2: default.overload.hold: found 30" in parts["policy"]["reason"]
-    assert any("policy.refused" in line for line in watch.log)
+    eventually("it is logged", lambda: "policy.refused" in watch.log_text())
 
     digest = watch.get("/policy")["digest"]
     watch.kill()

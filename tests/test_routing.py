@@ -221,6 +221,7 @@ THREE = Directory(
         (Transition.RAISED, 2, "sms:li/1 sms:wang/2"),
         (Transition.RAISED, 3, "sms:li/1 sms:wang/2 sms:zhou/3"),
         (ESCALATED, 4, "sms:zhou/3"),
+        (Transition.REMINDED, 2, "sms:li/1 sms:wang/2"),
     ],
 )
 def test_each_tier_has_its_turn(transition: Transition, tier: int, who: str) -> None:

@@ -31,7 +31,8 @@ the next day.
     08:03:00  ! overload pile-1:1 firing critical  900 W, limit 1000 W, since 08:00:00
     09:00:00  nothing more                   lets the time pass
 
-Somebody acknowledges each alert as soon as it fires or is raised, until it says
+Nobody is reminded of what goes on for hours, unless `escalation.remind_after` is set. Somebody
+acknowledges each alert as soon as it fires or is raised, until it says
 
     08:00:00  nobody answers
     08:05:00  seen overload pile-1:1         acknowledged all the same
@@ -205,6 +206,7 @@ def declared(keys: dict[str, list[str]], devices: Iterable[str], year: int) -> R
         for site, said in keys.items()
         for line in (f'[site."town/{site}"]', *filter(is_limit, said))
     ]
+    limits = ["[default]", 'escalation.remind_after = "300 d"', *limits]
     registry.apply(policy_file.parsed("\n".join(limits).encode()))
     return registry
 

@@ -107,7 +107,7 @@ def test_a_cut_reaches_a_tasmota_strip_and_is_verified(
 
             eventually("it charges", lambda: power_w() > 100, 60, shown=watch.log_text)
             if crowd.each:
-                assert publisher.connected == 2  # the strip, and the bridge
+                eventually("the strip and the bridge", lambda: publisher.connected == 2)
             watch.post("/cut", device=PILE, channel=2, reason="smells of burning")
 
             def states() -> list[str]:

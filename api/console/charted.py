@@ -41,6 +41,7 @@ MARKED = (
     "raised",
     "acknowledged",
     "escalated",
+    "reminded",
     "command_sent",
     "command_verified",
     "command_failed",

@@ -26,6 +26,7 @@ BOOKED = {
     "command_verified": "cut",
     "command_failed": "cut",
     "escalated": "raised",
+    "reminded": "raised",
 }
 """Marks that look like another one."""
 

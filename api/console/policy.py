@@ -30,7 +30,7 @@ from api.policy_file import PolicyFileWrong
 from api.policy_shape import tables, unit_of
 from api.rules_shown import with_silent_after
 from api.text import Texts, device_label
-from ingest.ledger.policy_log import PolicyLine, policy_lines
+from ingest.ledger.policy_log import PolicyLine
 from ingest.registry import Device, Site
 from rules.policies import Changed
 from rules.schedule import Schedule
@@ -88,7 +88,7 @@ async def show(  # noqa: PLR0913, PLR0917  (place, device and page are asked for
     """Show the limits of a place, the state of the file, and the last changes."""
     watch, say = scoped.watch, Texts.of(language_of(request))
     where = place_of(scoped, place, device)
-    found = await watch.ledger.read(lambda c: policy_lines(c, before_id, CHANGES_PER_PAGE + 1))
+    found = await scoped.policy_changes(before_id, CHANGES_PER_PAGE + 1)
     shown = found[:CHANGES_PER_PAGE]
     return await asyncio.to_thread(
         page,
@@ -98,7 +98,7 @@ async def show(  # noqa: PLR0913, PLR0917  (place, device and page are asked for
         session=session,
         now=watch.now(),
         unwell=views.unwell(watch),
-        state=watch.policy.state,
+        state=scoped.policy_state(),
         where=where,
         places=_places(scoped, say),
         devices=_devices(scoped, where, say),

@@ -46,8 +46,8 @@ class Budget:
 
     def singles_for(self, who: str, rank: Rank) -> int:
         """Return how many more messages about one alarm so urgent somebody may have now."""
-        messages = self._known(who).messages
-        had = sum(at > self.now - HEARD_WITHIN for at in messages) + self._taken[who]
+        told = self._known(who).singles
+        had = sum(at > self.now - HEARD_WITHIN for at in told) + self._taken[who]
         return max(0, SINGLES_MAX[rank] - had)
 
     def is_open(self, who: str, *, urgent: bool) -> bool:
@@ -63,7 +63,7 @@ class Budget:
 
     def take(self, parcel: Parcel) -> None:
         self.left -= 1
-        self._taken[parcel.who] += 1
+        self._taken[parcel.who] += not parcel.is_digest
 
     def _last_digest(self, who: str, *, urgent: bool) -> datetime | None:
         known = self._known(who)

@@ -240,10 +240,10 @@ class Ears:
     def has_not(self, parcel: Parcel, at: datetime) -> None:
         """Take back a message that did not arrive."""
         known = self.heard.get(parcel.who)
-        if known is not None and at in known.messages:
-            messages = list(known.messages)
-            messages.remove(at)
-            self.heard[parcel.who] = replace(known, messages=tuple(messages))
+        if known is not None and at in known.singles and not parcel.is_digest:
+            singles = list(known.singles)
+            singles.remove(at)
+            self.heard[parcel.who] = replace(known, singles=tuple(singles))
 
     def remember(self, told: Told) -> None:
         """Take up what the ledger knows."""
@@ -255,15 +255,18 @@ class Ears:
     def forget(self, now: datetime) -> None:
         """Drop whoever has heard nothing of late."""
         for who, known in list(self.heard.items()):
-            if not known.messages or known.messages[-1] <= now - HEARD_WITHIN:
+            digests = (known.urgent_digest_at, known.rest_digest_at)
+            last = max((at for at in (*known.singles, *digests) if at is not None), default=now)
+            if last <= now - HEARD_WITHIN:
                 del self.heard[who]
 
     def _note(self, who: str, at: datetime, digest: Rank | None) -> None:
         known = self.heard.get(who, Heard())
-        recent = tuple(each for each in known.messages if each > at - HEARD_WITHIN)
-        known = replace(known, messages=(*recent, at))
-        if digest is Rank.REST:
+        if digest is None:
+            recent = (each for each in known.singles if each > at - HEARD_WITHIN)
+            known = replace(known, singles=(*recent, at))
+        elif digest is Rank.REST:
             known = replace(known, rest_digest_at=at)
-        elif digest is not None:
+        else:
             known = replace(known, urgent_digest_at=at)
         self.heard[who] = known

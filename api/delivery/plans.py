@@ -44,7 +44,9 @@ fire in the middle of a flood of smoke must not wait for the next digest."""
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """What one recipient had within HEARD_WITHIN, by whatever way."""
 
-    messages: tuple[datetime, ...] = ()
+    singles: tuple[datetime, ...] = ()
+    """Messages about one alarm each. Digests are not among them: they are held down by their
+    distance, and would otherwise use up what is kept for the next fire."""
     urgent_digest_at: datetime | None = None
     rest_digest_at: datetime | None = None
 

@@ -4,13 +4,17 @@ Every route and every page looks things up here, so that nobody has to remember 
 area it is. What is foreign is answered like what does not exist, by 404.
 """
 
+from collections.abc import Sequence
+
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from api.http.access import Caller, Right
 from api.http.problems import Trouble
-from api.watch import Watch
+from api.watch import PolicyState, Watch
 from ingest.ledger import commanding, post_checks, queries, silences
+from ingest.ledger.policy_log import PolicyLine, policy_lines
 from ingest.ledger.queries import AlertRow
 from ingest.ledger.silences import SilenceRow
 from ingest.people import Post
@@ -18,6 +22,7 @@ from ingest.post_checks import PostCheck
 from ingest.registry import Area, Device, Site
 from rules.cutting import Command
 from rules.latch import Latch
+from rules.policies import Changed
 from rules.readings import DeviceId
 
 
@@ -110,6 +115,26 @@ class Scoped(msgspec.Struct, frozen=True):
         if row is None or not self.caller.sees(row.silence.site or row.silence.device):
             raise Trouble(404, "There is no such silence.")
         return row
+
+    async def policy_changes(self, before_id: int | None, limit: int) -> list[PolicyLine]:
+        """Return the log of the policy; what was set for foreign places is left out of it."""
+        found = await self.watch.ledger.read(lambda c: policy_lines(c, before_id, limit))
+        return [replace(line, changes=self._own(line.changes)) for line in found]
+
+    def policy_state(self) -> PolicyState:
+        """Return which policy is in force; complaints about the file name places of all."""
+        state = self.watch.policy.state
+        if self.caller.is_everywhere:
+            return state
+        error = state.error and "The file is wrong."
+        return replace(state, warnings=(), error=error)
+
+    def _own(self, changes: Sequence[Changed]) -> tuple[Changed, ...]:
+        return tuple(
+            change
+            for change in changes
+            if change.place is None or self.caller.sees(change.place)
+        )
 
     async def command(self, number: str) -> Command:
         command = await self.watch.ledger.read(lambda c: commanding.get_command(c, number))

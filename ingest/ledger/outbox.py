@@ -39,6 +39,7 @@ class Reason(StrEnum):
     NEW_ALERT = "new_alert"
     ALERT_WORSE = "alert_worse"
     NOBODY_ANSWERED = "nobody_answered"
+    STILL_FIRES = "still_fires"
     HANDED_OVER = "handed_over"
     ALERT_OVER = "alert_over"
     TRY_AGAIN = "try_again"
@@ -87,6 +88,7 @@ WHY = {
     Transition.FIRING: Reason.NEW_ALERT,
     Transition.RAISED: Reason.ALERT_WORSE,
     Transition.ESCALATED: Reason.NOBODY_ANSWERED,
+    Transition.REMINDED: Reason.STILL_FIRES,
     Transition.HANDED: Reason.HANDED_OVER,
     Transition.RESOLVED: Reason.ALERT_OVER,
 }

@@ -19,13 +19,17 @@ class FlappingLimits(Limits, frozen=True):
 
 
 class EscalationLimits(Limits, frozen=True):
-    """Alerts of any rule that somebody must act on, and nobody has acknowledged."""
+    """Alerts of any rule that somebody must act on, and that go on."""
 
     after: timedelta = 3 * MINUTE
     """How long each tier has; what duty rooms in Yiwu are said to give."""
     tiers: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
     """1: nobody else is told."""
+    remind_after: timedelta = 30 * MINUTE
+    """How long an alert goes on, acknowledged or with no tier left, until all are reminded."""
 
     def check(self) -> None:
         if self.after < 10 * SECOND:
             raise ValueError("after must be at least 10 s")
+        if self.remind_after < MINUTE:
+            raise ValueError("remind_after must be at least 1 min")

@@ -5,22 +5,25 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from api.http.access import Caller, Right
-from api.http.context import Allowed, MayPolicy, WatchHere
+from api.http.context import Allowed, MayPolicy, ScopedHere, WatchHere
 from api.http.problems import Trouble
 from api.http.routes.inputs import BeforeId
 from api.http.shapes.policy import PolicyChange, PolicyChanges, PolicyInForce
 from api.policy_file import PolicyFileWrong
 from api.watch import Watch
 from ingest.ledger.audit import append_audit
-from ingest.ledger.policy_log import SHOWN_MAX, How, policy_lines
+from ingest.ledger.policy_log import SHOWN_MAX, How
 
 policy = APIRouter(tags=["policy"], dependencies=[Depends(Allowed(Right.SEE))])
 
 
 @policy.get("/policy")
-async def in_force(watch: WatchHere) -> PolicyInForce:
-    """Say which policy is in force, and what is wrong with the file, if anything is."""
-    return PolicyInForce.of(watch.policy.state)
+async def in_force(scoped: ScopedHere) -> PolicyInForce:
+    """Say which policy is in force, and what is wrong with the file, if anything is.
+
+    What is wrong, and where, is for those who answer for all areas.
+    """
+    return PolicyInForce.of(scoped.policy_state())
 
 
 @policy.post("/policy/reload")
@@ -35,12 +38,15 @@ async def reload(watch: WatchHere, caller: MayPolicy) -> PolicyInForce:
 
 @policy.get("/policy/changes")
 async def changes(
-    watch: WatchHere,
+    scoped: ScopedHere,
     before_id: BeforeId | None = None,
     limit: Annotated[int, Query(ge=1, le=SHOWN_MAX)] = 50,
 ) -> PolicyChanges:
-    """List what was changed about the policy, by whom and when, newest first."""
-    found = await watch.ledger.read(lambda c: policy_lines(c, before_id, limit + 1))
+    """List what was changed about the policy, by whom and when, newest first.
+
+    Of a change, what was set for places of other areas is left out.
+    """
+    found = await scoped.policy_changes(before_id, limit + 1)
     page = found[:limit]
     return PolicyChanges(
         changes=[PolicyChange.of(line) for line in page],
