@@ -37,6 +37,14 @@ def test_logging_in_never_leads_away(client: Client, after: str) -> None:
     assert response.headers["location"] == "/"
 
 
+@pytest.mark.parametrize(("asked", "shown"), [("en", "en"), ("zh", "zh-CN"), ("xx", "zh-CN")])
+def test_the_language_that_was_asked_for_is_that_of_the_login_page_too(
+    client: Client, asked: str, shown: str
+) -> None:
+    sent = client.get(f"/devices?lang={asked}", headers=PAGE).headers["location"]
+    assert f'<html lang="{shown}">' in client.get(sent, headers=PAGE).text
+
+
 def test_guessing_tokens_takes_ever_longer_and_is_forgiven_in_the_end(
     here: World, client: Client
 ) -> None:

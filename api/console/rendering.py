@@ -120,9 +120,12 @@ def error_page(
 
 
 def path_after_login(request: Request) -> str:
-    """Return the query of a login page that leads back to this one."""
+    """Return the query of a login page that leads back to this one, in its language."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return "" if here == "/" else f"?{urlencode({'next': here})}"
+    asked = {"next": here} if here != "/" else {}
+    if (lang := request.query_params.get("lang")) in LANGUAGES:
+        asked["lang"] = lang
+    return f"?{urlencode(asked)}" if asked else ""
 
 
 def is_secure(request: Request) -> bool:
