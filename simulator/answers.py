@@ -7,7 +7,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from simulator.meddling import Deed
+from simulator.improvising import Deed
 
 PATIENCE_S = 5.0
 AT_MOST = 200
@@ -116,19 +116,25 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The first that was expected."""
     others: tuple[str, ...] = ()
     """Rules that fired about it, too."""
+    wrong: Alarm | None = None
+    """One that must not have come of it."""
     already: Alarm | None = None
     """An expected one that was firing before: a second is not due."""
 
 
-def outcome(deed: Deed, alarms: Iterable[Alarm]) -> Outcome:
-    """Return the alarm that came of a deed, and what else was said of its subject since."""
+def outcome(deed: Deed, alarms: Iterable[Alarm], deeds: Iterable[Deed] = ()) -> Outcome:
+    """Return the alarm that came of a deed, and what else was said of its subject since.
+
+    What came of another of `deeds` is not laid at its door.
+    """
+    others = [each for each in deeds if each is not deed]
     alarms = sorted(alarms, key=lambda each: each.fired_at)
     about = [each for each in alarms if concerns(each, deed)]
-    first = next((each for each in about if each.rule in deed.choice.expected), None)
+    first = next((each for each in about if each.rule in deed.expected), None)
     before = (
         each
         for each in alarms
-        if each.rule in deed.choice.expected
+        if each.rule in deed.expected
         and is_of(each, deed)
         and each.fired_at < deed.since - EARLIER
         and (each.resolved_at is None or each.resolved_at > deed.since)
@@ -136,6 +142,7 @@ def outcome(deed: Deed, alarms: Iterable[Alarm]) -> Outcome:
     return Outcome(
         alarm=first,
         others=tuple(dict.fromkeys(each.rule for each in about if each is not first)),
+        wrong=next((each for each in about if _is_wrong(each, deed, others)), None),
         already=next(before, None),
     )
 
@@ -145,7 +152,14 @@ def concerns(alarm: Alarm, deed: Deed) -> bool:
     return is_of(alarm, deed) and alarm.fired_at >= deed.since - EARLIER
 
 
+def _is_wrong(alarm: Alarm, deed: Deed, others: Iterable[Deed]) -> bool:
+    return alarm.rule in deed.must_not and not any(
+        alarm.rule in each.expected and concerns(alarm, each) for each in others
+    )
+
+
 def is_of(alarm: Alarm, deed: Deed) -> bool:
-    if alarm.site != deed.site or (alarm.device and alarm.device not in deed.devices):
+    device, channel = deed.place
+    if alarm.site not in deed.sites or (alarm.device and device not in {"", alarm.device}):
         return False
-    return alarm.channel is None or deed.ill.channel in {None, alarm.channel}
+    return alarm.channel is None or channel in {None, alarm.channel}

@@ -4,28 +4,23 @@ Whatever is drawn by chance has a stream of its own, named after the device and 
 (and for people, the day): one device more, or one day more, moves nothing else.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from simulator.behaviour import Calendar, Crowd
 from simulator.casting import cast
 from simulator.clocks import ClockFault
-from simulator.devices import Faults
 from simulator.emissions import stream
 from simulator.faults.charges import note_step
-from simulator.hazards import Physics
-from simulator.hearing import as_known
 from simulator.link_faults import Doubled
 from simulator.piles import PilePlan
 from simulator.placing import placed
+from simulator.reckoning import true_of
 from simulator.scenario import Scenario
 from simulator.scene import Scene, Subject
 from simulator.smoke_sensors import SensorPlan
-from simulator.truth import TRAP, Incident
 from simulator.village import Site, Village
 from simulator.weather import Weather
 from simulator.words import DAY, clock, length, local, moments
@@ -34,7 +29,6 @@ TEST_CYCLE = 30
 """Days in which each sensor is tested once."""
 BY_DAY_H = 9.0, 17.0
 TESTED_FOR = timedelta(seconds=30)
-NO_FAULTS = Faults()
 
 
 def built(  # noqa: PLR0913
@@ -80,7 +74,9 @@ def built(  # noqa: PLR0913
         sensors=sensors,
         intruders=tuple(scene.intruders),
         limits=scenario.limits,
-        happens=tuple(_truth(scene, piles)),
+        happens=tuple(true_of(scene, piles)),
+        laid_down=tuple(scene.incidents),
+        clocks_off=length(scenario.ordinary.clocks_off),
         expected_refused=scene.refused,
     )
 
@@ -187,55 +183,4 @@ def _calendar(scenario: Scenario) -> Calendar:
         rest=frozenset(map(date.fromisoformat, part.rest)),
         work=frozenset(map(date.fromisoformat, part.work)),
         share={date.fromisoformat(day): share for day, share in part.share.items()},
-    )
-
-
-def _truth(scene: Scene, piles: Iterable[PilePlan]) -> list[Incident]:
-    """Return all that is true: what was laid down, and what follows from physics."""
-    found, plans = list(scene.incidents), {plan.id: plan for plan in piles}
-    for site in scene.sites:
-        hours = scene.hours_of(site)
-        physics = Physics(
-            limits=scene.limits, hours=hours, starts=scene.starts, ends=scene.ends
-        )
-        mine = [plans[name] for name in site.pile_ids()]
-        for plan in mine:
-            found += physics.of_pile(plan)
-        found += physics.of_site(site.id, mine)
-    faults = {device: doing.faults() for device, doing in scene.on.items()}
-    known = (as_known(each, faults.get(each.device or "", NO_FAULTS)) for each in found)
-    kept = [each for incident in known if (each := _within(incident, scene)) is not None]
-    return sorted(kept, key=_order)
-
-
-def _within(incident: Incident, scene: Scene) -> Incident | None:
-    """Return what a run shows of an incident; None: nothing.
-
-    What could be known so late that a good service has no time for it within the run is
-    expected of nobody; but an alarm about it is right.
-    """
-    starts, ends = scene.starts, scene.ends
-    if incident.begins >= ends or (incident.ends is not None and incident.ends <= starts):
-        return None
-    due = incident.latest or incident.earliest
-    begins, earliest = max(incident.begins, starts), max(incident.earliest, starts)
-    late_by = earliest - incident.earliest
-    return msgspec.structs.replace(
-        incident,
-        begins=begins,
-        earliest=earliest,
-        latest=None if incident.latest is None else incident.latest + late_by,
-        ends=None if incident.ends is None or incident.ends >= ends else incident.ends,
-        expected_rules=incident.expected_rules if due + late_by < ends else (),
-    )
-
-
-def _order(incident: Incident) -> tuple[datetime, bool, str, str, str, int]:
-    return (
-        incident.begins,
-        incident.severity == TRAP,
-        incident.kind,
-        incident.site or "",
-        incident.device or "",
-        incident.channel or 0,
     )

@@ -1,20 +1,21 @@
 """What all devices have in common: an agenda in virtual time, a voice, and faults."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from random import Random
+from typing import Generic, TypeVar
 
 import msgspec
 
 from ingest.codecs.native import ROOT, Command, Event, Reply, Status
 from rules.readings import Kind
-from simulator.clocks import ClockFault, shown
+from simulator.clocks import shown
 from simulator.commands import understood
 from simulator.emissions import Emission, stream
-from simulator.links import Step
 from simulator.orders import Obedience
+from simulator.plans import Happening, Plan
 from simulator.skins.skin import Skin
 
 BOOTS_WITHIN = timedelta(seconds=20)
@@ -31,40 +32,14 @@ JITTER_S = 0.4
 """No device's timer is exact; each beat comes up to this much late."""
 
 
-class Span(msgspec.Struct, frozen=True):
-    """A time in which something is so: [since, until)."""
-
-    since: datetime
-    until: datetime | None = None
-    """None: for ever."""
-
-    def has(self, at: datetime) -> bool:
-        return self.since <= at and (self.until is None or at < self.until)
+P = TypeVar("P", bound=Plan)
 
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes wrong with a device besides what it measures; each independent of the rest."""
-
-    dies_at: datetime | None = None
-    """From now on it says nothing, and nobody says so for it."""
-    drops_at: datetime | None = None
-    """Its connection breaks for good; the broker publishes its last will."""
-    dark: tuple[Span, ...] = ()
-    """The mains are away: it neither measures nor speaks, and starts anew afterwards."""
-    reconnects_at: tuple[datetime, ...] = ()
-    """It connects again, and says its birth and how things are."""
-    willed_at: tuple[datetime, ...] = ()
-    """The broker takes it for gone, though it lives, and publishes its last will."""
-    clock: tuple[ClockFault, ...] = ()
-    link: tuple[Step, ...] = ()
-    """What happens to its messages on their way, in this order."""
-
-
-class Device:
+class Device(Generic[P]):
     """One device. It acts when `next_at` says so, and returns what it says.
 
-    What it does next is decided in virtual time alone: `act` and `obey` are its only ways
-    on, and their moments must not go back.
+    What it does next is decided in virtual time alone: `act`, `obey` and `change` are its only
+    ways on, and their moments must not go back.
     """
 
     kind = Kind.UNKNOWN
@@ -74,19 +49,21 @@ class Device:
     obedience = Obedience()
 
     def __init__(
-        self, name: str, starts: datetime, seed: int, faults: Faults, *, own_connection: bool
+        self, name: str, starts: datetime, seed: int, plan: P, *, own_connection: bool
     ) -> None:
         self.id = name
         self.own_connection = own_connection
         self.chance = stream(seed, name)
         self.gone = False
-        self._faults = faults
+        self.plan, self._starts = plan, starts
         self._boot = f"{self.chance.getrandbits(32):08x}"
         self._seq = 0
         self._topics = "/".join((*ROOT, name))
         self._said: list[Emission] = []
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._planned = 0
+        self._laid_down: set[int] = set()
+        """The entries of the agenda that are the plan's own."""
         self._radio = stream(seed, name, "radio")
         self._seed = seed
         self._signal_pct = self._radio.uniform(*SIGNAL_PCT)
@@ -94,7 +71,6 @@ class Device:
         """The last commands and what was answered: a repeated one is carried out once."""
         self._powered = True
         self._plan(starts + BOOTS_WITHIN * self.chance.random(), self._start)
-        self._plan_faults(faults)
 
     def next_at(self) -> datetime | None:
         """Return the moment of its next act; None: it will say nothing more by itself."""
@@ -105,6 +81,26 @@ class Device:
         at, _, deed = heapq.heappop(self._agenda)
         deed(at)
         return self._spoken()
+
+    def change(self, plan: P, now: datetime) -> None:
+        """Go by another plan from now on; what it says of the past must be what has been.
+
+        What the plan would have let it do by now is done next. A device that died, and of
+        which the plan does not say so any more, has been replaced, and reports again.
+        """
+        ended_at = self.plan.faults.ends_at if self.gone else None
+        until = now if ended_at is None else min(now, ended_at)
+        done = {(at, what) for at, what, _ in self._happenings() if at <= until}
+        self._agenda = [each for each in self._agenda if each[1] not in self._laid_down]
+        heapq.heapify(self._agenda)
+        self._laid_down.clear()
+        self._adopt(plan, now)
+        if self.gone and plan.faults.ends_at is not None:
+            return
+        self._lay_down(now, done)
+        if self.gone:
+            self.gone = False
+            self._plan(now + self.beat, self._beat)
 
     def obey(self, payload: bytes, now: datetime) -> list[Emission]:
         """Take a command at `now`; whatever it is, a device that lives answers it."""
@@ -149,6 +145,33 @@ class Device:
 
     # --- for the kinds of device ----------------------------------------------------
 
+    def _happenings(self) -> Iterator[Happening]:
+        """Yield all that the plan lets it do, and when."""
+        faults = self.plan.faults
+        if faults.dies_at:
+            yield Happening(faults.dies_at, "dies", self._die)
+        if faults.drops_at:
+            yield Happening(faults.drops_at, "drops", self._drop)
+        for at in faults.reconnects_at:
+            yield Happening(at, "reconnects", self._reconnect)
+        for at in faults.willed_at:
+            yield Happening(at, "is taken for gone", self._taken_for_gone)
+        for span in faults.dark:
+            yield Happening(span.since, "loses mains", self._lose_mains)
+            if span.until is not None:
+                yield Happening(span.until, "regains mains", self._regain_mains)
+
+    def _adopt(self, plan: P, now: datetime) -> None:  # noqa: ARG002  (piles need to know when)
+        """Take another plan for what is looked up in it as time goes by."""
+        self.plan = plan
+
+    def _lay_down(self, since: datetime, done: Container[tuple[datetime, str]] = ()) -> None:
+        """Put what the plan holds on the agenda, but for what is done."""
+        for at, what, deed in self._happenings():
+            if (at, what) not in done:
+                self._plan(max(at, since), deed)
+                self._laid_down.add(self._planned)
+
     def _status(self, now: datetime) -> Status:
         raise NotImplementedError
 
@@ -188,7 +211,8 @@ class Device:
 
     def _clock(self, now: datetime) -> datetime:
         """Return what the device's own clock shows."""
-        return shown(self._faults.clock, now) if self._faults.clock else now
+        clock = self.plan.faults.clock
+        return shown(clock, now) if clock else now
 
     def _received_pct(self) -> float:
         """Return how well the device is received just now."""
@@ -220,20 +244,6 @@ class Device:
         self._report(now)
         late = timedelta(seconds=self.chance.uniform(0, JITTER_S))
         self._plan(now + self.beat + late, self._beat)
-
-    def _plan_faults(self, faults: Faults) -> None:
-        if faults.dies_at:
-            self._plan(faults.dies_at, self._die)
-        if faults.drops_at:
-            self._plan(faults.drops_at, self._drop)
-        for at in faults.reconnects_at:
-            self._plan(at, self._reconnect)
-        for at in faults.willed_at:
-            self._plan(at, self._taken_for_gone)
-        for span in faults.dark:
-            self._plan(span.since, self._lose_mains)
-            if span.until is not None:
-                self._plan(span.until, self._regain_mains)
 
     def _die(self, now: datetime) -> None:  # noqa: ARG002  (a deed like any other)
         self.gone = True

@@ -7,9 +7,9 @@ known to the instant.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from simulator.devices import Span
 from simulator.limits import LASTS
 from simulator.piles import PilePlan
+from simulator.plans import Span
 from simulator.sockets import Switching, Use
 
 SAME_CHARGE = timedelta(minutes=2)
@@ -66,6 +66,7 @@ def _stretches(use: Use, plan: PilePlan, ends: datetime) -> Iterator[Stretch]:
         until = min(until, plan.faults.dies_at)
     off = list(plan.faults.dark)
     if plan.switching.get(use.channel) is not Switching.WELDED:
+        off += [cut.span for cut in plan.cuts if cut.channel == use.channel]
         for stop in plan.stops:
             if stop.channel == use.channel and use.plugged_at <= stop.at < use.unplugged_at:
                 again = [r.at for r in plan.rescans if r.channel == stop.channel]

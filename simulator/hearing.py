@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from simulator.devices import Faults, Span
 from simulator.link_faults import Kept, Lost, Oversized
+from simulator.plans import Faults, Span
 from simulator.truth import Incident
 
 OF_THE_LINK = frozenset({"silence", "site_outage", "carrier_outage"})

@@ -3,7 +3,7 @@
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
-from simulator.devices import Span
+from simulator.plans import Span
 from simulator.words import DAY, local
 
 

@@ -10,8 +10,8 @@ import msgspec
 
 from ingest.codecs.native import ROOT, Telemetry
 from rules.readings import Kind, Reading
-from simulator.devices import Span
 from simulator.emissions import Emission, stream
+from simulator.plans import Span
 
 Manner = Literal["stranger", "impostor", "flood", "garbage"]
 
@@ -56,6 +56,10 @@ class Intruder:
         self._next_at = later if self._plan.span.has(later) else None
         self._count += 1
         return [Emission(at, self.id, self._topic, self._payload(at))]
+
+    def leave(self) -> None:
+        """Say nothing more."""
+        self._next_at = None
 
     def obey(self, payload: bytes, now: datetime) -> list[Emission]:  # noqa: ARG002
         return []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Kept(Step, frozen=True, kw_only=True):
 
     marked: bool = True
     """It says of each that it was kept back; some firmware does not."""
+    holds: ClassVar[bool] = True
 
     def pass_on(self, emission: Emission, memory: Memory) -> Iterator[Emission]:
         if self.until is None:

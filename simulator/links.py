@@ -9,10 +9,10 @@ A skin (skins/) is no step: what leaves the link is dressed in another dialect a
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     since: datetime
     until: datetime | None = None
+    holds: ClassVar[bool] = False
+    """What it passes on waits for its end: if that comes sooner, so does what waits."""
 
     def pass_on(self, emission: Emission, memory: Memory) -> Iterable[Emission]:
         """Return what becomes of a message that comes in the step's time."""
@@ -72,11 +74,8 @@ class Linked:
     """A device behind a link. To whoever listens it is the device."""
 
     def __init__(self, device: Speaker, steps: Iterable[Step], seed: int) -> None:
-        self._device = device
-        self._steps = tuple(
-            (step, Memory(stream(seed, device.id, f"link/{number}/{type(step).__name__}")))
-            for number, step in enumerate(steps)
-        )
+        self._device, self._seed = device, seed
+        self._steps = tuple(self._remembering(n, step) for n, step in enumerate(steps))
         self._waiting: list[tuple[datetime, int, int, Emission]] = []
         self._count = 0
 
@@ -114,6 +113,30 @@ class Linked:
 
     def last_will(self, at: datetime) -> Emission:
         return self._device.last_will(at)
+
+    def change(self, steps: Sequence[Step]) -> None:
+        """Go on with other steps: the same, with other ends, and more behind them."""
+        for number, (was, _) in enumerate(self._steps):
+            step = steps[number]
+            if step.holds and was.until is not None and step.until is not None:
+                self._let_go(number + 1, step.until - was.until)
+        known = [(step, memory) for step, (_, memory) in zip(steps, self._steps, strict=False)]
+        more = [self._remembering(n, steps[n]) for n in range(len(known), len(steps))]
+        self._steps = (*known, *more)
+
+    def _let_go(self, behind: int, later: timedelta) -> None:
+        """Let what waits before the step of this number go on at another time."""
+        self._waiting = [
+            (at + later, count, number, msgspec.structs.replace(said, at=at + later))
+            if number == behind
+            else (at, count, number, said)
+            for at, count, number, said in self._waiting
+        ]
+        heapq.heapify(self._waiting)
+
+    def _remembering(self, number: int, step: Step) -> tuple[Step, Memory]:
+        purpose = f"link/{number}/{type(step).__name__}"
+        return step, Memory(stream(self._seed, self.id, purpose))
 
     def _through(self, said: list[Emission]) -> list[Emission]:
         if not any(step.concerns(each.at) for each in said for step, _ in self._steps):

@@ -1,173 +1,122 @@
-"""Devices that a tester can do something to while they run, and the player of such a village.
+"""The player of a village to which somebody does something while it runs.
 
 What is done is done in virtual time, between two acts of the village, so that the stream is
 in order; what follows of it at once is said at once.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
 
-from rules.readings import Kind
+from simulator.doing import Doing
 from simulator.emissions import Emission
-from simulator.ills import (
-    BatteryLow,
-    ClockAt1970,
-    CutOff,
-    Dropped,
-    Garbled,
-    Heating,
-    Ill,
-    Overload,
-    Said,
-    Silent,
-    SmokeSeen,
-    Voice,
-    Welded,
-)
-from simulator.links import Speaker
+from simulator.faults import FAULTS
+from simulator.faults.charges import Overload
+from simulator.faults.clocks import ClockRestarted
+from simulator.faults.contacts import ContactHeating, RelayWelded
+from simulator.faults.devices import BatteryLow, ConnectionLost, DeviceDead, MeterStuck
+from simulator.faults.fault import Fault
+from simulator.faults.fires import Smoke, ThermalRunaway
+from simulator.faults.supply import BrownOut, PowerCut
+from simulator.improvising import Deed, pile_with, sensor_with, taken, truth
+from simulator.intruders import Intruder
+from simulator.links import Linked
+from simulator.piles import Pile, PilePlan
 from simulator.player import Player
-from simulator.skins.skin import Skin
+from simulator.scene import Subject
+from simulator.smoke_sensors import SmokeSensor
 from simulator.truth import Incident
+from simulator.village import Village
 
 RATE_OVER = timedelta(seconds=30)
-ILLS_MAX = 500
+DEEDS_MAX = 500
 """Of one run; a tester's patience ends earlier."""
+NOW = "00:00"
+"""When a fault happens, for one that happens when somebody says so."""
+SHORTLY = "5 s"
+"""So long before it goes wrong a tester's bike comes: its inrush is over by then."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that can be done. `expected` are the alarms that ought to follow."""
+    """One thing that can be done by a key of its own."""
 
     key: str
-    ill: type[Ill]
-    at: str
-    """To whom: a "socket", a "pile", a "sensor", or the "site"."""
-    expected: tuple[str, ...]
+    fault: Fault
 
 
 CHOICES = (
-    Choice(key="o", ill=Overload, at="socket", expected=("overload",)),
-    Choice(key="s", ill=SmokeSeen, at="sensor", expected=("smoke", "fire")),
-    Choice(key="h", ill=Heating, at="socket", expected=("heat", "warm", "fire")),
-    Choice(key="w", ill=Welded, at="socket", expected=("relay_welded",)),
-    Choice(key="p", ill=CutOff, at="site", expected=("site_outage", "silence")),
-    Choice(key="l", ill=Silent, at="pile", expected=("silence", "site_outage")),
-    Choice(key="d", ill=Dropped, at="pile", expected=("silence", "site_outage")),
-    Choice(key="c", ill=ClockAt1970, at="pile", expected=("clock_wrong",)),
-    Choice(key="b", ill=BatteryLow, at="sensor", expected=("sensor_battery",)),
-    Choice(key="g", ill=Garbled, at="pile", expected=("silence", "site_outage")),
+    Choice(key="o", fault=Overload(at=NOW, came_before=SHORTLY)),
+    Choice(key="h", fault=ContactHeating(at=NOW, came_before=SHORTLY, takes="1 min")),
+    Choice(key="w", fault=RelayWelded(at=NOW, came_before=SHORTLY)),
+    Choice(key="m", fault=MeterStuck(at=NOW, came_before=SHORTLY)),
+    Choice(key="f", fault=ThermalRunaway(at=NOW, came_before=SHORTLY)),
+    Choice(key="s", fault=Smoke(at=NOW)),
+    Choice(key="b", fault=BatteryLow(at=NOW, falls=100)),
+    Choice(key="p", fault=PowerCut(at=NOW)),
+    Choice(key="v", fault=BrownOut(at=NOW)),
+    Choice(key="l", fault=ConnectionLost(at=NOW, kind="pile")),
+    Choice(key="d", fault=DeviceDead(at=NOW)),
+    Choice(key="c", fault=ClockRestarted(at=NOW)),
 )
 
 
-class Deed(msgspec.Struct, kw_only=True):
-    """What was done, to whom, when, and until when."""
-
-    ill: Ill
-    choice: Choice
-    devices: tuple[str, ...]
-    site: str
-    ended_at: datetime | None = None
-
-    @property
-    def since(self) -> datetime:
-        return self.ill.since
-
-    def incident(self) -> Incident:
-        """Return it as a line of truth: the first of the alarms ought to fire."""
-        whole = self.choice.at == "site"
-        return Incident(
-            kind=self.ill.name,
-            site=self.site,
-            device=None if whole else self.devices[0],
-            channel=self.ill.channel,
-            severity="",
-            begins=self.since,
-            ends=self.ended_at,
-            earliest=self.since,
-            expected_rules=self.choice.expected[:1],
-        )
+def at_hand() -> tuple[Fault, ...]:
+    """Return every fault that there is, as it happens by hand."""
+    mine = {type(choice.fault): choice.fault for choice in CHOICES}
+    return tuple(mine.get(kind) or _shortly(kind) for kind in FAULTS.values())
 
 
-class Meddled:
-    """A device that may have ills. To whoever listens it is the device."""
+def _shortly(kind: type[Fault]) -> Fault:
+    waits = "came_before" in kind.__struct_fields__
+    event = {"fault": kind.__struct_config__.tag, "at": NOW}
+    return msgspec.convert(event | ({"came_before": SHORTLY} if waits else {}), kind)
 
-    def __init__(self, device: Speaker) -> None:
-        self.device = device
-        self.ills: list[Ill] = []
 
-    @property
-    def id(self) -> str:
-        return self.device.id
+class Changing:
+    """A device of a village, its link, and what it was to do before anybody meddled."""
 
-    @property
-    def kind(self) -> Kind:
-        return self.device.kind
+    def __init__(self, village: Village, device: Pile | SmokeSensor) -> None:
+        self.device, self._village = device, village
+        self.link = Linked(device, village.steps(device.plan), village.seed)
+        self._go_by: Callable[[Iterable[Doing], datetime], None]
+        if isinstance(device, Pile):
+            pile, plan = device, device.plan
+            self._go_by = lambda doings, now: pile.change(pile_with(plan, doings), now)
+        else:
+            sensor, quiet = device, device.plan
+            self._go_by = lambda doings, now: sensor.change(sensor_with(quiet, doings), now)
 
-    @property
-    def own_connection(self) -> bool:
-        return self.device.own_connection
-
-    @property
-    def skin(self) -> Skin | None:
-        return self.device.skin
-
-    def next_at(self) -> datetime | None:
-        return self.device.next_at()
-
-    def act(self) -> Said:
-        return self._through(self.device.act())
-
-    def obey(self, payload: bytes, now: datetime) -> Said:
-        if any(isinstance(ill, Silent) for ill in self.ills):
-            return []  # no order reaches a device that nobody hears
-        return self._through(self.device.obey(payload, now))
-
-    def last_will(self, at: datetime) -> Emission:
-        return self.device.last_will(at)
-
-    def suffer(self, ill: Ill) -> Said:
-        """Begin an ill; return what the device says of it at once."""
-        said = self._through(ill.at_once(self._voice(ill.since)))
-        self.ills.append(ill)
-        return said
-
-    def recover(self, ill: Ill, now: datetime) -> Said:
-        self.ills.remove(ill)
-        return self._through(ill.at_last(self._voice(now)))
-
-    def _voice(self, now: datetime) -> Voice:
-        return Voice(self.id, self.kind, now, self.last_will(now))
-
-    def _through(self, said: Iterable[Emission]) -> Said:
-        """Return what is left of messages after all ills, the oldest first."""
-        passing = list(said)
-        for ill in self.ills:
-            passing = [each for emission in passing for each in ill.changes(emission)]
-        return passing
+    def suffer(self, doings: Iterable[Doing], now: datetime) -> None:
+        """Go by the plan with all that was done to it, from now on."""
+        self._go_by(doings, now)
+        self.link.change(self._village.steps(self.device.plan))
 
 
 class MeddledPlayer(Player):
     """Plays a village, and lets somebody interfere."""
 
-    def __init__(self, devices: Iterable[Speaker]) -> None:
-        self.meddled = {device.id: Meddled(device) for device in devices}
-        super().__init__(self.meddled.values())
+    def __init__(self, village: Village) -> None:
+        self.village = village
+        self._own = {each.id: Changing(village, each) for each in village.own_devices()}
+        links = [each.link for each in self._own.values()]
+        super().__init__((*links, *village.others()))
         self.deeds: list[Deed] = []
         self.said = 0
         self.last: dict[str, Emission] = {}
         """The last telemetry of each device, before it was dressed in a dialect."""
         self._recent: deque[datetime] = deque(maxlen=10_000)
+        self._intruders: dict[int, list[Intruder]] = {}
 
-    def step(self) -> Said:
+    def step(self) -> list[Emission]:
         return self._noted(super().step())
 
-    def obey(self, topic: str, payload: bytes, now: datetime) -> Said:
+    def obey(self, topic: str, payload: bytes, now: datetime) -> list[Emission]:
         said = list(self.play(now))  # noted as it is played
         return said + self._noted(super().obey(topic, payload, now))
 
-    def dressed(self, said: Iterable[Emission]) -> Said:
+    def dressed(self, said: Iterable[Emission]) -> list[Emission]:
         said = list(said)
         for emission in said:
             if emission.topic.endswith("/telemetry"):
@@ -177,33 +126,46 @@ class MeddledPlayer(Player):
     @property
     def is_tired(self) -> bool:
         """Whether so much was done that no more is taken."""
-        return len(self.deeds) >= ILLS_MAX
+        return len(self.deeds) >= DEEDS_MAX
 
-    def devices_of(self, site: str) -> list[Meddled]:
-        return [each for name, each in self.meddled.items() if name.startswith(f"{site}/")]
+    def is_taken(self, subject: Subject, now: datetime) -> bool:
+        """Say whether the socket that is named is one to which something was done."""
+        channel = subject.channel
+        return channel is not None and taken(self.deeds, subject.device, channel, now)
 
-    def do(self, choice: Choice, device: str, channel: int | None, now: datetime) -> Said:
-        """Do something to a device, or to its whole site, at `now`."""
-        if self.is_tired:
-            return []
+    def do(self, fault: Fault, subject: Subject, now: datetime) -> list[Emission]:
+        """Let a fault happen to somebody at `now`; it goes on until it is ended.
+
+        Nothing is done to a socket to which something is, nor when it is too much.
+        """
         said = list(self.play(now))
-        site = device.rpartition("/")[0]
-        whom = self.devices_of(site) if choice.at == "site" else [self.meddled[device]]
-        ill = choice.ill(since=now, channel=channel if choice.at == "socket" else None)
-        names = tuple(each.id for each in whom)
-        self.deeds.append(Deed(ill=ill, choice=choice, devices=names, site=site))
-        for each in whom:
-            said += self._noted(self.dressed(each.suffer(ill)))
-        return said
+        if not self.is_tired and not self.is_taken(subject, now):
+            deed = Deed.of(self.village, fault, subject, now, len(self.deeds))
+            self.deeds.append(deed)
+            self._follow(deed, now)
+            self._intruders[deed.number] = [
+                Intruder(plan, now, self.village.seed) for plan in deed.scene.intruders
+            ]
+            for intruder in self._intruders[deed.number]:
+                self.enter(intruder)
+        return said + list(self.play(now))
 
-    def end(self, deed: Deed, now: datetime) -> Said:
-        """End what was done; the devices go on as they are."""
+    def end(self, deed: Deed, now: datetime) -> list[Emission]:
+        """End what was done: whoever was befallen is as well as can be from now on."""
         said = list(self.play(now))
         if deed.ended_at is None:
-            deed.ended_at = now
-            for name in deed.devices:
-                said += self._noted(self.dressed(self.meddled[name].recover(deed.ill, now)))
-        return said
+            deed.end(now)
+            self._follow(deed, now)
+            for intruder in self._intruders[deed.number]:
+                intruder.leave()
+        return said + list(self.play(now))
+
+    def next_of(self, device: str) -> datetime | None:
+        """Return when a device acts next."""
+        return self._own[device].link.next_at()
+
+    def open_deeds(self) -> Iterator[Deed]:
+        return (deed for deed in self.deeds if deed.ended_at is None)
 
     def rate(self, now: datetime) -> float:
         """Return messages a second, of late."""
@@ -211,11 +173,25 @@ class MeddledPlayer(Player):
             self._recent.popleft()
         return len(self._recent) / RATE_OVER.total_seconds()
 
-    def _noted(self, said: Said) -> Said:
+    def lived(self) -> Iterator[PilePlan]:
+        """Yield the plans of the piles as they have become, orders and all."""
+        for each in self._own.values():
+            if isinstance(each.device, Pile):
+                yield each.device.lived()
+
+    def truth(self, begins: datetime, ends: datetime) -> list[Incident]:
+        """Return what was true in a part of the run, done by hand or not."""
+        return truth(self.village, self.lived(), self.deeds, begins, ends)
+
+    def _follow(self, deed: Deed, now: datetime) -> None:
+        """Let those to whom it was done go by what they now have before them."""
+        for name in deed.scene.on:
+            mine = (each.doing(name) for each in self.deeds)
+            self._own[name].suffer([each for each in mine if each is not None], now)
+            self.turn(name)
+
+    def _noted(self, said: list[Emission]) -> list[Emission]:
         for emission in said:
             self.said += 1
             self._recent.append(emission.at)
         return said
-
-    def open_deeds(self) -> Iterator[Deed]:
-        return (deed for deed in self.deeds if deed.ended_at is None)

@@ -3,6 +3,7 @@
 Its sockets obey, refuse, lose or only pretend to obey, as the plan says.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -12,11 +13,12 @@ import msgspec
 from ingest.codecs.native import Command, Event, Status
 from rules.readings import Kind, Reading
 from simulator.cadences import TICK
-from simulator.devices import Device, Faults, Span
+from simulator.devices import Device
 from simulator.emissions import stream
 from simulator.idle import NOISES, NORMAL, Idle
 from simulator.meters import Meter
 from simulator.orders import Obedience
+from simulator.plans import Faults, Happening, Span
 from simulator.skins import SkinName
 from simulator.sockets import Loosening, Socket, Switching, Use
 from simulator.weather import FAIR, Weather
@@ -48,6 +50,13 @@ class Stop(msgspec.Struct, frozen=True):
     at: datetime
     why: str = "max_time"
     """As in `stop_reason`: the time that was paid for is over, or a protection acted."""
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A socket was switched off by an order; nothing flows in it whoever comes."""
+
+    channel: int
+    span: Span
 
 
 class Heating(msgspec.Struct, frozen=True):
@@ -89,6 +98,8 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     stops: tuple[Stop, ...] = ()
     switching: dict[int, Switching] = {}
     """By socket; one that is not named obeys."""
+    cuts: tuple[Cut, ...] = ()
+    """Orders that it was given: of a plan that was lived, and of no other."""
     loosens: tuple[Loosening, ...] = ()
     """At most one for each socket."""
     burns: tuple[Heating, ...] = ()
@@ -106,16 +117,16 @@ class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
     obedience: Obedience = Obedience()
 
 
-class Pile(Device):
+class Pile(Device[PilePlan]):
     """Reports at each beat of its plan, and at once when a plug goes in or out."""
 
     kind = Kind.CHARGER
 
     def __init__(self, plan: PilePlan, starts: datetime, seed: int) -> None:
-        super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        super().__init__(plan.id, starts, seed, plan, own_connection=plan.own_connection)
         self.beat = plan.beat if plan.figures is None else TICK
         self.obedience = plan.obedience
-        self._plan_of, self._weather = plan, plan.weather
+        self._weather = plan.weather
         made = stream(seed, plan.id, "made")
         self._mean_c = made.uniform(*plan.weather.mean_c)
         contacts = stream(seed, plan.id, "contacts")
@@ -135,21 +146,41 @@ class Pile(Device):
         self._powers_w = [0.0] * (plan.sockets + 2)
         """What flows in each socket, with nothing before the first and behind the last."""
         self._awake, self._asleep = dict(self.sockets), dict[int, bytes]()
+        self._cuts: list[Cut] = []
+        self._cut_since: dict[int, datetime] = {}
         for use in plan.uses:
-            self._expect(use, starts)
-        for rescan in plan.rescans:
-            self._plan(rescan.at, partial(self._rescanned, rescan.channel))
-        for stop in plan.stops:
-            self._plan(stop.at, partial(self._stopped, stop))
-
-    def _expect(self, use: Use, starts: datetime) -> None:
-        if use.plugged_at <= starts:
-            if use.unplugged_at > starts:
+            if use.plugged_at <= starts < use.unplugged_at:
                 self._wake(use.channel).plug(use, starts)
-                self._plan(use.unplugged_at, partial(self._unplugged, use))
-            return
-        self._plan(use.plugged_at, partial(self._plugged, use))
-        self._plan(use.unplugged_at, partial(self._unplugged, use))
+        self._lay_down(starts)
+
+    def lived(self) -> PilePlan:
+        """Return its plan with the orders that it has carried out so far."""
+        still = (Cut(channel, Span(since)) for channel, since in self._cut_since.items())
+        return msgspec.structs.replace(self.plan, cuts=(*self._cuts, *still))
+
+    def _happenings(self) -> Iterator[Happening]:
+        plan = self.plan
+        yield from super()._happenings()
+        for use in plan.uses:
+            if use.plugged_at > self._starts:
+                plugged = partial(self._plugged, use)
+                yield Happening(use.plugged_at, f"plug {use.channel}", plugged)
+            if use.unplugged_at > self._starts:
+                unplugged = partial(self._unplugged, use)
+                yield Happening(use.unplugged_at, f"unplug {use.channel}", unplugged)
+        for rescan in plan.rescans:
+            again = partial(self._rescanned, rescan.channel)
+            yield Happening(rescan.at, f"rescan {rescan.channel}", again)
+        for stop in plan.stops:
+            stopped = partial(self._stopped, stop)
+            yield Happening(stop.at, f"stop {stop.channel}", stopped)
+
+    def _adopt(self, plan: PilePlan, now: datetime) -> None:
+        super()._adopt(plan, now)
+        loosens = {each.channel: each for each in plan.loosens}
+        for channel in self.sockets:
+            switching = plan.switching.get(channel, Switching.OBEYS)
+            self._wake(channel).alter(now, switching, loosens.get(channel))
 
     def _plugged(self, use: Use, now: datetime) -> None:
         self._wake(use.channel).plug(use, now)
@@ -177,7 +208,7 @@ class Pile(Device):
             self._wake(channel).switch_mains(now, on=on)
 
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
-        firmware = self._plan_of.firmware
+        firmware = self.plan.firmware
         return Status(online=True, model="CW-P10", firmware=firmware, sockets=len(self.sockets))
 
     def _measured(self, now: datetime) -> list[bytes]:
@@ -249,13 +280,13 @@ class Pile(Device):
             self._asleep[channel] = encode(round(energy_wh / 1000, 3))
 
     def _mains_v(self, now: datetime) -> float:
-        for each in self._plan_of.mains:
+        for each in self.plan.mains:
             if each.span.has(now):
                 return each.volts
         return MAINS_V
 
     def _burning(self, now: datetime) -> tuple[Heating, ...]:
-        burns = tuple(each for each in self._plan_of.burns if each.since <= now)
+        burns = tuple(each for each in self.plan.burns if each.since <= now)
         if burns:
             for channel in self.sockets:
                 self._wake(channel)
@@ -277,7 +308,14 @@ class Pile(Device):
 
     def _carry_out(self, command: Command, now: datetime) -> None:
         if command.channel is not None and command.command in {"switch_on", "switch_off"}:
-            socket = self._wake(command.channel)
-            socket.switch(now, on=command.command == "switch_on")
+            on = command.command == "switch_on"
+            self._wake(command.channel).switch(now, on=on)
+            self._note_order(command.channel, now, on=on)
             self._plan(now + SETTLED_AFTER, self._report)
         self._report(now)
+
+    def _note_order(self, channel: int, now: datetime, *, on: bool) -> None:
+        if not on:
+            self._cut_since.setdefault(channel, now)
+        elif (since := self._cut_since.pop(channel, None)) is not None:
+            self._cuts.append(Cut(channel, Span(since, now)))

@@ -113,6 +113,15 @@ class Player:
         self._await(device)
         return said
 
+    def enter(self, device: Speaker) -> None:
+        """Let one more take part."""
+        self._devices[device.id] = device
+        self._await(device)
+
+    def turn(self, device: str) -> None:
+        """Look anew at when a device acts next: it has been given something else to do."""
+        self._await(self._devices[device])
+
     def _await(self, device: Speaker) -> None:
         at = device.next_at()
         if at is not None:

@@ -6,19 +6,12 @@ from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from simulator.behaviour import Booked
-from simulator.clocks import ClockFault
-from simulator.devices import Faults, Span
+from simulator.doing import Doing
 from simulator.emissions import stream
 from simulator.hours import Hours
 from simulator.intruders import IntruderPlan
 from simulator.limits import Limits
-from simulator.links import Step
-from simulator.piles import Heating, Mains, PilePlan, Rescan, Stop
-from simulator.smoke_sensors import SensorPlan, Smoke, Telling
-from simulator.sockets import Loosening, Switching, Use
 from simulator.truth import TRAP, Incident
 from simulator.village import Site
 
@@ -46,77 +39,6 @@ class Subject(NamedTuple):
     def figures(self) -> timedelta:
         """Return the time between two reports of what is measured."""
         return self.beat if self.is_sensor else max(self.beat, self.site.figures or self.beat)
-
-
-class Doing:
-    """What happens to one device besides what its people do."""
-
-    def __init__(self) -> None:
-        self.uses: list[Use] = []
-        self.booked: list[Booked] = []
-        self.rescans: list[Rescan] = []
-        self.stops: list[Stop] = []
-        self.switching: dict[int, Switching] = {}
-        self.loosens: list[Loosening] = []
-        self.burns: list[Heating] = []
-        self.mains: list[Mains] = []
-        self.smokes: list[Smoke] = []
-        self.tests_at: list[datetime] = []
-        self.tells: list[Telling] = []
-        self.battery_pct: float | None = None
-        self.battery_falls_pct = 0.0
-        self.own_connection = False
-        self.firmware = ""
-        self.dies_at: datetime | None = None
-        self.drops_at: datetime | None = None
-        self.dark: list[Span] = []
-        self.reconnects_at: list[datetime] = []
-        self.willed_at: list[datetime] = []
-        self.clock: list[ClockFault] = []
-        self.link: list[Step] = []
-
-    def dies(self, at: datetime) -> None:
-        self.dies_at = at if self.dies_at is None else min(at, self.dies_at)
-
-    def faults(self) -> Faults:
-        return Faults(
-            dies_at=self.dies_at,
-            drops_at=self.drops_at,
-            dark=tuple(_apart(self.dark)),
-            reconnects_at=tuple(self.reconnects_at),
-            willed_at=tuple(self.willed_at),
-            clock=tuple(self.clock),
-            link=tuple(self.link),
-        )
-
-    def to_pile(self, plan: PilePlan) -> PilePlan:
-        """Return the plan of a pile, with all of this in it."""
-        return msgspec.structs.replace(
-            plan,
-            uses=(*self.uses, *plan.uses),
-            rescans=tuple(self.rescans),
-            stops=(*self.stops, *plan.stops),
-            switching=self.switching,
-            loosens=tuple(self.loosens),
-            burns=tuple(self.burns),
-            mains=tuple(self.mains),
-            own_connection=self.own_connection,
-            firmware=self.firmware or plan.firmware,
-            faults=self.faults(),
-        )
-
-    def to_sensor(self, plan: SensorPlan) -> SensorPlan:
-        return msgspec.structs.replace(
-            plan,
-            smokes=tuple(_one_at_a_time(self.smokes)),
-            tests_at=(*plan.tests_at, *self.tests_at),
-            tells=tuple(self.tells),
-            battery_pct=self.battery_pct,
-            battery_falls_pct=self.battery_falls_pct,
-            own_connection=self.own_connection,
-            firmware=self.firmware or plan.firmware,
-            faults=self.faults(),
-        )
 
 
 class Scene:
@@ -190,25 +112,3 @@ class Scene:
             earliest=begins,
             must_not_rules=must_not,
         )
-
-
-def _apart(spans: list[Span]) -> list[Span]:
-    """Return spans that do not overlap: where two do, they are one."""
-    found: list[Span] = []
-    for span in sorted(spans, key=lambda each: each.since):
-        last = found[-1] if found else None
-        if last is None or (last.until is not None and last.until < span.since):
-            found.append(span)
-        elif last.until is not None:
-            longer = None if span.until is None else max(last.until, span.until)
-            found[-1] = Span(last.since, longer)
-    return found
-
-
-def _one_at_a_time(smokes: list[Smoke]) -> list[Smoke]:
-    """Leave out smoke that begins while there is smoke: a detector sees it once."""
-    found: list[Smoke] = []
-    for smoke in sorted(smokes, key=lambda each: each.begins):
-        if not found or found[-1].ends < smoke.begins:
-            found.append(smoke)
-    return found

@@ -1,5 +1,6 @@
 """A smoke detector: quiet for years, and at once when it sees something."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -7,9 +8,10 @@ import msgspec
 
 from ingest.codecs.native import Command, Event, EventName, Status
 from rules.readings import Kind, Reading
-from simulator.devices import Device, Faults
+from simulator.devices import Device
 from simulator.emissions import stream
 from simulator.orders import Obedience
+from simulator.plans import Faults, Happening
 from simulator.skins import SensorSkinName
 from simulator.weather import FAIR, Weather
 
@@ -56,7 +58,7 @@ class SensorPlan(msgspec.Struct, frozen=True, kw_only=True):
     obedience: Obedience = Obedience()
 
 
-class SmokeSensor(Device):
+class SmokeSensor(Device[SensorPlan]):
     """Reports at each beat of its plan, events at once.
 
     A test says "smoke" as a real alarm would; what tells them apart is `self_test`, which
@@ -66,29 +68,28 @@ class SmokeSensor(Device):
     kind = Kind.SMOKE
 
     def __init__(self, plan: SensorPlan, starts: datetime, seed: int) -> None:
-        super().__init__(plan.id, starts, seed, plan.faults, own_connection=plan.own_connection)
+        super().__init__(plan.id, starts, seed, plan, own_connection=plan.own_connection)
         self.beat, self.obedience = plan.beat, plan.obedience
-        self._plan_of = plan
         made = stream(seed, plan.id, "made")
-        full_pct = made.uniform(71, 99)
-        self._battery_pct = full_pct if plan.battery_pct is None else plan.battery_pct
-        self._battery_falls_pct, self._starts = plan.battery_falls_pct, starts
+        self._full_pct = made.uniform(71, 99)
         self._ambient_c = made.uniform(*plan.weather.mean_c)
         self._smoke: Smoke | None = None
         self._testing = False
-        for smoke in plan.smokes:
-            self._expect(smoke)
         self._faulty: dict[str, str] = {}
-        for at in plan.tests_at:
-            self._plan(at, self._test)
-        for telling in plan.tells:
-            self._plan(telling.begins, partial(self._says, telling, active=True))
-            if telling.ends is not None:
-                self._plan(telling.ends, partial(self._says, telling, active=False))
+        self._lay_down(starts)
 
-    def _expect(self, smoke: Smoke) -> None:
-        self._plan(smoke.begins, partial(self._see, smoke))
-        self._plan(smoke.ends, partial(self._see, None))
+    def _happenings(self) -> Iterator[Happening]:
+        yield from super()._happenings()
+        for smoke in self.plan.smokes:
+            yield Happening(smoke.begins, "smoke", partial(self._see, smoke))
+            yield Happening(smoke.ends, "no smoke", partial(self._see, None))
+        for at in self.plan.tests_at:
+            yield Happening(at, "test", self._test)
+        for telling in self.plan.tells:
+            begins, ends = (partial(self._says, telling, active=on) for on in (True, False))
+            yield Happening(telling.begins, f"says {telling.event}", begins)
+            if telling.ends is not None:
+                yield Happening(telling.ends, f"unsays {telling.event}", ends)
 
     def _see(self, smoke: Smoke | None, now: datetime) -> None:
         self._smoke = smoke
@@ -121,11 +122,12 @@ class SmokeSensor(Device):
         return round(self._ambient_c + warmer_c + self.chance.gauss(0, 0.2), 1)
 
     def _left_pct(self, now: datetime) -> float:
-        days = (now - self._starts) / timedelta(days=1)
-        return max(0.0, self._battery_pct - days * self._battery_falls_pct)
+        days, plan = (now - self._starts) / timedelta(days=1), self.plan
+        first_pct = self._full_pct if plan.battery_pct is None else plan.battery_pct
+        return max(0.0, first_pct - days * plan.battery_falls_pct)
 
     def _status(self, now: datetime) -> Status:  # noqa: ARG002
-        return Status(online=True, model="CW-S2", firmware=self._plan_of.firmware)
+        return Status(online=True, model="CW-S2", firmware=self.plan.firmware)
 
     def _measured(self, now: datetime) -> list[bytes]:
         reading = Reading(

@@ -152,6 +152,12 @@ class Socket:
             self.stopped_by = ""
         self._switched()
 
+    def alter(self, now: datetime, switching: Switching, loosens: Loosening | None) -> None:
+        """Let its relay and its contact be others from now on."""
+        self.advance(now)
+        self.switching, self._loosens = switching, loosens
+        self._switched()
+
     def stop(self, now: datetime, why: str) -> None:
         """Let the pile open the relay by itself, if there is anything to stop."""
         self.advance(now)

@@ -1,5 +1,7 @@
 """The words of the live view. The simulator stands alone, so it has words of its own."""
 
+from simulator.faults.fault import Fault
+
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("chargewatch 村庄", "chargewatch village"),
     "connected": ("已连接 {count}", "connected {count}"),
@@ -16,8 +18,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "ills": ("故障", "ills"),
     "sockets": ("{pile} 的插座", "sockets of {pile}"),
     "done": (
-        "已注入，以及结果：规则，触发 / 告知用时",
-        "done, and what came of it: rule, fired / told after",
+        "已注入，以及结果：规则，触发 / 告知 / 解除用时",
+        "done, and what came of it: rule, fired / told / clear after",
     ),
     "nothing": ("{seconds:.0f} 秒内没有报警", "nothing after {seconds:.0f} s"),
     "next": ("，{seconds:.0f} 秒后上报", ", reports in {seconds:.0f} s"),
@@ -29,21 +31,76 @@ WORDS: dict[str, tuple[str, str]] = {
     "also": ("另有 {rules}", "also {rules}"),
     "none_done": ("还没有注入任何故障。", "Nothing has been done yet."),
     "nobody": ("这里没有这种设备", "nobody of that kind here"),
+    "taken": (
+        "这个插座上已有故障，请先结束 (e)",
+        "this socket has one already: end it first (e)",
+    ),
+    "not_due": ("无须报警", "no alarm is due"),
+    "wrong": ("误报 {rule}", "a false {rule}"),
     "full": ("注入次数已到上限", "no more can be done in this run"),
     "move": (
-        "↑↓ 站点  tab 桩  ←→ 插座  e 结束最近一次  x 全部结束  q 退出",
-        "↑↓ site  tab pile  ←→ socket  e end the last  x end all  q quit",
+        "a 全部故障  ↑↓ 站点  tab 桩  ←→ 插座  e 结束最近一次  x 全部结束  q 退出",
+        "a all faults  ↑↓ site  tab pile  ←→ socket  e end the last  x end all  q quit",
     ),
-    "ill.overload": ("过载", "overload"),
-    "ill.smoke": ("烟雾", "smoke"),
-    "ill.heating": ("插座发热", "heating"),
-    "ill.welded": ("继电器粘连", "welded relay"),
-    "ill.power_cut": ("全站断电", "power cut"),
-    "ill.silent": ("设备无声", "silence"),
-    "ill.dropped": ("断线(遗嘱)", "drop (last will)"),
-    "ill.clock": ("时钟回到1970", "clock at 1970"),
-    "ill.battery": ("电池低", "low battery"),
-    "ill.garbled": ("报文残缺", "half messages"),
+    "all": (
+        "所有故障：↑↓←→ 选择，回车注入，其他键返回",
+        "all faults: arrows choose, enter does it, else back",
+    ),
+    "target.socket": ("插座", "a socket"),
+    "target.pile": ("充电桩", "a pile"),
+    "target.sensor": ("烟感", "a detector"),
+    "target.device": ("设备", "a device"),
+    "target.site": ("站点", "a site"),
+    "target.carrier": ("运营商", "a carrier"),
+    "fault.bike": ("普通充电", "a bike"),
+    "fault.fast_charger": ("快充", "fast charger"),
+    "fault.forgotten": ("忘记取车", "forgotten"),
+    "fault.long_charge": ("充电超时", "long charge"),
+    "fault.overload": ("过载", "overload"),
+    "fault.extension_lead": ("一插两车", "two on a lead"),
+    "fault.no_taper": ("充不停", "no taper"),
+    "fault.wrong_charger": ("充电器不符", "wrong charger"),
+    "fault.relay_welded": ("继电器粘连", "welded relay"),
+    "fault.plug_bounce": ("插头松动", "plug bounce"),
+    "fault.rescan": ("断电后再扫码", "rescan"),
+    "fault.contact_heating": ("触点发热", "hot contact"),
+    "fault.thermal_runaway": ("热失控", "runaway"),
+    "fault.smoke": ("烟雾", "smoke"),
+    "fault.fryer": ("油炸摊", "fryer"),
+    "fault.insect": ("虫入烟感", "insect"),
+    "fault.dust": ("烟感积灰", "dust"),
+    "fault.sensor_drift": ("烟感漂移", "sensor drift"),
+    "fault.self_test": ("烟感自检", "self-test"),
+    "fault.device_dead": ("设备失效", "dead device"),
+    "fault.connection_lost": ("断线(遗嘱)", "link lost"),
+    "fault.meter_stuck": ("计量卡死", "stuck meter"),
+    "fault.thermometer_drift": ("测温漂移", "warm drift"),
+    "fault.battery_low": ("电池低", "battery"),
+    "fault.tampered": ("烟感被拆", "tampered"),
+    "fault.old_firmware": ("旧固件", "old firmware"),
+    "fault.power_cut": ("全站断电", "power cut"),
+    "fault.brown_out": ("电压过低", "brown-out"),
+    "fault.power_dips": ("电压闪降", "power dips"),
+    "fault.carrier_outage": ("运营商中断", "carrier out"),
+    "fault.link_down": ("离线补传", "link down"),
+    "fault.half_open": ("半开连接", "half-open"),
+    "fault.reconnect_storm": ("重连风暴", "storm"),
+    "fault.loss": ("丢消息", "loss"),
+    "fault.delay": ("消息延迟", "delay"),
+    "fault.reorder": ("消息乱序", "reorder"),
+    "fault.duplicate": ("消息重复", "duplicates"),
+    "fault.clock_restarted": ("时钟回到1970", "clock 1970"),
+    "fault.clock_skewed": ("时钟偏差", "clock skewed"),
+    "fault.clock_drifting": ("时钟漂移", "clock drifts"),
+    "fault.clock_local": ("时区错误", "clock local"),
+    "fault.malformed": ("报文残缺", "malformed"),
+    "fault.oversized": ("报文过大", "oversized"),
+    "fault.wrong_unit": ("单位错误", "wrong unit"),
+    "fault.copied_name": ("身份复制", "copied name"),
+    "fault.stranger": ("陌生设备", "stranger"),
+    "fault.impostor": ("冒名设备", "impostor"),
+    "fault.flood": ("消息洪水", "flood"),
+    "fault.garbage": ("乱码", "garbage"),
 }
 
 
@@ -53,3 +110,7 @@ class Words:
 
     def __call__(self, key: str, /, **values: object) -> str:
         return WORDS[key][self._place].format(**values)
+
+    def fault(self, fault: Fault) -> str:
+        """Return what a fault is called."""
+        return self(f"fault.{type(fault).__struct_config__.tag}")

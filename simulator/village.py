@@ -4,19 +4,20 @@ Everything here is data that is laid down before the first message, so it can be
 compared and scored. Incidents are the side channel that the service never sees.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
 
 from rules.readings import Kind
 from simulator.cadences import Seldom
-from simulator.devices import Faults
 from simulator.habits import Kind as SiteKind
 from simulator.intruders import Intruder, IntruderPlan
 from simulator.limits import Limits
 from simulator.links import Linked, Speaker, Step
 from simulator.orders import Obedience
 from simulator.piles import Pile, PilePlan
+from simulator.plans import Faults
 from simulator.skins import SensorSkinName, SkinName, skin_of
 from simulator.skins.skin import Skin
 from simulator.skins.zigbee2mqtt import BASE, Bridge
@@ -91,6 +92,10 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     happens: tuple[Incident, ...] = ()
     """All that is true, by the moment it begins; every alarm about anything else is false."""
+    laid_down: tuple[Incident, ...] = ()
+    """What of it was laid down, and does not follow from what flows."""
+    clocks_off: timedelta = timedelta(0)
+    """How far off clocks are here, at most, with nothing the matter."""
     expected_refused: int = 0
     """Messages that nobody can read, where that is known beforehand."""
 
@@ -104,16 +109,32 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
 
     def devices(self) -> tuple[Speaker, ...]:
         """Return the devices as they are at the start, fresh at each call."""
+        return (*(self._linked(device) for device in self.own_devices()), *self.others())
+
+    def own_devices(self) -> Iterator[Pile | SmokeSensor]:
+        """Yield the devices themselves, without their links."""
+        for pile in self.piles:
+            device = Pile(pile, self.starts, self.seed)
+            device.skin = _skin(pile, self.zone)
+            yield device
+        for sensor in self.sensors:
+            detector = SmokeSensor(sensor, self.starts, self.seed)
+            detector.skin = _skin(sensor, self.zone)
+            yield detector
+
+    def others(self) -> Iterator[Speaker]:
+        """Yield who speaks besides: intruders, and a bridge."""
+        yield from (Intruder(plan, self.starts, self.seed) for plan in self.intruders)
         skins = {plan.skin for plan in self.piles} | {plan.skin for plan in self.sensors}
-        return (
-            *(self._linked(Pile(plan, self.starts, self.seed), plan) for plan in self.piles),
-            *(
-                self._linked(SmokeSensor(plan, self.starts, self.seed), plan)
-                for plan in self.sensors
-            ),
-            *(Intruder(plan, self.starts, self.seed) for plan in self.intruders),
-            *((Bridge(self.starts),) if BASE in skins else ()),
-        )
+        if BASE in skins:
+            yield Bridge(self.starts)
+
+    def steps(self, plan: PilePlan | SensorPlan) -> tuple[Step, ...]:
+        """Return what happens to a device's messages on their way."""
+        link = plan.faults.link
+        if isinstance(plan, PilePlan) and plan.figures is not None:
+            return Seldom(since=self.starts, status=plan.beat, figures=plan.figures), *link
+        return link
 
     def through(self, step: Step) -> "Village":
         """Return the village with one more step in every device's link, the last."""
@@ -131,12 +152,9 @@ class Village(msgspec.Struct, frozen=True, kw_only=True):
             ),
         )
 
-    def _linked(self, device: Pile | SmokeSensor, plan: PilePlan | SensorPlan) -> Speaker:
-        device.skin = _skin(plan, self.zone)
-        link = plan.faults.link
-        if isinstance(plan, PilePlan) and plan.figures is not None:
-            link = (Seldom(since=self.starts, status=plan.beat, figures=plan.figures), *link)
-        return Linked(device, link, self.seed) if link else device
+    def _linked(self, device: Pile | SmokeSensor) -> Speaker:
+        steps = self.steps(device.plan)
+        return Linked(device, steps, self.seed) if steps else device
 
 
 def _skin(plan: PilePlan | SensorPlan, zone: str) -> Skin | None:

@@ -38,22 +38,28 @@ from simulator.__main__ import (
     made,
 )
 from simulator.answers import Answers
+from simulator.choosing import Scene
+from simulator.faults.fault import Fault
 from simulator.keys import keyboard
-from simulator.meddling import CHOICES, Choice, Deed, MeddledPlayer
+from simulator.meddling import CHOICES, MeddledPlayer
 from simulator.publisher import Broker, Publisher
+from simulator.truth import Incident
 from simulator.view_words import Words
 from simulator.village import Village, policy_toml
 from simulator.village import sites_toml as register
-from simulator.watching import Scene, picture
+from simulator.watching import picture
 from simulator.words import DAY, length
 
 ALWAYS = "quiet-month"
 BEAT_S = 30
 DAYS = 2
 """So much of a long scenario is laid down: nobody watches longer."""
+FAULT_KEYS = {each.key: each.fault for each in CHOICES}
 DRAWN_EVERY_S = 0.5
 ASKED_EVERY_S = 1.0
-LEAVES_WITHIN_S = 3.0
+LEAVES_WITHIN_S = 6.0
+SAYS_SO_AFTER_S = 2.0
+"""By then a device whose trouble is over has said how things are."""
 NOT_A_TERMINAL = 2
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -86,7 +92,9 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     language: Annotated[Literal["zh", "en"], typer.Option()] = "zh",
     truth: Annotated[
         Path | None,
-        typer.Option(help="Write what was done here at the end, for `score` (JSON lines)."),
+        typer.Option(
+            help="Write what was true meanwhile at the end, for `score` (JSON lines)."
+        ),
     ] = None,
     sites_toml: SitesFile = None,
     policy: Annotated[
@@ -118,10 +126,9 @@ def main(  # noqa: PLR0913  (a command line is as wide as its options)
     structlog.configure(  # what it would print, the picture shows
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
     )
-    deeds = asyncio.run(watch(village, where, api, token, Words(language)))
+    true = asyncio.run(watch(village, where, api, token, Words(language)))
     if truth is not None:
-        lines = msgspec.json.Encoder().encode_lines([deed.incident() for deed in deeds])
-        truth.write_bytes(lines)
+        truth.write_bytes(msgspec.json.Encoder().encode_lines(true))
 
 
 def village_now(named: str, seed: int | None, sites: int) -> Village:
@@ -158,9 +165,9 @@ def quicker(village: Village, beat_s: int) -> Village:
 
 async def watch(
     village: Village, where: Broker, url: str, token: str, say: Words
-) -> list[Deed]:
-    """Run village, questions and picture until somebody presses q; return what was done."""
-    player = MeddledPlayer(village.devices())
+) -> list[Incident]:
+    """Run village, questions and picture until somebody presses q; return what was true."""
+    player = MeddledPlayer(village)
     begins = utc_now()
     for _ in player.play(begins):
         """Nobody hears what is past."""
@@ -198,7 +205,7 @@ async def watch(
             await answers.close()
     for task in done:
         task.result()  # a mistake of ours is loud, after the terminal is as it was
-    return player.deeds
+    return player.truth(begins, utc_now())
 
 
 async def _draw(draw: Callable[[], None]) -> None:
@@ -220,42 +227,55 @@ async def _obey_keys(
     stop: asyncio.Event,
     draw: Callable[[], None],
 ) -> None:
-    choices = {each.key: each for each in CHOICES}
     while True:
         key = await pressed.get()
         scene.notice = ""
         if key == "q":
             stop.set()
             return
-        if key in choices:
-            _do(choices[key], scene, publisher)
-        elif key in {"e", "x"}:
-            _end(scene, publisher, everything=key == "x")
-        else:
-            scene.move(key)
+        if not scene.move(key):
+            _heed(key, scene, publisher)
         await asyncio.sleep(0)
         draw()
 
 
+def _heed(key: str, scene: Scene, publisher: Publisher) -> None:
+    """Do what a key means that chooses nothing."""
+    if scene.menu is not None:
+        if key == "enter":
+            _do(scene.faults[scene.menu], scene, publisher)
+        scene.menu = None
+    elif key in FAULT_KEYS:
+        _do(FAULT_KEYS[key], scene, publisher)
+    elif key in {"e", "x"}:
+        _end(scene, publisher, everything=key == "x")
+    elif key == "a":
+        scene.menu = 0
+
+
 async def _put_right(scene: Scene, publisher: Publisher) -> None:
     """End all that was done, so that the next who watches finds the village well."""
+    if not any(scene.player.open_deeds()):
+        return
     _end(scene, publisher, everything=True)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEAVES_WITHIN_S):
             while any(scene.player.open_deeds()):  # noqa: ASYNC110  (it has no event)
                 await asyncio.sleep(DRAWN_EVERY_S / 10)
+            await asyncio.sleep(SAYS_SO_AFTER_S)
             await publisher.emptied()
 
 
-def _do(choice: Choice, scene: Scene, publisher: Publisher) -> None:
-    device, channel, player = scene.whom(choice), scene.channel, scene.player
-    if device is None:
-        scene.notice = scene.say("nobody")
-        return
-    if player.is_tired:
-        scene.notice = scene.say("full")
-        return
-    publisher.soon(partial(player.do, choice, device, channel))
+def _do(fault: Fault, scene: Scene, publisher: Publisher) -> None:
+    subject, player, say = scene.whom(fault), scene.player, scene.say
+    if subject is None:
+        scene.notice = say("nobody")
+    elif player.is_tired:
+        scene.notice = say("full")
+    elif player.is_taken(subject, utc_now()):
+        scene.notice = say("taken")
+    else:
+        publisher.soon(partial(player.do, fault, subject))
 
 
 def _end(scene: Scene, publisher: Publisher, *, everything: bool) -> None:

@@ -6,19 +6,18 @@ can be read without any.
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-import msgspec
 from rich.cells import set_cell_size
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ingest.codecs.native import Telemetry
-from rules.readings import Kind, Reading
-from simulator.answers import Answers, Outcome, outcome
-from simulator.meddling import CHOICES, Choice, Deed, MeddledPlayer
-from simulator.view_words import Words
+from rules.readings import Reading
+from simulator.answers import Outcome, outcome
+from simulator.choosing import MENU_COLUMNS, Scene
+from simulator.improvising import Deed
+from simulator.meddling import CHOICES
+from simulator.scene import Subject
 
 CHARGES_W = 15.0
 """An idle charger draws a few watts (docs/sources.md)."""
@@ -29,83 +28,15 @@ FIXED = 8
 """Lines that are neither sites nor deeds."""
 FRESH = timedelta(seconds=1)
 LONG_S = 120
-
-_telemetry = msgspec.json.Decoder(Telemetry)
-
-
-class Scene:
-    """What is chosen and what is known; the player and the answers go on beneath it."""
-
-    def __init__(
-        self, player: MeddledPlayer, answers: Answers, url: str, zone: ZoneInfo, say: Words
-    ) -> None:
-        self.player, self.answers, self.url = player, answers, url
-        self.zone, self.say = zone, say
-        names = (name for name in player.meddled if "/" in name)  # a bridge is nowhere
-        self.sites = sorted({name.rpartition("/")[0] for name in names})
-        self._site = self._pile = 0
-        self.channel = 1
-        self.notice = ""
-
-    # --- what is chosen ---------------------------------------------------------------
-
-    @property
-    def site(self) -> str:
-        return self.sites[self._site]
-
-    def piles(self) -> list[str]:
-        return self._named(Kind.CHARGER)
-
-    @property
-    def pile(self) -> str | None:
-        piles = self.piles()
-        return piles[self._pile % len(piles)] if piles else None
-
-    def move(self, key: str) -> bool:
-        """Choose another site, pile or socket; False: the key means something else."""
-        if key in {"up", "down"}:
-            step = 1 if key == "down" else -1
-            self._site = (self._site + step) % len(self.sites)
-            self._pile, self.channel = 0, 1
-        elif key == "tab":
-            self._pile, self.channel = self._pile + 1, 1
-        elif key in {"left", "right"}:
-            channels = sorted(self.sockets(self.pile)) or [1]
-            here = channels.index(self.channel) if self.channel in channels else 0
-            self.channel = channels[(here + (1 if key == "right" else -1)) % len(channels)]
-        else:
-            return False
-        return True
-
-    def whom(self, choice: Choice) -> str | None:
-        """Return the device to which a choice would be done; None: there is none."""
-        if choice.at == "sensor":
-            sensors = self._named(Kind.SMOKE)
-            return sensors[0] if sensors else None
-        if choice.at == "site":
-            return next(iter([*self.piles(), *self._named(Kind.SMOKE)]), None)
-        return self.pile
-
-    # --- what is known ----------------------------------------------------------------
-
-    def sockets(self, device: str | None) -> dict[int, Reading]:
-        """Return what a pile last said of its sockets; nothing if that was no sense."""
-        said = self.player.last.get(device or "")
-        if said is None:
-            return {}
-        try:
-            readings = _telemetry.decode(said.payload).readings
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return {}
-        return {each.channel: each for each in readings if each.channel is not None}
-
-    def _named(self, kind: Kind) -> list[str]:
-        here = self.player.devices_of(self.site)
-        return sorted(each.id for each in here if each.kind is kind)
+LONG_AFTER_S = 100
+"""From here on tenths of a second are no news."""
+OFF = frozenset({"cut", "stopped"})
 
 
 def picture(scene: Scene, now: datetime, connected: int, height: int) -> RenderableType:
     """Return the whole picture, as high as the terminal."""
+    if scene.menu is not None:
+        return Group(*_head(scene, now, connected), *_menu(scene, scene.menu))
     room = max(ROWS_LEAST, height) - FIXED - len(_socket_rows(scene))
     sites = min(len(scene.sites), max(3, room // 2))
     return Group(
@@ -141,17 +72,15 @@ def _sites(scene: Scene, rows: int) -> Table:
     first = max(0, min(scene.sites.index(scene.site) - rows // 2, len(scene.sites) - rows))
     for site in scene.sites[first : first + rows]:
         chosen = site == scene.site
-        here = scene.player.devices_of(site)
-        readings = [r for each in here for r in scene.sockets(each.id).values()]
+        readings, sensors, done = scene.of_site(site)
         powers = [r.power_w or 0.0 for r in readings]
         charging = sum(power >= CHARGES_W for power in powers)
-        ills = {ill.name for each in here for ill in each.ills}
         table.add_row(
             Text(f"{'>' if chosen else ' '} {site}", style="reverse" if chosen else ""),
             f"{charging}/{len(readings)}",
             f"{sum(powers) / 1000:.1f} kW",
-            str(sum(each.kind is Kind.SMOKE for each in here)),
-            Text(", ".join(say(f"ill.{name}") for name in sorted(ills)), style="red"),
+            str(sensors),
+            Text(", ".join(say(f"fault.{name}") for name in sorted(done)), style="red"),
         )
     return table
 
@@ -160,15 +89,31 @@ def _pile(scene: Scene) -> Iterator[Text]:
     if scene.pile is None:
         return
     name = scene.pile.rpartition("/")[2]
-    yield _line(scene.say("sockets", pile=name), style="bold")
+    yield _line(scene.say("sockets", pile=name), _measured(scene), style="bold")
     for row in _socket_rows(scene):
         line = Text(no_wrap=True, overflow="ellipsis")
         for channel, reading in row:
             chosen = channel == scene.channel
-            words = f"{'>' if chosen else ' '}#{channel:<2} {reading.power_w or 0:>6.0f} W "
+            off = "×" if reading.port_state in OFF else " "
+            words = f"{'>' if chosen else ' '}#{channel:<2} {reading.power_w or 0:>6.0f} W{off}"
             line.append(words, style="reverse" if chosen else "")
             line.append(" ")
         yield line
+
+
+def _measured(scene: Scene) -> str:
+    """Say what the chosen socket shows, as far as it says so."""
+    said = scene.sockets(scene.pile).get(scene.channel)
+    if said is None:
+        return ""
+    figures = (
+        (said.current_a, "{:.2f} A"),
+        (said.voltage_v, "{:.1f} V"),
+        (said.device_temperature_c, "{:.1f} °C"),
+        (said.session_energy_kwh, "{:.3f} kWh"),
+    )
+    words = [form.format(value) for value, form in figures if value is not None]
+    return "  ".join((f"#{scene.channel}", said.port_state or "", *words))
 
 
 def _socket_rows(scene: Scene) -> list[list[tuple[int, Reading]]]:
@@ -186,13 +131,14 @@ def _deeds(scene: Scene, now: datetime, rows: int) -> RenderableType:
 
 
 def _deed(scene: Scene, deed: Deed, now: datetime) -> Text:
-    whom = deed.site if deed.choice.at == "site" else deed.devices[0]
-    socket = "" if deed.ill.channel is None else f" #{deed.ill.channel}"
+    device, channel = deed.place
+    whom = device or deed.sites[0]
+    socket = "" if channel is None else f" #{channel}"
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{deed.since.astimezone(scene.zone):%H:%M:%S} ")
-    line.append(set_cell_size(scene.say(f"ill.{deed.ill.name}"), 14) + " ")
-    line.append(set_cell_size(whom.partition("/")[2] + socket, 22) + " ")
-    found = outcome(deed, scene.answers.alarms.values())
+    line.append(set_cell_size(scene.say.fault(deed.fault), 13) + " ")
+    line.append(set_cell_size(whom.partition("/")[2] + socket, 19) + " ")
+    found = outcome(deed, scene.answers.alarms.values(), scene.player.deeds)
     line.append(*_came(scene, deed, found, now))
     if found.others:
         line.append(f" ({scene.say('also', rules=', '.join(found.others))})")
@@ -206,23 +152,28 @@ def _came(scene: Scene, deed: Deed, found: Outcome, now: datetime) -> tuple[str,
     if alarm is None and found.already is not None:
         since = found.already.fired_at.astimezone(scene.zone)
         return f"• {say('already', rule=found.already.rule, at=f'{since:%H:%M:%S}')}{over}", ""
+    if found.wrong is not None:
+        words = say("wrong", rule=found.wrong.rule)
+        return f"✗ {words} {_after(deed, found.wrong.fired_at)} s{over}", "red"
+    if alarm is None and not deed.expected:
+        return f"– {say('not_due')}{over}", ""
     if alarm is None:
         waited = (deed.ended_at or now) - deed.since
         words = say("nothing", seconds=waited.total_seconds()) + _reports(scene, deed, now)
         return f"… {words}{over}", "yellow"
-    told = say("withheld") if alarm.withheld else say("not_told")
+    times = [alarm.fired_at, alarm.told_at, alarm.resolved_at]
+    after = " / ".join(_after(deed, at) for at in times if at is not None)
     if alarm.told_at is not None:
-        told = _after(deed, alarm.told_at)
-    fired = _after(deed, alarm.fired_at)
-    good = "✓" if alarm.told_at is not None else "!"
-    return f"{good} {alarm.rule} {fired} / {told}{over}", "green" if good == "✓" else "yellow"
+        return f"✓ {alarm.rule} {after} s{over}", "green"
+    why = say("withheld") if alarm.withheld else say("not_told")
+    return f"! {alarm.rule} {after} s / {why}{over}", "yellow"
 
 
 def _reports(scene: Scene, deed: Deed, now: datetime) -> str:
     """Say when the device will report next, which is what an alarm may wait for."""
-    if deed.ended_at is not None or deed.choice.at not in {"socket", "sensor"}:
+    if deed.ended_at is not None or deed.fault.target not in {"socket", "sensor"}:
         return ""
-    at = scene.player.meddled[deed.devices[0]].next_at()
+    at = scene.player.next_of(deed.subject.device)
     if at is None or at - now < FRESH:
         return ""
     seconds = (at - now).total_seconds()
@@ -232,21 +183,42 @@ def _reports(scene: Scene, deed: Deed, now: datetime) -> str:
 
 
 def _after(deed: Deed, moment: datetime) -> str:
-    return f"+{max(0.0, (moment - deed.since).total_seconds()):.1f} s"
+    seconds = max(0.0, (moment - deed.since).total_seconds())
+    return f"+{seconds:.0f}" if seconds >= LONG_AFTER_S else f"+{seconds:.1f}"
 
 
 def _foot(scene: Scene) -> Iterator[Text]:
     say = scene.say
     if scene.notice:
         yield _line(f"! {scene.notice}", style="yellow")
-    names = [f"{each.key} {say('ill.' + each.ill(since=_ANY).name)}" for each in CHOICES]
+    names = [f"{each.key} {say.fault(each.fault)}" for each in CHOICES]
     half = len(names) // 2
     yield _line("  ".join(names[:half]))
     yield _line("  ".join(names[half:]))
     yield _line(say("move"))
 
 
-_ANY = datetime.fromtimestamp(0, ZoneInfo("UTC"))
+def _menu(scene: Scene, at: int) -> Iterator[RenderableType]:
+    """Yield all faults there are, and what the chosen one is."""
+    say, chosen = scene.say, scene.faults[at]
+    yield _line(say("all"), style="bold")
+    for first in range(0, len(scene.faults), MENU_COLUMNS):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for number in range(first, min(first + MENU_COLUMNS, len(scene.faults))):
+            mark = ">" if number == at else " "
+            words = set_cell_size(f"{mark} {say.fault(scene.faults[number])}", 19)
+            line.append(words, style="reverse" if number == at else "")
+            line.append(" ")
+        yield line
+    whom = scene.whom(chosen)
+    words = say("nobody") if whom is None else _place_of(whom)
+    yield _line(f"{say(f'target.{chosen.target}')}: {words}")
+    yield _line((type(chosen).__doc__ or "").partition("\n")[0], style="dim")
+
+
+def _place_of(subject: Subject) -> str:
+    socket = "" if subject.channel is None else f" #{subject.channel}"
+    return (subject.device or subject.site.id) + socket
 
 
 def _line(*words: str, style: str = "") -> Text:
@@ -254,7 +226,11 @@ def _line(*words: str, style: str = "") -> Text:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    """Return a table whose last column has what room the others leave."""
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True
+    )
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+        ratio = 1 if column == columns[-1] else None
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=ratio)
     return table

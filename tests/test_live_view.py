@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 import os
 import pty
 import re
@@ -27,25 +26,27 @@ from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
+from api.backtest.scoring import Score
 from api.backtest.truth import read_truth
 from api.score.asking import alarms_of
 from api.score.report import Asked, scored
 from api.tokens import read_tokens
 from ingest.clock import utc_now
-from ingest.codecs.native import Native
-from ingest.wire import Message, Profile, Rejected, Said
-from rules.readings import Kind, Reading
 from simulator.answers import Alarm, Answers, concerns, outcome
-from simulator.emissions import Emission
-from simulator.ills import Ill
+from simulator.choosing import Scene
+from simulator.faults import FAULTS
+from simulator.faults.contacts import PlugBounce
+from simulator.faults.network import CarrierOutage
+from simulator.improvising import Deed
 from simulator.keys import keys_in
-from simulator.meddling import CHOICES, Choice, Deed, MeddledPlayer
+from simulator.meddling import CHOICES, NOW, MeddledPlayer
 from simulator.piles import PilePlan
+from simulator.scene import Subject
 from simulator.smoke_sensors import SensorPlan
 from simulator.view_words import WORDS, Words
 from simulator.village import Area, Site, Village
 from simulator.watch import app, quicker, village_now
-from simulator.watching import Scene, picture
+from simulator.watching import picture
 from tests.brokers import Mosquitto
 from tests.processes import ROOT, ServiceProcess, eventually, service
 
@@ -55,7 +56,7 @@ NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 PILE, OTHER, SENSOR = "town/north/pile-01", "town/north/pile-02", "town/north/smoke-01"
 SITE = "town/north"
-BY_KEY = {choice.key: choice for choice in CHOICES}
+BY_KEY = {choice.key: choice.fault for choice in CHOICES}
 
 
 def village(sites: int = 1) -> Village:
@@ -74,157 +75,15 @@ def village(sites: int = 1) -> Village:
     )
 
 
-@pytest.fixture
-def player() -> MeddledPlayer:
-    made = MeddledPlayer(village().devices())
-    for _ in made.play(NOON + 2 * MINUTE):
-        """It has begun."""
-    return made
-
-
-def understood(emission: Emission) -> Said | Rejected:
-    native = Native()
-    name = native.address(emission.topic, ())
-    assert isinstance(name, str)
-    said = native.decode(
-        Message(emission.topic, emission.payload, emission.at), name, Profile()
-    )
-    assert isinstance(said, Said | Rejected)
-    return said
-
-
-def readings(said: list[Emission], device: str, channel: int | None) -> Iterator[Reading]:
-    for emission in said:
-        if emission.device == device and emission.topic.endswith("/telemetry"):
-            found = understood(emission)
-            assert isinstance(found, Said)
-            yield from (each for each in found.readings if each.channel == channel)
-
-
-def done(player: MeddledPlayer, key: str, device: str = PILE) -> list[Emission]:
-    """Do something, and return all that is said in the five minutes after it."""
-    said = player.do(BY_KEY[key], device, 3, NOON + 2 * MINUTE)
-    return [*said, *player.play(NOON + 7 * MINUTE)]
-
-
-# --- what is done -------------------------------------------------------------------------
-
-
-def test_an_overload_shows_a_second_bike_at_that_socket_and_at_no_other(
-    player: MeddledPlayer,
-) -> None:
-    said = done(player, "o")
-    third = list(readings(said, PILE, 3))
-    assert all((each.power_w or 0) > 1000 and each.relay_on for each in third)
-    energies = [each.energy_kwh or 0 for each in third]
-    assert energies == sorted(energies)
-    assert energies[-1] - energies[0] == pytest.approx(1.06 * 270 / 3600, rel=0.2)
-    assert all((each.power_w or 0) < 20 for each in readings(said, PILE, 4))
-    assert all((each.power_w or 0) < 20 for each in readings(said, OTHER, 3))
-
-
-def test_smoke_is_said_at_once_and_with_every_report_until_it_is_over(
-    player: MeddledPlayer,
-) -> None:
-    said = player.do(BY_KEY["s"], SENSOR, 1, NOON + 2 * MINUTE)
-    [event] = [each for each in said if each.topic.endswith("/event")]
-    assert event.at == NOON + 2 * MINUTE
-    found = understood(event)
-    assert isinstance(found, Said)
-    assert found.readings[0].smoke_alarm is True
-    later = list(player.play(NOON + 12 * MINUTE))
-    assert [each.smoke_alarm for each in readings(later, SENSOR, None)] == [True, True]
-    [deed] = player.open_deeds()
-    over = player.end(deed, NOON + 13 * MINUTE)
-    found = understood(over[-1])
-    assert isinstance(found, Said)
-    assert found.readings[0].smoke_alarm is False
-    well = list(player.play(NOON + 20 * MINUTE))
-    assert not any(each.smoke_alarm for each in readings(well, SENSOR, None))
-
-
-@pytest.mark.parametrize("key", ["l", "d"])
-def test_a_device_that_is_silenced_says_nothing_and_obeys_nothing(
-    player: MeddledPlayer, key: str
-) -> None:
-    said = done(player, key)
-    mine = [each for each in said if each.device == PILE]
-    order = json.dumps({"id": "1", "command": "report_now"}).encode()
-    answers = player.obey(f"chargewatch/v1/{PILE}/command", order, NOON + 8 * MINUTE)
-    assert not any(each.device == PILE for each in answers)
-    if key == "l":
-        assert mine == []
-    else:
-        [will] = mine
-        assert will.retain
-        assert json.loads(will.payload)["online"] is False
-    assert any(each.device == OTHER for each in said)
-
-
-def test_a_power_cut_silences_a_whole_site_and_ends(player: MeddledPlayer) -> None:
-    assert done(player, "p") == []
-    [deed] = player.open_deeds()
-    player.end(deed, NOON + 8 * MINUTE)
-    said = {each.device for each in player.play(NOON + 14 * MINUTE)}
-    assert said == {PILE, OTHER, SENSOR}
-
-
-def test_a_welded_relay_says_off_and_current_flows(player: MeddledPlayer) -> None:
-    third = list(readings(done(player, "w"), PILE, 3))
-    assert all(each.relay_on is False and (each.power_w or 0) > 200 for each in third)
-
-
-def test_a_contact_gets_hotter_and_hotter(player: MeddledPlayer) -> None:
-    found = [each.device_temperature_c or 0 for each in readings(done(player, "h"), PILE, 3)]
-    assert found[-1] > found[0] + 50
-    assert found[-1] < 120
-
-
-def test_a_clock_at_1970_runs_on_from_there(player: MeddledPlayer) -> None:
-    mine = [each for each in done(player, "c") if each.device == PILE]
-    found = [understood(each) for each in mine]
-    times = [each.at for each in found if isinstance(each, Said) and each.at is not None]
-    assert {each.year for each in times} == {1970}
-    assert times == sorted(times)
-
-
-def test_a_battery_is_low_and_half_a_message_is_no_message(player: MeddledPlayer) -> None:
-    low = list(readings(done(player, "b", SENSOR), SENSOR, None))
-    assert [each.battery_pct for each in low] == [4.0] * len(low)
-    player.do(BY_KEY["g"], OTHER, 1, NOON + 8 * MINUTE)
-    half = [each for each in player.play(NOON + 9 * MINUTE) if each.device == OTHER]
-    assert half
-    assert all(isinstance(understood(each), Rejected) for each in half)
-
-
-def test_several_things_may_be_the_matter_and_end_one_by_one(player: MeddledPlayer) -> None:
-    player.do(BY_KEY["o"], PILE, 3, NOON + 2 * MINUTE)
-    player.do(BY_KEY["h"], PILE, 4, NOON + 2 * MINUTE)
-    first, second = player.open_deeds()
-    player.end(first, NOON + 4 * MINUTE)
-    player.end(first, NOON + 4 * MINUTE)
-    said = list(player.play(NOON + 6 * MINUTE))
-    assert all((each.power_w or 0) < 20 for each in readings(said, PILE, 3))
-    assert any((each.device_temperature_c or 0) > 60 for each in readings(said, PILE, 4))
-    assert list(player.open_deeds()) == [second]
-
-
-def test_a_village_to_which_nothing_is_done_says_what_it_would_have_said() -> None:
-    meddled = MeddledPlayer(village().devices())
-    from simulator.player import Player  # noqa: PLC0415  (only here beside the other)
-
-    plain = Player(village().devices())
-    assert list(meddled.play(NOON + 10 * MINUTE)) == list(plain.play(NOON + 10 * MINUTE))
-    assert meddled.said > 0
-
-
 # --- what came of it ----------------------------------------------------------------------
 
 
-def deed(key: str = "o", channel: int | None = 3) -> Deed:
-    choice: Choice = BY_KEY[key]
-    ill: Ill = choice.ill(since=NOON, channel=channel)
-    return Deed(ill=ill, choice=choice, devices=(PILE,), site=SITE)
+def deed(key: str = "o") -> Deed:
+    scene = scene_of(1, "en")
+    scene.channel = 3
+    subject = scene.whom(BY_KEY[key])
+    assert subject is not None
+    return Deed.of(scene.player.village, BY_KEY[key], subject, NOON, 0)
 
 
 def alarm(
@@ -264,7 +123,22 @@ def test_an_alarm_that_was_firing_before_is_said_to_have_been() -> None:
 
 def test_an_alarm_of_the_whole_site_counts() -> None:
     outage = alarm(60, "site_outage", device="", channel=None)
-    assert outcome(deed("p", None), [outage]).alarm == outage
+    assert outcome(deed("p"), [outage]).alarm == outage
+
+
+def test_an_alarm_that_must_not_come_of_it_is_named_unless_something_else_is_its_cause() -> (
+    None
+):
+    bouncing = Deed.of(*plug_bounce())
+    false = alarm(30)
+    assert outcome(bouncing, [false]).wrong == false
+    assert outcome(bouncing, [false], [bouncing, deed()]).wrong is None
+    assert outcome(bouncing, [alarm(30, "long_charge")]).wrong is None
+
+
+def plug_bounce() -> tuple[Village, PlugBounce, Subject, datetime, int]:
+    here = village()
+    return here, PlugBounce(at=NOW, came_before="5 s"), Subject(here.sites[0], PILE, 3), NOON, 0
 
 
 # --- how it looks -------------------------------------------------------------------------
@@ -278,7 +152,7 @@ def shown(scene: Scene, now: datetime, height: int = 24, width: int = 80) -> lis
 
 
 def scene_of(sites: int, language: str) -> Scene:
-    made = MeddledPlayer(village(sites).devices())
+    made = MeddledPlayer(village(sites))
     for _ in made.play(NOON + 2 * MINUTE):
         """It has begun."""
     answers = Answers("http://127.0.0.1:1", "")
@@ -292,9 +166,10 @@ def scene_of(sites: int, language: str) -> Scene:
 def test_everything_fits_a_terminal_of_80_by_24(sites: int, language: str) -> None:
     scene, now = scene_of(sites, language), NOON + 3 * MINUTE
     for number, choice in enumerate(CHOICES * 2):
-        device = scene.whom(choice)
-        assert device is not None
-        scene.player.do(choice, device, 1, now + number * SECOND)
+        scene.channel = 1 + number % 10
+        subject = scene.whom(choice.fault)
+        assert subject is not None
+        scene.player.do(choice.fault, subject, now + number * SECOND)
     scene.notice = "something"
     scene.answers.alarms = {1: alarm(200)}
     lines = shown(scene, now + MINUTE)
@@ -302,23 +177,75 @@ def test_everything_fits_a_terminal_of_80_by_24(sites: int, language: str) -> No
     assert max(map(cell_len, lines)) <= 80
     text = "\n".join(lines)
     for choice in CHOICES:
-        assert f"{choice.key} {scene.say('ill.' + choice.ill(since=NOON).name)}" in text
+        assert f"{choice.key} {scene.say.fault(choice.fault)}" in text
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_all_faults_are_a_page_to_choose_from(language: str) -> None:
+    scene = scene_of(1, language)
+    scene.menu = 0
+    names = [scene.say.fault(fault) for fault in scene.faults]
+    assert {type(fault) for fault in scene.faults} == {*FAULTS.values()}
+    for key in ["down"] * 20 + ["left", "right", "up"]:
+        lines = shown(scene, NOON + 3 * MINUTE)
+        assert len(lines) <= 24
+        assert max(map(cell_len, lines)) <= 80
+        chosen = scene.faults[scene.menu]
+        assert f"> {scene.say.fault(chosen)}" in "\n".join(lines)
+        assert all(name in "\n".join(lines) for name in names)
+        assert scene.move(key)
+    assert scene.channel == 1, "arrows choose in the page alone"
+    assert not scene.move("enter")
 
 
 def test_it_says_what_came_of_it_in_words_and_marks() -> None:
     scene, now = scene_of(1, "en"), NOON + 3 * MINUTE
-    scene.player.do(BY_KEY["o"], PILE, 3, now)
+    scene.channel = 3
+    subject = scene.whom(BY_KEY["o"])
+    assert subject is not None
+    scene.player.do(BY_KEY["o"], subject, now)
     for _ in scene.player.play(now + 12 * SECOND):
         """Time passes."""
     waiting = "\n".join(shown(scene, now + 12 * SECOND))
     assert "… nothing after 12 s, reports in" in waiting
     assert "> town/north" in waiting
-    assert "overload" in waiting
+    assert re.search(r"#3  charging  \d\.\d\d A  22\d\.\d V  2\d\.\d °C  0\.0\d+ kWh", waiting)
     came = alarm(180 + 31)
     scene.answers.alarms = {1: came}
     assert "! overload +31.0 s / not told" in "\n".join(shown(scene, now + MINUTE))
     came.told_at = came.fired_at + SECOND
-    assert "✓ overload +31.0 s / +32.0 s" in "\n".join(shown(scene, now + MINUTE))
+    assert "✓ overload +31.0 / +32.0 s" in "\n".join(shown(scene, now + MINUTE))
+    came.resolved_at = came.fired_at + 99 * SECOND
+    assert "✓ overload +31.0 / +32.0 / +130 s" in "\n".join(shown(scene, now + MINUTE))
+
+
+def test_a_socket_that_is_switched_off_has_a_mark() -> None:
+    scene, now = scene_of(1, "en"), NOON + 3 * MINUTE
+    assert "×" not in "\n".join(shown(scene, now))
+    order = b'{"id":"1","command":"switch_off","channel":1}'
+    scene.player.obey(f"chargewatch/v1/{PILE}/command", order, now)
+    text = "\n".join(shown(scene, now))
+    assert re.search(r">#1 +\d W×", text)
+    assert "#1  cut" in text
+
+
+def test_a_trap_says_that_no_alarm_is_due_and_names_one_that_comes() -> None:
+    scene, now = scene_of(1, "en"), NOON + 3 * MINUTE
+    _, fault, subject, _, _ = plug_bounce()
+    scene.player.do(fault, subject, now)
+    assert "– no alarm is due" in "\n".join(shown(scene, now + MINUTE))
+    scene.answers.alarms = {1: alarm(180 + 40)}
+    assert "✗ a false overload +40.0 s" in "\n".join(shown(scene, now + MINUTE))
+
+
+def test_nobody_is_befallen_by_what_there_is_not_here() -> None:
+    scene = scene_of(1, "en")
+    assert scene.whom(CarrierOutage(at=NOW)) is None
+    lonely = msgspec.structs.replace(village().sites[0], sensors=0)
+    bare = msgspec.structs.replace(village(), sites=(lonely,), sensors=())
+    without = Scene(MeddledPlayer(bare), scene.answers, "", scene.zone, scene.say)
+    assert without.whom(BY_KEY["s"]) is None
+    assert without.whom(BY_KEY["o"]) == Subject(lonely, PILE, 1)
 
 
 def test_who_is_chosen_goes_round_and_stays_in_the_village() -> None:
@@ -341,8 +268,9 @@ def test_no_service_and_a_service_that_does_not_answer_are_said() -> None:
 def test_every_word_is_there_in_both_languages_with_the_same_values() -> None:
     for chinese, english in WORDS.values():
         assert re.findall(r"{(\w+)", chinese) == re.findall(r"{(\w+)", english)
-    assert {f"ill.{choice.ill(since=NOON).name}" for choice in CHOICES} <= WORDS.keys()
-    assert len({choice.key for choice in CHOICES} | set("exq")) == len(CHOICES) + 3
+    assert {f"fault.{name}" for name in FAULTS} <= WORDS.keys()
+    assert {f"target.{kind.target}" for kind in FAULTS.values()} <= WORDS.keys()
+    assert len({choice.key for choice in CHOICES} | set("aexq")) == len(CHOICES) + 4
 
 
 @pytest.mark.parametrize(
@@ -359,11 +287,6 @@ def test_every_word_is_there_in_both_languages_with_the_same_values() -> None:
 )
 def test_keys_are_understood_and_other_sequences_do_nothing(said: str, keys: list[str]) -> None:
     assert list(keys_in(said)) == keys
-
-
-def test_every_kind_of_subject_is_known() -> None:
-    assert {choice.at for choice in CHOICES} <= {"socket", "pile", "sensor", "site"}
-    assert Kind.CHARGER
 
 
 # --- in a real terminal -------------------------------------------------------------------
@@ -389,8 +312,11 @@ class Terminal:
         self.slave = slave
 
     def shows(self, words: str, within_s: float = 60.0) -> None:
+        self.shows_like(re.escape(words), within_s)
+
+    def shows_like(self, words: str, within_s: float = 60.0) -> None:
         until = time.monotonic() + within_s
-        while words not in self.text:
+        while not re.search(words, self.text):
             ready, _, _ = select.select([self.master], [], [], 0.2)
             if ready:
                 self.text = (self.text + os.read(self.master, 65536).decode(errors="replace"))[
@@ -421,12 +347,57 @@ def terminal(arguments: list[str], environment: dict[str, str]) -> Iterator[Term
 
 @pytest.fixture
 def running(broker: Mosquitto, tmp_path: Path) -> Iterator[ServiceProcess]:
-    sites = tmp_path / "sites.toml"
-    written = CliRunner().invoke(app, ["--sites", "2", "--sites-toml", str(sites)])
+    """Yield a service that agrees with the village, and believes an overload sooner."""
+    sites, policy = tmp_path / "sites.toml", tmp_path / "policy.toml"
+    words = ["--sites", "2", "--sites-toml", str(sites), "--policy-toml", str(policy)]
+    written = CliRunner().invoke(app, words)
     assert written.exit_code == 0, written.output
-    with service(tmp_path, broker, sites=sites) as made:
+    overload = "[default.overload]\n"
+    limits = policy.read_text(encoding="utf-8")
+    assert overload in limits
+    sooner = f'{overload}hold = "5 s"\nkeep_firing = "1 s"\n'
+    policy.write_text(limits.replace(overload, sooner), encoding="utf-8")
+    with service(tmp_path, broker, sites=sites, policy=policy) as made:
         made.begin()
         yield made
+
+
+def whole_truth(running: ServiceProcess, token: str, truth: Path) -> Score:
+    """Return the score of the service by what was true in the village."""
+    api = f"http://127.0.0.1:{running.port}"
+    alarms = asyncio.run(alarms_of(api, token, None, None))
+    return scored(alarms, read_truth(truth), Asked()).report.score
+
+
+def test_an_overload_by_key_is_told_cut_and_over_and_all_of_that_is_seen(
+    running: ServiceProcess, broker: Mosquitto, tmp_path: Path
+) -> None:
+    [token] = [each for each in read_tokens(running.data) if each.name == "admin"]
+    truth = tmp_path / "truth.jsonl"
+    words = ["--sites", "2", "--broker", broker.url, "--beat", "2", "--language", "en"]
+    words += ["--api", f"http://127.0.0.1:{running.port}", "--truth", str(truth)]
+    with terminal(words, {"CHARGEWATCH_TOKEN": token.secret}) as screen:
+        screen.shows("● service")
+        screen.shows("W ")
+        screen.press("o")
+        screen.shows("✓ overload +")
+        assert re.search(r"✓ overload \+\d+\.\d / \+\d+\.\d s", screen.text)
+        screen.shows("0.014 kWh")  # which takes so long that it is an overload by any measure
+        [alert] = running.alerts(rule="overload")
+        running.post("/cut", device=alert["device"], channel=alert["channel"], reason="test")
+        screen.shows("W×")
+        screen.shows_like(r"✓ overload \+\d+\.\d / \+\d+\.\d / \+\d+(\.\d)? s")
+        screen.press("q")
+        assert screen.process.wait(20) == 0
+    incidents = [each for each in read_truth(truth) if each.device == alert["device"]]
+    [overload] = [each for each in incidents if each.kind == "overload"]
+    [step] = [each for each in incidents if each.kind == "two_on_one_socket"]
+    assert overload.expected_rules == ("overload",)
+    assert overload.ends is not None
+    assert step.ends is not None
+    assert overload.ends < step.ends, "the order ended it, before the tester pulled the plug"
+    score = whole_truth(running, token.secret, truth)
+    assert (score.found, score.recall, score.false_alarms) == (1, 1.0, 0)
 
 
 def test_a_tester_presses_a_key_and_sees_the_alarm_come(
@@ -441,7 +412,7 @@ def test_a_tester_presses_a_key_and_sees_the_alarm_come(
         screen.shows("● service")
         screen.press("s")
         screen.shows("✓ smoke +")
-        assert re.search(r"✓ smoke \+\d+\.\d s / \+\d+\.\d s", screen.text)
+        assert re.search(r"✓ smoke \+\d+\.\d / \+\d+\.\d s", screen.text)
         assert "\x1b[3" not in screen.text.replace("\x1b[3J", ""), "no colours were asked for"
         screen.press("q")
         assert screen.process.wait(20) == 0
@@ -451,8 +422,7 @@ def test_a_tester_presses_a_key_and_sees_the_alarm_come(
         lambda: all(each["state"] == "resolved" for each in running.alerts(rule="smoke")),
         20,
     )
-    alarms = asyncio.run(alarms_of(api, token.secret, None, None))
-    score = scored(alarms, read_truth(truth), Asked()).report.score
+    score = whole_truth(running, token.secret, truth)
     assert (score.incidents, score.recall) == (1, 1.0), "what was done is a truth to score by"
     assert score.delay_s is not None
     assert score.delay_s.max < 30
@@ -494,25 +464,9 @@ def test_the_piles_of_a_bench_report_more_often_than_real_ones() -> None:
     assert quicker(slow, 0) == slow
 
 
-def test_what_is_done_by_a_key_is_said_in_the_dialect_of_the_device() -> None:
+def test_a_bridge_is_no_site() -> None:
     plain = village()
-    dressed = msgspec.structs.replace(
-        plain,
-        piles=tuple(msgspec.structs.replace(each, skin="tasmota") for each in plain.piles),
-        sensors=tuple(
-            msgspec.structs.replace(each, skin="zigbee2mqtt") for each in plain.sensors
-        ),
-    )
-    player = MeddledPlayer(dressed.devices())
-    for _ in player.play(NOON + 2 * MINUTE):
-        """It has begun."""
-    [smoke] = player.do(BY_KEY["s"], SENSOR, None, NOON + 2 * MINUTE)
-    assert smoke.topic == f"zigbee2mqtt/{SENSOR}"
-    assert b'"smoke":true' in smoke.payload
-    player.do(BY_KEY["o"], PILE, 3, NOON + 2 * MINUTE)
-    said = list(player.play(NOON + 4 * MINUTE))
-    [*_, meter] = [e for e in said if e.device == PILE and e.topic.endswith("/SENSOR")]
-    assert max(msgspec.json.decode(meter.payload)["ENERGY"]["Power"]) > 1000
-    assert player.last[PILE].topic.endswith("/telemetry")  # what the view reads
+    sensors = (msgspec.structs.replace(each, skin="zigbee2mqtt") for each in plain.sensors)
+    player = MeddledPlayer(msgspec.structs.replace(plain, sensors=tuple(sensors)))
     scene = Scene(player, Answers("", ""), "", ZoneInfo("Asia/Shanghai"), Words("en"))
-    assert "" not in scene.sites  # a bridge is nowhere
+    assert scene.sites == ["town/north"]

@@ -25,7 +25,6 @@ from rules.verdict import (
     Verdict,
 )
 
-
 METER_W = 0.5
 """By so much a meter in whole watts errs: it shows 15 W where less than any charging power
 flows, and may do so for minutes when a float ends."""

@@ -9,7 +9,7 @@ given, and by nothing else.
 import re
 from datetime import datetime, timedelta
 from random import Random
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import msgspec
 
@@ -45,7 +45,17 @@ class Fault(Part, frozen=True, kw_only=True, tag_field="fault", tag=_tag):
     """It befalls all of them; if not, one of them, drawn by chance."""
 
     target: ClassVar[Target] = "socket"
+    lasts_by: ClassVar[tuple[str, ...]] = ("lasts", "stays", "set_after")
+    """The keys of which one, if a fault has it, says how long it goes on."""
     source: ClassVar[str] = OURS
+
+    def lasting(self, how_long: timedelta) -> Self | None:
+        """Return the same, over after so long; None: it takes the time that it takes."""
+        key = next((key for key in self.lasts_by if key in self.__struct_fields__), None)
+        if key is None:
+            return None
+        seconds = max(0.0, how_long.total_seconds())
+        return msgspec.structs.replace(self, **{key: f"{seconds:.6f} s"})
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         """Lay it down."""

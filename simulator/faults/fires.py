@@ -96,6 +96,7 @@ class _Nuisance(Fault, frozen=True, kw_only=True):
     lasts: Length = "3 min"
     times: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
     target: ClassVar[Target] = "sensor"
+    lasts_by: ClassVar[tuple[str, ...]] = ()
 
     def happen(self, scene: Scene, at: datetime, subject: Subject, chance: Random) -> None:
         begins = at

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from simulator.devices import Span
 from simulator.faults.fault import Fault, Target, late
 from simulator.intruders import IntruderPlan
 from simulator.link_faults import Breakage, Broken, Misnamed, Oversized, Scaled
+from simulator.plans import Span
 from simulator.scene import Scene, Subject
 from simulator.words import Length, Share, length
 
