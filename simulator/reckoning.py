@@ -32,7 +32,7 @@ def true_of(
         for plan in mine:
             found += physics.of_pile(plan)
         found += physics.of_site(site.id, mine)
-    faults = {device: doing.faults() for device, doing in scene.on.items()}
+    faults = {device: doing.faults(NO_FAULTS) for device, doing in scene.on.items()}
     faults |= {plan.id: plan.faults for plan in plans.values()}
     heard = (as_known(each, faults.get(each.device or "", NO_FAULTS)) for each in found)
     seen = (_within(incident, scene, heard_until or scene.ends) for incident in heard)
