@@ -3,6 +3,15 @@
 from collections.abc import Sequence
 
 import pytest
+import structlog
+
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        # Its own way with tracebacks writes out every variable of every frame, for seconds.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 LONG = (
     "test_system.py",
