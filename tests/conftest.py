@@ -28,8 +28,11 @@ LONG = (
     "test_outside_a_container.py",
     "test_attacks.py",
 )
-"""The longest first; the others follow in the order of their names. Kills and floods have few tests:
-the worker that takes one has the other queued, so that they do not disturb each other."""
+"""The longest first; the others follow in the order of their names.
+
+Kills and floods have a test or three: the worker that takes the ones takes the others after
+them, so that they do not disturb each other.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
