@@ -6,7 +6,7 @@ All bounds are ours, and far beyond anything that charges bikes.
 
 A power within its bounds cannot be either if two other values of the same reading speak
 against it: a voltage that cannot be, and a current that would need such a voltage for it
-(decision 040). One value against another proves nothing: whichever errs, the power is
+(decision 042). One value against another proves nothing: whichever errs, the power is
 believed, for it may be an overload.
 """
 
