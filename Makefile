@@ -42,6 +42,7 @@ constraints:
 
 schema: .venv/ready
 	.venv/bin/python -m ingest.schema
+	.venv/bin/python -m ingest.ledger.making
 
 dashboards: .venv/ready
 	.venv/bin/python -m dashboards build

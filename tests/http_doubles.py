@@ -44,6 +44,7 @@ from rules.readings import DeviceId, Kind, Reading, Report
 from rules.schedule import Schedule, Window
 from tests.checking import silent_checks
 from tests.doubles import MemoryHistory
+from tests.receivers import TLS
 
 PAGE = {"Accept": "text/html"}
 """What a browser asks for."""
@@ -160,7 +161,7 @@ class World:
             metrics=lambda: b"chargewatch_messages_total 7.0\n",
             policy=PolicyKeeper(start, self.registry, self.engine, self.desk, lambda: self.at),
             people=PeopleKeeper(self.ledger, self.directory, self.desk, lambda: self.at),
-            ways=Ways(settings=SETTINGS, now=utc_now),
+            ways=Ways(settings=SETTINGS, now=utc_now, tls=TLS),
             drills=self.drills,
             post_checks=self.post_checks,
             links=LINKS,

@@ -468,6 +468,21 @@ def busy(tmp_path: Path, runner: asyncio.Runner) -> Iterator[Here]:
         yield here
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    """Yield one world for all who are refused: they leave it as it was."""
+    with (
+        asyncio.Runner() as runner,
+        a_busy_world(tmp_path_factory.mktemp("shared"), runner) as here,
+    ):
+        yield here
+
+
+@pytest.fixture(scope="module")
+def admin(shared: Here) -> Somebody:
+    return shared.somebody(Role.ADMIN, EVERYWHERE)
+
+
 @pytest.fixture(autouse=True)
 def no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody listen: whoever may is told that there are too many."""
@@ -524,8 +539,8 @@ def test_each_role_is_answered_what_its_rights_and_its_area_are_worth(
 
 
 @each_line
-def test_strangers_are_answered_what_is_open_and_nothing_else(busy: Here, line: Line) -> None:
-    response = busy.ask(line, None)
+def test_strangers_are_answered_what_is_open_and_nothing_else(shared: Here, line: Line) -> None:
+    response = shared.ask(line, None)
     if line.need == "open":
         assert response.status_code == ANSWERS.get(line.key, 200)
     elif line.is_page:
@@ -537,9 +552,9 @@ def test_strangers_are_answered_what_is_open_and_nothing_else(busy: Here, line: 
 
 
 @each_line
-def test_somebody_with_no_area_at_all_sees_nothing_of_any(busy: Here, line: Line) -> None:
-    nobody = busy.somebody(Role.MANAGER, "nowhere")
-    response = busy.ask(line, nobody)
+def test_somebody_with_no_area_at_all_sees_nothing_of_any(shared: Here, line: Line) -> None:
+    nobody = shared.somebody(Role.MANAGER, f"nowhere-{LINES.index(line)}")
+    response = shared.ask(line, nobody)
     assert response.status_code == expected(line, Role.MANAGER, own=False)
     if line.foreign == "list":
         assert OWN not in response.text
@@ -562,11 +577,12 @@ def test_no_page_takes_a_form_that_it_did_not_make(busy: Here, line: Line) -> No
 
 
 @pytest.mark.parametrize("path", sorted({line.path for line in LINES}))
-def test_a_method_that_a_path_does_not_have_is_refused(busy: Here, path: str) -> None:
-    admin = busy.somebody(Role.ADMIN, EVERYWHERE)
+def test_a_method_that_a_path_does_not_have_is_refused(
+    shared: Here, admin: Somebody, path: str
+) -> None:
     known = {line.method for line in LINES if line.path == path} | OF_A_NAME.get(path, set())
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - known:
-        response = busy.ask(Line(method, path, "", ""), admin)
+        response = shared.ask(Line(method, path, "", ""), admin)
         assert response.status_code == 405, method
 
 

@@ -1,29 +1,15 @@
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from rules.readings import DeviceId, Kind, Reading
-from tests.browsing import Served, at_the_console, chromium, log_in_with_token, served
+from tests.browsing import Served, at_the_console, log_in_with_token
 from tests.http_doubles import PILE, SMOKE, WRITE_TOKEN, World
 
 WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
 
-pytest_plugins = ["tests.http_fixtures"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def server(here: World) -> Iterator[Served]:
-    with served(here.app) as running:
-        yield running
+pytest_plugins = ["tests.browser_fixtures"]
 
 
 def test_a_new_alarm_appears_by_itself_and_is_acknowledged_by_a_click(

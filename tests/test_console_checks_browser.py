@@ -17,7 +17,6 @@ from tests.browsing import (
     PHONE,
     Served,
     at_the_console,
-    chromium,
     grave_violations,
     is_too_wide,
     served,
@@ -26,19 +25,13 @@ from tests.browsing import (
 from tests.checking import asks, gate
 from tests.http_doubles import LINKS, NOON, World
 
-pytest_plugins = ["tests.http_fixtures"]
+pytest_plugins = ["tests.browser_fixtures"]
 
 LISTEN = """() => {
   window.heard = [];
   document.addEventListener("chargewatch:sound", (event) => window.heard.push(event.detail));
 }"""
 ENDED = (CheckState.ANSWERED, CheckState.LATE, CheckState.MISSED)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The duty flow as a person has it: a phone, a key, a bad network."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import get_type_hints
@@ -16,7 +15,6 @@ from tests.browsing import (
     PHONE,
     Served,
     at_the_console,
-    chromium,
     grave_violations,
     is_too_wide,
     served,
@@ -24,7 +22,7 @@ from tests.browsing import (
 )
 from tests.http_doubles import PILE, SMOKE, World
 
-pytest_plugins = ["tests.http_fixtures"]
+pytest_plugins = ["tests.browser_fixtures"]
 
 WICKED = r"<img src=x onerror=window.attacked=1><script>window.attacked=1</script>"
 TEXTS = {"fault", "firmware", "port_state", "stop_reason"}
@@ -49,18 +47,6 @@ PATHS = (
     "/quarantine",
     "/nothing",
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def server(here: World) -> Iterator[Served]:
-    with served(here.app) as running:
-        yield running
 
 
 def turn_sound_on(page: Page) -> None:

@@ -1,7 +1,6 @@
 """The office side of the console in a real Chromium: one flow each, on a phone or a desk."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,10 +12,8 @@ from tests.browsing import (
     PHONE,
     Served,
     at_the_console,
-    chromium,
     grave_violations,
     is_too_wide,
-    served,
     walked_with_tab,
 )
 from tests.http_doubles import PILE, World
@@ -26,19 +23,7 @@ WICKED = '<img src=x onerror="document.title=1">{{7919*7907}}'
 REFUSED = "Failed to load resource: the server responded with a status of 422"
 """A browser says so of a form with a mistake in it."""
 
-pytest_plugins = ["tests.http_fixtures"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def server(here: World) -> Iterator[Served]:
-    with served(here.app) as running:
-        yield running
+pytest_plugins = ["tests.browser_fixtures"]
 
 
 def test_a_silence_is_made_and_ended_on_a_phone(

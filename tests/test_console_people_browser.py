@@ -1,7 +1,5 @@
 """Entering people in a real Chromium, on a phone, in both languages; and for everybody."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -10,30 +8,16 @@ from tests.browsing import (
     PHONE,
     Served,
     at_the_console,
-    chromium,
     grave_violations,
     is_too_wide,
-    served,
     walked_with_tab,
 )
 from tests.http_doubles import World
 
-pytest_plugins = ["tests.http_fixtures"]
+pytest_plugins = ["tests.browser_fixtures"]
 
 REFUSED = "Failed to load resource: the server responded with a status of 422"
 """A browser says so of a form with a mistake in it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def server(here: World) -> Iterator[Served]:
-    with served(here.app) as running:
-        yield running
 
 
 def test_a_manager_and_a_route_are_entered_on_a_phone(

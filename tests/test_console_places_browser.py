@@ -1,7 +1,6 @@
 """Alerts, stations, sockets and lists as a person has them: on a phone, in both languages."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import msgspec
@@ -15,15 +14,13 @@ from tests.browsing import (
     PHONE,
     Served,
     at_the_console,
-    chromium,
     grave_violations,
     is_too_wide,
     log_in_with_token,
-    served,
 )
 from tests.http_doubles import PILE, SMOKE, WRITE_TOKEN, World
 
-pytest_plugins = ["tests.http_fixtures"]
+pytest_plugins = ["tests.browser_fixtures"]
 
 STATION = "/stations/xuhui/renmin-lu"
 SOCKET = f"/sockets/{PILE}?channel=3"
@@ -40,18 +37,6 @@ PIXELS = """(canvas) => {
 }"""
 CRITICAL, WARNING, LINE = "179,32,26", "221,143,0", "26,79,180"
 """--critical, --warning-fill and --charging of console.css, by day."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def server(here: World) -> Iterator[Served]:
-    with served(here.app) as running:
-        yield running
 
 
 def charge(server: Served, here: World, *powers_w: float) -> None:

@@ -9,19 +9,13 @@ from playwright.sync_api import Browser, expect
 from api.tokens import read_tokens
 from ingest.clock import utc_now
 from tests.brokers import HOST, Mosquitto
-from tests.browsing import PHONE, chromium, log_in_with_token
+from tests.browsing import PHONE, log_in_with_token
 from tests.processes import ServiceProcess, eventually, service
 from tests.test_cut_system import PILE, POLICY, SITES, bike, latches, pile, power_w, states
 
-pytest_plugins = ["tests.system_fixtures"]
+pytest_plugins = ["tests.browser_fixtures", "tests.system_fixtures"]
 
 SOCKET = f"/sockets/{PILE}?channel=1"
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from alembic.migration import MigrationContext
 from msgspec.structs import replace
 
 from ingest.journal import packed
-from ingest.ledger import outbox, queries, tables, writing
+from ingest.ledger import making, outbox, queries, tables, writing
 from ingest.ledger.commit import Acknowledged, Commit, Refused, Stored, ToTell, identity_in_all
 from ingest.ledger.outbox import OutboxState, Reason
 from ingest.ledger.queries import AlertFilter
@@ -239,6 +240,33 @@ def test_a_ledger_locked_by_another_is_unavailable_and_passes(
 
 
 # --- the file -------------------------------------------------------------------------
+
+
+def test_a_new_file_gets_at_once_what_the_migrations_make_one_after_another(
+    ledger: Ledger,
+) -> None:
+    assert making.TABLES.read_text(encoding="utf-8") == making.tables_sql(), (
+        "python -m ingest.ledger.making writes it anew"
+    )
+    with (
+        ledger.engine.connect() as new,
+        sa.create_engine("sqlite://").connect() as migrated,
+    ):
+        making.migrate(migrated)
+        assert making.statements(new) == making.statements(migrated)
+        for connection in (new, migrated):
+            version = connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+            assert version.scalar() == tables.VERSION
+
+
+def test_of_those_who_open_a_new_ledger_at_once_one_makes_it_and_all_have_it(
+    tmp_path: Path,
+) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        opened = list(threads.map(open_ledger, [tmp_path / "ledger.sqlite"] * 4))
+    for each in opened:
+        assert run(each.last_entry()) == 0
+        each.close()
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index one_")

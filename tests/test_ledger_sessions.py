@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-from ingest.ledger import sessions, tables
+from ingest.ledger import making, sessions, tables
 from ingest.ledger.sessions import SessionFilter, SessionRow, find_sessions
-from ingest.ledger.store import MIGRATIONS, Ledger, open_ledger
+from ingest.ledger.store import Ledger, open_ledger
 from rules.session import Ending
 from tests.test_ledger import NOON, PILE, SECOND, commit_of, ended, ledger, run
 
@@ -82,12 +80,9 @@ def test_the_newest_sessions_are_kept(ledger: Ledger, monkeypatch: pytest.Monkey
 
 def test_a_ledger_of_the_version_before_gets_the_table(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+        making.migrate(connection, "0002")
         assert not sa.inspect(connection).has_table(tables.sessions.name)
     engine.dispose()
     opened = open_ledger(path)

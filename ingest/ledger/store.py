@@ -13,18 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 
 from ingest.errors import ChargewatchError
 from ingest.journal import Entry
-from ingest.ledger import restoring, tables, writing
+from ingest.ledger import making, restoring, tables, writing
 from ingest.ledger.commit import Commit
 from ingest.ledger.restoring import Restored
 from ingest.registry import Registry
 
-MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_PAGES = 20_000
 """80 MB of write-ahead log: a checkpoint delays a commit, and is rare this way."""
@@ -128,30 +124,14 @@ def open_ledger(path: Path) -> Ledger:
     sa.event.listen(engine, "connect", _prepare)
     try:
         with engine.begin() as connection:
-            if _version(connection) != tables.VERSION:
-                _migrate(connection)
+            making.bring_up_to_date(connection)
     except sa.exc.DatabaseError as error:
         engine.dispose()
         raise LedgerDamaged(f"{path}: {error.orig}") from error
-    except CommandError as error:  # a revision that this version does not know
+    except making.UnknownVersion as error:
         engine.dispose()
         raise LedgerDamaged(f"{path} is from a newer chargewatch: {error}") from error
     return Ledger(engine)
-
-
-def _version(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    number = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    return None if number is None else str(number)
-
-
-def _migrate(connection: sa.Connection) -> None:
-    """Bring the tables up to date. Alembic takes half a second to import: only if needed."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 @asynccontextmanager
