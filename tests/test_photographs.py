@@ -149,9 +149,10 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + end
 
 
-def png_of(width: int, height: int, rows: int) -> bytes:
+def png_of(width: int, height: int) -> bytes:
+    """Return a picture that says it is so large, and ends before its first row."""
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    packed = zlib.compress(bytes((width + 1) * rows), 9)
+    packed = zlib.compress(b"")
     body = chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
@@ -160,7 +161,7 @@ def png_of(width: int, height: int, rows: int) -> bytes:
     "size", [(30_000, 30_000), (10_000, 4_001), (2**31 - 1, 1), (65_000, 65_000)]
 )
 def test_a_bomb_is_refused_before_it_is_unpacked(size: tuple[int, int]) -> None:
-    assert why(png_of(*size, 1)) is Why.TOO_MANY_PIXELS
+    assert why(png_of(*size)) is Why.TOO_MANY_PIXELS
 
 
 def test_a_picture_that_ends_in_the_middle_is_none() -> None:
