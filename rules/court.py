@@ -59,7 +59,7 @@ class Court:
         moment = Moment(now, policy, profile, fresh_for, span, site, self.hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
-        awake = parts if alerted else _awake(parts, policy)
+        awake = parts if alerted or state.oddities else _awake(parts, policy)
         for rule in self._socket_rules[state.kind]:
             judge = rule.judge
             for part in awake:

@@ -37,6 +37,8 @@ class Oddity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limit: float | None
     unit: str
     since: datetime
+    carried_w: float | None = None
+    """Of a power: what the current carries now, if that speaks against it."""
 
 
 class Values(msgspec.Struct, omit_defaults=True, gc=False):
@@ -325,6 +327,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         for socket in sockets:
             if socket.power_w is not None:
                 return sockets
+        if sockets and any(each.carried_w is not None for each in self.oddities.values()):
+            return sockets  # they have meters, though none is believed
         if not sockets:
             return (self.whole,)
         return (self.whole, *(socket for socket in sockets if socket.cut is not None))

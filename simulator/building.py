@@ -15,7 +15,7 @@ from simulator.clocks import ClockFault
 from simulator.emissions import stream
 from simulator.faults.charges import note_step
 from simulator.link_faults import Doubled
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.placing import placed
 from simulator.reckoning import true_of
 from simulator.scenario import Scenario

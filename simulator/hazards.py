@@ -15,7 +15,7 @@ from simulator.cadences import LATE_MAX
 from simulator.flows import Flow, above, flows, joined, too_much
 from simulator.hours import Hours
 from simulator.limits import LASTS, Limits
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.sockets import FINISHED_W
 from simulator.truth import Incident
 

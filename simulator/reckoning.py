@@ -7,7 +7,7 @@ import msgspec
 
 from simulator.hazards import Physics
 from simulator.hearing import as_known
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.plans import Faults
 from simulator.scene import Scene
 from simulator.truth import TRAP, Incident

@@ -10,7 +10,7 @@ from simulator.emissions import Emission
 from simulator.faults import FAULTS
 from simulator.library import Size
 from simulator.library import village as village_of
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.truth import TRAP, Incident
 from simulator.village import Village
 from tests.simulated import (

@@ -38,6 +38,8 @@ class Whence(StrEnum):
     """Something had happened there, and was over."""
     HERALD = "herald"
     """Something was about to happen there."""
+    MEANWHILE = "meanwhile"
+    """Something that was no danger went on there, and cannot be mistaken for this."""
     NEIGHBOUR = "neighbour"
     """Something happened at that site, to somebody else."""
     UNKNOWN = "unknown"
@@ -138,7 +140,7 @@ def _finding(
             delays_s[episode.rule] = min(delay_s, delays_s.get(episode.rule, delay_s))
         if episode.rule in incident.expected_rules:
             right.append(episode)
-        elif episode.rule not in incident.must_not_rules:
+        elif incident.accounts_for(episode.rule):
             beside.append(episode)
     return Finding(incident=incident, delays_s=delays_s, right=right, beside=beside)
 
@@ -181,12 +183,12 @@ def _miss(incident: Incident, said: Sequence[Episode]) -> Miss:
 def _false(episode: Episode, happened: Sequence[Incident]) -> FalseAlarm | None:
     """Return what is wrong with a told alarm; None: it is about something."""
     about = [each for each in happened if each.concerns(episode)]
-    if any(episode.rule in each.expected_rules for each in about):
+    if any(each.bears_out(episode.rule) for each in about):
         return None
     for incident in about:
         if episode.rule in incident.must_not_rules:
             return FalseAlarm(episode=episode, whence=Whence.FORBIDDEN, near=incident)
-    if about:
+    if any(each.accounts_for(episode.rule) for each in about):
         return None
     whence, near = min(
         _near(episode, happened), key=lambda each: _ORDER[each[0]], default=(None, None)
@@ -201,7 +203,9 @@ def _near(episode: Episode, happened: Iterable[Incident]) -> Iterator[tuple[When
     at = episode.fired_at
     for incident in happened:
         same = incident.is_of(episode)
-        if same and incident.ends and _within(incident.ends, at):
+        if same and incident.concerns(episode):
+            yield Whence.MEANWHILE, incident
+        elif same and incident.ends and _within(incident.ends, at):
             yield Whence.ECHO, incident
         elif same and _within(at, incident.begins):
             yield Whence.HERALD, incident
