@@ -107,7 +107,9 @@ class _Maker:
             crowd.live(stream(scene.seed, name, f"people/{number}"), day, midnight)
         for at, use in crowd.done.leads:
             place = Subject(site, name, use.channel)
-            note_step(scene, place, at, use)
+            stops = (stop.at for stop in crowd.done.stops if stop.channel == use.channel)
+            off_at = min((off for off in stops if off >= use.plugged_at), default=None)
+            note_step(scene, place, at, use, off_at=off_at)
         self._wear(name)
         share = self._scenario.ordinary.repeats_a_day * (site.beat / DAY)
         if share:

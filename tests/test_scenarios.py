@@ -471,6 +471,7 @@ UNITS = {
     "V": "voltage_v",
     "A": "current_a",
     "C": "device_temperature_c",
+    "C air": "ambient_temperature_c",
     "%": "battery_pct",
     "kWh": "energy_kwh",
 }

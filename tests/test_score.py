@@ -75,6 +75,31 @@ def test_what_comes_nearest_is_the_expected_rule_before_any_other() -> None:
     assert (miss.why, miss.said) == (Why.TOO_LATE, said[1])
 
 
+def test_who_is_told_already_need_not_be_told_again() -> None:
+    """A pile's sum falls below its limit for a while, and its alarm goes on."""
+    first, again = incident(10, 20), incident(30, 40)
+    found = matched([episode(11, 45)], [first, again])
+    assert [each.delay_s for each in found.findings] == [60, 0]
+    assert not found.missed
+    assert not found.false
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(episode(11, 30), id="is over before it can be known"),
+        pytest.param(episode(5, 45), id="was false when it was told"),
+        pytest.param(episode(11, 45, channel=2), id="is of another socket"),
+        pytest.param(episode(11, 45, channel=None), id="is of the whole device"),
+        pytest.param(episode(11, 45, "heat"), id="is of another rule"),
+        pytest.param(untold(episode(11, 45), "silenced:3"), id="was never told"),
+    ],
+)
+def test_nothing_is_found_by_an_earlier_alarm_that(said: Episode) -> None:
+    first, again = incident(10, 20), incident(30, 40)
+    assert matched([said], [first, again]).findings[1].delay_s is None
+
+
 # --- where a false alarm comes from -------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ class Why(StrEnum):
 
     TOO_LATE = "too_late"
     TOO_EARLY = "too_early"
+    """It was told of nothing that is known of, before this began."""
     NOT_TOLD = "not_told"
     """It fired, and people were not told: another alarm spoke for it, or it was silenced."""
     ANOTHER_RULE = "another_rule"
@@ -102,7 +103,10 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
 def matched(episodes: Sequence[Episode], incidents: Sequence[Incident]) -> Matched:
     """Hold episodes, in the order in which they fired, against all that happened."""
     said_at, happened_at = _by_site(episodes), _by_place(incidents)
-    findings = [_finding(each, said_at.get(each.place, ())) for each in incidents]
+    findings = [
+        _finding(each, said_at.get(each.place, ()), happened_at[each.place])
+        for each in incidents
+    ]
     return Matched(
         findings=findings,
         missed=[
@@ -119,20 +123,41 @@ def matched(episodes: Sequence[Episode], incidents: Sequence[Incident]) -> Match
     )
 
 
-def _finding(incident: Incident, said: Iterable[Episode]) -> Finding:
+def _finding(
+    incident: Incident, said: Iterable[Episode], happened: Sequence[Incident]
+) -> Finding:
     delays_s: dict[str, float] = {}
     right, beside = [], []
     for episode in said:
         if episode.told_at is None or not incident.concerns(episode):
             continue
+        delay_s = None
         if incident.is_found_by(episode):
-            delay = (episode.told_at - incident.knowable_at).total_seconds()
-            delays_s[episode.rule] = min(delay, delays_s.get(episode.rule, delay))
+            delay_s = (episode.told_at - incident.knowable_at).total_seconds()
+        elif _still_fires(episode, incident, happened):
+            delay_s = 0.0
+        if delay_s is not None:
+            delays_s[episode.rule] = min(delay_s, delays_s.get(episode.rule, delay_s))
         if episode.rule in incident.expected_rules:
             right.append(episode)
         elif incident.accounts_for(episode.rule):
             beside.append(episode)
     return Finding(incident=incident, delays_s=delays_s, right=right, beside=beside)
+
+
+def _still_fires(episode: Episode, incident: Incident, happened: Iterable[Incident]) -> bool:
+    """Say whether people know already, and rightly: the alarm of an earlier incident goes on.
+
+    There is one alarm for each rule and subject, so they cannot be told again. It must have
+    found something of that very subject; by luck nothing is found.
+    """
+    if episode.rule not in incident.expected_rules or not incident.is_same(episode):
+        return False
+    if episode.told_at is None or episode.told_at >= incident.begins:
+        return False
+    if episode.resolved_at is not None and episode.resolved_at <= incident.knowable_at:
+        return False
+    return any(each.is_same(episode) and each.is_found_by(episode) for each in happened)
 
 
 def _miss(incident: Incident, said: Sequence[Episode]) -> Miss:

@@ -45,6 +45,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Each of them ought to fire. Empty: a trap, of which nothing need be said."""
     must_not_rules: tuple[str, ...] = ()
     """None of them may fire. Those in neither list may."""
+    figures: dict[str, float] = {}
+    """What was physically so, e.g. "alone_w"; it is shown, and not scored."""
 
     def __post_init__(self) -> None:
         if self.ends is not None and self.ends < self.begins:
@@ -77,6 +79,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def is_of(self, episode: Episode) -> bool:
         """Say whether both are of the same subject, or one is of a part of the other's."""
         return _meet(episode.device, self.device) and _meet(episode.channel, self.channel)
+
+    def is_same(self, episode: Episode) -> bool:
+        """Say whether both are of one subject, and not of a part of it."""
+        return episode.site == self.place and (episode.device, episode.channel) == (
+            self.device,
+            self.channel,
+        )
 
     def bears_out(self, rule: str) -> bool:
         """Say whether an alarm of this rule about its subject is true: it is what happened."""
