@@ -140,8 +140,9 @@ class Court:
         if state.kind is Kind.SMOKE and state.heard_at is not None:
             self._book.group(within[0]).hear_detector(state.heard_at)
         if state.waiting_since is not None:
+            kind = state.kind if profile.declared else Kind.UNKNOWN  # nobody misses a stranger
             for group in within:
-                if self._book.group(group).enrol(state.id, state.kind):
+                if self._book.group(group).enrol(state.id, kind):
                     self._book.unsettled.add(group)
         return within
 
