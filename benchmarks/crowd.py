@@ -23,7 +23,8 @@ from benchmarks.running import HOST, mosquitto_process
 from ingest.clock import utc_now, warped
 from simulator.line import WAITING_MAX, Broker, Line, Street
 from simulator.open_files import TooFewFiles, allow
-from simulator.piles import Pile, PilePlan
+from simulator.pile_plans import PilePlan
+from simulator.piles import Pile
 from simulator.player import Player
 from simulator.publisher import Crowd, Publisher
 from simulator.smoke_sensors import SensorPlan, SmokeSensor

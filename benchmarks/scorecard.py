@@ -35,6 +35,7 @@ from api.score.saying import (
 )
 from api.score.told import Alarms, Watched
 from api.text import Texts
+from benchmarks.causes import explained
 from ingest.wire import Message
 from simulator.library import Size, names
 from simulator.library import village as village_of
@@ -232,9 +233,10 @@ def _miss(run: Run, miss: Miss) -> str:
 
 def _false(run: Run, alarm: FalseAlarm) -> str:
     episode = alarm.episode
+    cause = explained(alarm) or false_alarm_in_words(alarm, EN)
     return (
         f"| {run.scenario}, {run.seed} | {clock(episode.fired_at)} | `{episode.rule}` |"
-        f" {_cell(subject_of_alarm(episode))} | {_cell(false_alarm_in_words(alarm, EN))} |"
+        f" {_cell(subject_of_alarm(episode))} | {_cell(cause)} |"
     )
 
 

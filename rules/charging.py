@@ -16,10 +16,16 @@ SMOOTHING = 1 / 8
 """Ours: how far a reading within the band moves the level."""
 STAYS_SHARE = 0.8
 """Ours: power that has fallen by a fifth falls; noise and the mains do not do that."""
+FLOATS_SHARE = 2 / 3
+"""Ours, of a float: for hours after the charger has stepped down to it a lead-acid battery
+takes less and less, by a quarter in the first; the tail of a taper halves in that time."""
 RETURNS_SHARE = 0.9
 """Ours: a phase is gone back to only beyond this, so that noise does not alternate."""
 MEAN_MAX = 2
 """Ours: energy is counted up to this multiple of the level; more is one wrong reading."""
+UNSEEN_MAX = timedelta(seconds=90)
+"""Ours: what draws on both sides of a longer gap may be another bike. A pile that reports by
+the minute leaves shorter ones."""
 TWO_KILOHOURS = timedelta(hours=2000)
 """The sum of two powers over this is kilowatt-hours."""
 PLUGGED_IN, CHARGING = Phase.PLUGGED, Phase.CHARGING
@@ -44,7 +50,7 @@ def draws(
     level_w = session.level_w
     off_w = power_w - level_w
     if abs(off_w) > _band_w(level_w):
-        _leaves(session, power_w, at, policy)
+        _leaves(session, last_w, at, passed, policy)
         level_w = session.level_w
     else:
         session.level_w = level_w = level_w + off_w * SMOOTHING
@@ -52,7 +58,7 @@ def draws(
         if level_w > session.held_w:
             session.held_w = level_w
             session.charging_w = max(session.charging_w, level_w)
-        elif level_w < session.held_w * STAYS_SHARE:
+        elif level_w < session.held_w * _stays_share(session):
             session.held_w, session.held_since = level_w, at
     if (
         session.phase is not CHARGING
@@ -81,36 +87,49 @@ def _goes_on(session: Session) -> None:
     session.stop_reason = ""
 
 
-def _leaves(session: Session, power_w: float, at: datetime, policy: Policy) -> None:
+def _leaves(
+    session: Session, last_w: float, at: datetime, passed: timedelta, policy: Policy
+) -> None:
     """Take a power beside the level's band; the level follows if it stays away.
 
     Of all the readings on the one side, the nearest counts.
     """
-    rises = power_w > session.level_w
-    leaving_w = session.leaving_w or 0.0
-    if session.leaving_since is None or rises is not (leaving_w > session.level_w):
+    power_w, level_w = session.power_w, session.level_w
+    rises, leaving_w = power_w > level_w, session.leaving_w or 0.0
+    if session.leaving_since is None or rises is not (leaving_w > level_w):
         session.leaving_since, session.leaving_w = at, power_w
+        near = abs(last_w - level_w) <= _band_w(level_w)
+        session.leaving_seen = near and passed <= UNSEEN_MAX
         return
     leaving_w = min(leaving_w, power_w) if rises else max(leaving_w, power_w)
     session.leaving_w = leaving_w
     if at - session.leaving_since < policy.sessions.settles:
         return
-    from_w, session.leaving_since, session.level_w = session.level_w, None, leaving_w
-    if rises or leaving_w < session.held_w * STAYS_SHARE:
+    session.leaving_since, session.level_w = None, leaving_w
+    if rises or leaving_w < session.held_w * _stays_share(session):
         session.held_w, session.held_since = leaving_w, at
     if rises and leaving_w > session.charging_w:
-        _tops(session, from_w, at, policy)
+        _tops(session, level_w, at, policy)
 
 
 def _tops(session: Session, from_w: float, at: datetime, policy: Policy) -> None:
-    """Take a level above the plateau; it is a step if it is clearly above."""
+    """Take a level above the plateau; it is a step if it is clearly above.
+
+    A charger may go back to what it has drawn before, and no further. If the rise itself was
+    seen, it is as high as it was; else, as if it had begun from the plateau.
+    """
     plateau_w, session.charging_w = session.charging_w, session.level_w
     before_w = session.stepped_from_w
     if before_w is not None and from_w > before_w + _band_w(before_w):
         return  # one more on top of a step that still lasts
     armed = at - session.began_at >= policy.power_step.armed_after
     if armed and session.level_w > plateau_w + _band_w(plateau_w):
-        session.stepped_from_w, session.stepped_at = plateau_w, at
+        session.stepped_from_w = min(from_w, plateau_w) if session.leaving_seen else plateau_w
+        session.stepped_at = at
+
+
+def _stays_share(session: Session) -> float:
+    return FLOATS_SHARE if session.phase is Phase.FLOAT else STAYS_SHARE
 
 
 def _band_w(level_w: float) -> float:

@@ -59,7 +59,7 @@ class Court:
         moment = Moment(now, policy, profile, fresh_for, span, site, self.hearing)
         parts, wake = state.metered_parts, None
         alerted = state.id in self._book
-        awake = parts if alerted else _awake(parts, policy)
+        awake = parts if alerted or state.oddities else _awake(parts, policy)
         for rule in self._socket_rules[state.kind]:
             judge = rule.judge
             for part in awake:
@@ -140,8 +140,9 @@ class Court:
         if state.kind is Kind.SMOKE and state.heard_at is not None:
             self._book.group(within[0]).hear_detector(state.heard_at)
         if state.waiting_since is not None:
+            kind = state.kind if profile.declared else Kind.UNKNOWN  # nobody misses a stranger
             for group in within:
-                if self._book.group(group).enrol(state.id, state.kind):
+                if self._book.group(group).enrol(state.id, kind):
                     self._book.unsettled.add(group)
         return within
 

@@ -45,7 +45,10 @@ class GroupState:
         self._past: dict[str, dict[DeviceId, datetime]] = {}
 
     def enrol(self, device: DeviceId, kind: Kind) -> bool:
-        """Take a member in, or note its new kind; return whether anything changed."""
+        """Take a member in, or note its new kind; return whether anything changed.
+
+        Of chargers that are expected to be heard `absence` keeps count.
+        """
         before = self.members.get(device)
         if before is kind:
             return False

@@ -72,13 +72,16 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     counted_from_kwh: float = 0.0
     """... and where it stood when the session began (below 0 if it began anew since)."""
     held_w: float = 0.0
-    """Since `held_since`, power has not fallen by a fifth of this."""
+    """Since `held_since`, power has not fallen by a fifth of this; a float, by a third."""
     held_since: datetime
     leaving_w: float | None = None
     """What was read beside the level's band, always on one side, since `leaving_since`."""
     leaving_since: datetime | None = None
+    leaving_seen: bool = False
+    """It left from its level between two readings that were close to each other."""
     stepped_from_w: float | None = None
-    """The plateau before power rose above it, at `stepped_at`, and stayed there."""
+    """What was drawn before power rose above the plateau, at `stepped_at`, and stayed there:
+    the level if the rise was seen, else the plateau."""
     stepped_at: datetime | None = None
     low_since: datetime | None = None
     """When power fell below any charging power; None while it charges."""

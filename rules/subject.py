@@ -37,6 +37,8 @@ class Oddity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limit: float | None
     unit: str
     since: datetime
+    carried_w: float | None = None
+    """Of a power: what the current carries now, if that speaks against it."""
 
 
 class Values(msgspec.Struct, omit_defaults=True, gc=False):
@@ -97,6 +99,10 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
     """The charge that goes on, or the last one for as long as it is watched."""
     earlier: tuple[Warmth, ...] = ()
     """What the temperature was, some minutes apart, the oldest first."""
+    air_at: datetime | None = None
+    """When `ambient_temperature_c` arrived here."""
+    air_earlier: tuple[Warmth, ...] = ()
+    """The same of `ambient_temperature_c` as `earlier`."""
 
     def take(self, reading: Reading, now: datetime) -> None:  # noqa: C901, PLR0912, PLR0915
         """Keep what `reading` says; what it does not say keeps its old value.
@@ -135,7 +141,10 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
                 warmth = Warmth(now, reading.device_temperature_c)
                 self.earlier = (*self.earlier[1 - EARLIER_MAX :], warmth)
         if reading.ambient_temperature_c is not None:
-            self.ambient_temperature_c = reading.ambient_temperature_c
+            self.ambient_temperature_c, self.air_at = reading.ambient_temperature_c, now
+            if not self.air_earlier or now - self.air_earlier[-1].at >= EARLIER_GAP_MIN:
+                warmth = Warmth(now, reading.ambient_temperature_c)
+                self.air_earlier = (*self.air_earlier[1 - EARLIER_MAX :], warmth)
         if reading.smoke_alarm is not None:
             self.smoke_alarm, self.smoke_left_at = reading.smoke_alarm, None
         if reading.battery_pct is not None:
@@ -208,11 +217,11 @@ class Values(msgspec.Struct, omit_defaults=True, gc=False):
 
         A fall, and nothing to compare with, is 0.
         """
-        last_c, at = self.device_temperature_c, self.temperature_at
-        if last_c is None or at is None:
-            return 0.0
-        before = [each.temperature_c for each in self.earlier if at - each.at <= RISE_WITHIN]
-        return max(0.0, last_c - min(before)) if before else 0.0
+        return _rise_k(self.device_temperature_c, self.temperature_at, self.earlier)
+
+    def air_rise_k(self) -> float:
+        """Return the same of the air around it."""
+        return _rise_k(self.ambient_temperature_c, self.air_at, self.air_earlier)
 
     def fresh_relay_on(self, now: datetime, within: timedelta) -> bool | None:
         """Return what the relay is said to be, unless that is old or was never said."""
@@ -318,6 +327,15 @@ class DeviceState(msgspec.Struct, omit_defaults=True):
         for socket in sockets:
             if socket.power_w is not None:
                 return sockets
+        if sockets and any(each.carried_w is not None for each in self.oddities.values()):
+            return sockets  # they have meters, though none is believed
         if not sockets:
             return (self.whole,)
         return (self.whole, *(socket for socket in sockets if socket.cut is not None))
+
+
+def _rise_k(last_c: float | None, at: datetime | None, earlier: tuple[Warmth, ...]) -> float:
+    if last_c is None or at is None:
+        return 0.0
+    before = [each.temperature_c for each in earlier if at - each.at <= RISE_WITHIN]
+    return max(0.0, last_c - min(before)) if before else 0.0

@@ -13,7 +13,7 @@ from simulator.charging import charge
 from simulator.habits import BY_NAME, Habits
 from simulator.hours import Hours
 from simulator.mishaps import together
-from simulator.piles import Stop
+from simulator.pile_plans import Stop
 from simulator.sockets import Use
 from simulator.words import DAY, length
 

@@ -15,7 +15,7 @@ from simulator.clocks import ClockFault
 from simulator.emissions import stream
 from simulator.faults.charges import note_step
 from simulator.link_faults import Doubled
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.placing import placed
 from simulator.reckoning import true_of
 from simulator.scenario import Scenario
@@ -107,7 +107,9 @@ class _Maker:
             crowd.live(stream(scene.seed, name, f"people/{number}"), day, midnight)
         for at, use in crowd.done.leads:
             place = Subject(site, name, use.channel)
-            note_step(scene, place, at, use)
+            stops = (stop.at for stop in crowd.done.stops if stop.channel == use.channel)
+            off_at = min((off for off in stops if off >= use.plugged_at), default=None)
+            note_step(scene, place, at, use, off_at=off_at)
         self._wear(name)
         share = self._scenario.ordinary.repeats_a_day * (site.beat / DAY)
         if share:

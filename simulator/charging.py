@@ -62,7 +62,10 @@ class Curve(msgspec.Struct, frozen=True):
     energies_wh: tuple[float, ...]
     squares_a2: tuple[float, ...]
     full_s: float | None = None
-    """When the charger says that it is done: its lamp turns green."""
+    """When the charger says that it is done: its lamp turns green. Of two bikes: both."""
+    rests_s: tuple[float, float] | None = None
+    """Of two bikes, from when until when the first was full, or gone, and the second had not
+    come; None: one charged all the time."""
 
     def at(self, elapsed_s: float) -> Draw:
         times_s = self.times_s

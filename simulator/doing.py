@@ -9,7 +9,7 @@ import msgspec
 from simulator.behaviour import Booked
 from simulator.clocks import ClockFault
 from simulator.links import Step
-from simulator.piles import Heating, Mains, PilePlan, Rescan, Stop
+from simulator.pile_plans import Heating, Mains, PilePlan, Rescan, Stop
 from simulator.plans import Faults, Span
 from simulator.smoke_sensors import SensorPlan, Smoke, Telling
 from simulator.sockets import Loosening, Switching, Use

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from simulator.limits import LASTS
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.plans import Span
 from simulator.sockets import Switching, Use
 

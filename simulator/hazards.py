@@ -7,6 +7,7 @@ is as true as one that was scheduled.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +15,7 @@ from simulator.cadences import LATE_MAX
 from simulator.flows import Flow, above, flows, joined, too_much
 from simulator.hours import Hours
 from simulator.limits import LASTS, Limits
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.sockets import FINISHED_W
 from simulator.truth import Incident
 
@@ -27,6 +28,15 @@ MARGIN = 0.02
 """A class 1 meter shows up to 1 % too little, and its noise is as much: what is above a limit
 by less may be true, and nobody can know it."""
 MINUTE = timedelta(minutes=1)
+
+
+class Charge(NamedTuple):
+    """The charge of a plug; if a second bike comes when the first is full, there are two."""
+
+    begins: datetime
+    full_at: datetime | None
+    """None: it is not full when it ends."""
+    ends: datetime
 
 
 class Physics(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,24 +91,28 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
                 if earliest >= ends:
                     continue
                 seen_late = since > night.since or self.starts > night.since
+                allowed = grace if seen_late else timedelta(0)
+                knowable = _surely(points, FINISHED_W, earliest + allowed, beat)
+                knowable = knowable and earliest + allowed + beat < ends
                 yield Incident(
                     kind="after_hours",
                     severity="warning",
                     begins=begins,
                     ends=ends,
                     earliest=earliest,
-                    latest=earliest + late + (grace if seen_late else timedelta(0)),
-                    expected_rules=("after_hours",)
-                    if _surely(points, FINISHED_W, earliest, beat)
-                    else (),
+                    latest=earliest + late + allowed,
+                    expected_rules=("after_hours",) if knowable else (),
                 )
 
     def _too_long(self, flow: Flow, beat: timedelta) -> Iterator[Incident]:
-        """Yield a charge that does not end, and a full battery that is fed on and on."""
-        full_s, late = flow.use.curve.full_s, 2 * (beat + SLACK)
-        full_at = None if full_s is None else flow.when(full_s)
-        charged_until = full_at or flow.ends
-        long_from = flow.use.plugged_at + self.limits.length("charge")
+        """Yield charges that do not end, and full batteries that are fed on and on."""
+        for charge in _charges(flow):
+            yield from self._of_charge(flow, charge, beat)
+
+    def _of_charge(self, flow: Flow, charge: Charge, beat: timedelta) -> Iterator[Incident]:
+        full_at, late = charge.full_at, 2 * (beat + SLACK)
+        charged_until = full_at or charge.ends
+        long_from = charge.begins + self.limits.length("charge")
         draws = flow.use.curve.at((charged_until - flow.use.plugged_at).total_seconds()).power_w
         if long_from < charged_until and (full_at or draws >= FINISHED_W):
             knowable = long_from + beat < charged_until
@@ -116,13 +130,15 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
         points = list(flow.points())
         allowed_until = full_at + self.limits.length("float_")
         for since, until in joined(above(points, FINISHED_W)):
-            if since <= full_at and allowed_until < until:
+            ends = min(until, charge.ends)
+            if since <= full_at and allowed_until < ends:
                 knowable = _surely(points, FINISHED_W, allowed_until, beat)
+                knowable = knowable and allowed_until + beat < ends
                 yield Incident(
                     kind="long_float",
                     severity="warning",
                     begins=full_at,
-                    ends=until,
+                    ends=ends,
                     earliest=allowed_until,
                     latest=allowed_until + late + 10 * MINUTE,
                     expected_rules=self._if_seen(flow, "long_float") if knowable else (),
@@ -131,6 +147,18 @@ class Physics(msgspec.Struct, frozen=True, kw_only=True):
     def _if_seen(self, flow: Flow, rule: str) -> tuple[str, ...]:
         """Expect what only they can know who saw the plug go in."""
         return (rule,) if flow.use.plugged_at >= self.starts else ()
+
+
+def _charges(flow: Flow) -> Iterator[Charge]:
+    curve, begins = flow.use.curve, flow.use.plugged_at
+    if curve.rests_s is not None:
+        full_at, joins_at = map(flow.when, curve.rests_s)
+        yield Charge(begins, full_at, joins_at or flow.ends)
+        if joins_at is None:
+            return
+        begins = joins_at
+    full_at = None if curve.full_s is None else flow.when(curve.full_s)
+    yield Charge(begins, full_at, flow.ends)
 
 
 def _overloads(

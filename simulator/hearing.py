@@ -25,6 +25,22 @@ def unheard(faults: Faults) -> tuple[Span, ...]:
     return tuple(sorted(found, key=lambda span: span.since))
 
 
+def as_known(incident: Incident, faults: Faults) -> Incident:
+    """Return an incident with what is expected of those who know what became of its device."""
+    return when_heard(_of_the_living(incident, faults), unheard(faults))
+
+
+def _of_the_living(incident: Incident, faults: Faults) -> Incident:
+    """Return an incident; one that would silence a device that is silent for good is none.
+
+    Who knows that the device is dead hears nothing new.
+    """
+    ends = [at for at in (faults.dies_at, faults.drops_at) if at is not None]
+    if "silence" in incident.expected_rules and ends and min(ends) < incident.begins:
+        return msgspec.structs.replace(incident, expected_rules=())
+    return incident
+
+
 def when_heard(incident: Incident, away: Iterable[Span]) -> Incident:
     """Return an incident of a device with the moment at which it could be heard of.
 

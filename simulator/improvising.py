@@ -17,7 +17,7 @@ from simulator.doing import Doing
 from simulator.emissions import stream
 from simulator.faults.fault import Fault
 from simulator.hazards import Physics
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.reckoning import true_of
 from simulator.scene import Scene, Subject
 from simulator.smoke_sensors import SensorPlan
@@ -43,6 +43,8 @@ class Deed(msgspec.Struct, kw_only=True):
     ended_at: datetime | None = None
     scene: Scene
     """The stage on which it was laid down, alone."""
+    due_at: datetime | None = None
+    """When somebody could first know of it, if it goes on; None: never."""
     expected: tuple[str, ...] = ()
     """Rules of which one ought to fire if it goes on ..."""
     must_not: tuple[str, ...] = ()
@@ -61,7 +63,9 @@ class Deed(msgspec.Struct, kw_only=True):
             scene=_stage(village),
         )
         deed._lay_down()
-        due = [rule for each in deed._due() for rule in each.expected_rules]
+        incidents = [each for each in deed._due() if each.expected_rules]
+        deed.due_at = min((each.earliest for each in incidents), default=None)
+        due = [rule for each in incidents for rule in each.expected_rules]
         must_not = [rule for each in deed.scene.incidents for rule in each.must_not_rules]
         alike = SILENCES - {*must_not} if SILENCES & {*due} else frozenset()
         deed.expected = tuple(dict.fromkeys((*due, *sorted(alike))))

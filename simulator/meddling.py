@@ -23,7 +23,8 @@ from simulator.faults.supply import BrownOut, PowerCut
 from simulator.improvising import Deed, pile_with, sensor_with, taken, truth
 from simulator.intruders import Intruder
 from simulator.links import Linked
-from simulator.piles import Pile, PilePlan
+from simulator.pile_plans import PilePlan
+from simulator.piles import Pile
 from simulator.player import Player
 from simulator.scene import Subject
 from simulator.smoke_sensors import SmokeSensor

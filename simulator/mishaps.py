@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+import msgspec
+
 from simulator.charging import FALLS_IN_S, JOINS_IN_S, Curve, Point, curve_through
 from simulator.mains import INRUSH_FACTOR, INRUSH_S
 
@@ -22,7 +24,9 @@ def together(
         points.append((at_s, sum(power_w for power_w, _ in draws), amps**2))
     ends_s = [member.full_s() for member in members]
     known = [each for each in ends_s if each is not None]
-    return curve_through(points, max(known) if len(known) == len(ends_s) else None)
+    curve = curve_through(points, max(known) if len(known) == len(ends_s) else None)
+    rests = ends_s[0] is not None and ends_s[0] < joins_s
+    return msgspec.structs.replace(curve, rests_s=(ends_s[0], joins_s)) if rests else curve
 
 
 class _Member:

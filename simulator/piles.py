@@ -17,11 +17,9 @@ from simulator.devices import Device
 from simulator.emissions import stream
 from simulator.idle import NOISES, NORMAL, Idle
 from simulator.meters import Meter
-from simulator.orders import Obedience
-from simulator.plans import Faults, Happening, Span
-from simulator.skins import SkinName
-from simulator.sockets import Loosening, Socket, Switching, Use
-from simulator.weather import FAIR, Weather
+from simulator.pile_plans import Cut, Heating, PilePlan, Stop
+from simulator.plans import Happening, Span
+from simulator.sockets import Socket, Switching, Use
 
 MAINS_V = 229.0
 SAG_OHM = 0.12
@@ -31,53 +29,7 @@ CONTACT_OHM = (0.006, 0.014)
 """Of plug and socket together, from new to worn (estimate)."""
 SETTLED_AFTER = timedelta(seconds=10)
 """When the inrush is over, and a second report says so."""
-HOTTEST_K = 400.0
-"""What a burning bike adds at most: beyond it there is no sensor left to say so."""
 encode = msgspec.json.encode
-
-
-class Rescan(msgspec.Struct, frozen=True):
-    """The owner starts the session again from the phone: the pile closes its relay."""
-
-    channel: int
-    at: datetime
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """The pile opens its relay by itself."""
-
-    channel: int
-    at: datetime
-    why: str = "max_time"
-    """As in `stop_reason`: the time that was paid for is over, or a protection acted."""
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """A socket was switched off by an order; nothing flows in it whoever comes."""
-
-    channel: int
-    span: Span
-
-
-class Heating(msgspec.Struct, frozen=True):
-    """Something burns beside a socket; the others feel a part of it."""
-
-    channel: int
-    since: datetime
-    k_a_minute: float
-
-    def felt_k(self, channel: int, now: datetime) -> float:
-        minutes = (now - self.since) / timedelta(minutes=1)
-        if minutes <= 0:
-            return 0.0
-        return min(HOTTEST_K, self.k_a_minute * minutes) / (1 + abs(channel - self.channel))
-
-
-class Mains(msgspec.Struct, frozen=True):
-    """The mains at a station are not what they should be."""
-
-    span: Span
-    volts: float
 
 
 class Air(NamedTuple):
@@ -85,36 +37,6 @@ class Air(NamedTuple):
 
     shown_v: float
     inside_c: float
-
-
-class PilePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that will happen at one pile. `id` is area/site/device."""
-
-    id: str
-    sockets: int = 10
-    uses: tuple[Use, ...] = ()
-    """Those of one socket must not overlap."""
-    rescans: tuple[Rescan, ...] = ()
-    stops: tuple[Stop, ...] = ()
-    switching: dict[int, Switching] = {}
-    """By socket; one that is not named obeys."""
-    cuts: tuple[Cut, ...] = ()
-    """Orders that it was given: of a plan that was lived, and of no other."""
-    loosens: tuple[Loosening, ...] = ()
-    """At most one for each socket."""
-    burns: tuple[Heating, ...] = ()
-    mains: tuple[Mains, ...] = ()
-    faults: Faults = Faults()
-    own_connection: bool = False
-    """It has a connection, and so a last will, of its own."""
-    beat: timedelta = timedelta(seconds=30)
-    """The time between two reports."""
-    figures: timedelta | None = None
-    """The time between two reports of what flows, where that is not in each."""
-    firmware: str = "1.4.2"
-    weather: Weather = FAIR
-    skin: SkinName = "native"
-    obedience: Obedience = Obedience()
 
 
 class Pile(Device[PilePlan]):

@@ -6,10 +6,13 @@ from datetime import datetime
 import msgspec
 
 from simulator.hazards import Physics
-from simulator.hearing import unheard, when_heard
-from simulator.piles import PilePlan
+from simulator.hearing import as_known
+from simulator.pile_plans import PilePlan
+from simulator.plans import Faults
 from simulator.scene import Scene
 from simulator.truth import TRAP, Incident
+
+NO_FAULTS = Faults()
 
 
 def true_of(
@@ -29,8 +32,9 @@ def true_of(
         for plan in mine:
             found += physics.of_pile(plan)
         found += physics.of_site(site.id, mine)
-    away = {plan.id: unheard(plan.faults) for plan in plans.values()}
-    heard = (when_heard(each, away.get(each.device or "", ())) for each in found)
+    faults = {device: doing.faults(NO_FAULTS) for device, doing in scene.on.items()}
+    faults |= {plan.id: plan.faults for plan in plans.values()}
+    heard = (as_known(each, faults.get(each.device or "", NO_FAULTS)) for each in found)
     seen = (_within(incident, scene, heard_until or scene.ends) for incident in heard)
     return sorted((each for each in seen if each is not None), key=_order)
 

@@ -36,6 +36,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Each of them ought to fire. Empty: a trap, or what nobody could know."""
     must_not_rules: tuple[str, ...] = ()
     """None of them may fire. Those in neither list may."""
+    figures: dict[str, float] = {}
+    """What was physically so, by name and unit, for those who ask why it was missed."""
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "done, and what came of it: rule, fired / told / clear after",
     ),
     "nothing": ("{seconds:.0f} 秒内没有报警", "nothing after {seconds:.0f} s"),
+    "due": ("，{at} 起应报警", ", due from {at}"),
     "next": ("，{seconds:.0f} 秒后上报", ", reports in {seconds:.0f} s"),
     "next_min": ("，{minutes:.0f} 分钟后上报", ", reports in {minutes:.0f} min"),
     "already": ("{rule} 从 {at} 起已在报警", "{rule} was firing already, since {at}"),

@@ -16,7 +16,8 @@ from simulator.intruders import Intruder, IntruderPlan
 from simulator.limits import Limits
 from simulator.links import Linked, Speaker, Step
 from simulator.orders import Obedience
-from simulator.piles import Pile, PilePlan
+from simulator.pile_plans import PilePlan
+from simulator.piles import Pile
 from simulator.plans import Faults
 from simulator.skins import SensorSkinName, SkinName, skin_of
 from simulator.skins.skin import Skin

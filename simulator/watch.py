@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,10 +39,12 @@ from simulator.__main__ import (
 )
 from simulator.answers import Answers
 from simulator.choosing import Scene
+from simulator.emissions import Emission
 from simulator.faults.fault import Fault
 from simulator.keys import keyboard
 from simulator.meddling import CHOICES, MeddledPlayer
 from simulator.publisher import Broker, Publisher
+from simulator.scene import Subject
 from simulator.truth import Incident
 from simulator.view_words import Words
 from simulator.village import Village, policy_toml
@@ -272,10 +274,15 @@ def _do(fault: Fault, scene: Scene, publisher: Publisher) -> None:
         scene.notice = say("nobody")
     elif player.is_tired:
         scene.notice = say("full")
-    elif player.is_taken(subject, utc_now()):
-        scene.notice = say("taken")
     else:
-        publisher.soon(partial(player.do, fault, subject))
+        publisher.soon(partial(_happen, scene, fault, subject))
+
+
+def _happen(scene: Scene, fault: Fault, subject: Subject, now: datetime) -> list[Emission]:
+    """Do it when its turn has come: what was ended by the key before is over by then."""
+    if scene.player.is_taken(subject, now):
+        scene.notice = scene.say("taken")
+    return scene.player.do(fault, subject, now)
 
 
 def _end(scene: Scene, publisher: Publisher, *, everything: bool) -> None:

@@ -26,7 +26,7 @@ ROWS_LEAST = 20
 """Lines of a terminal in which everything has a place."""
 FIXED = 8
 """Lines that are neither sites nor deeds."""
-FRESH = timedelta(seconds=1)
+FRESH, SOON = timedelta(seconds=1), timedelta(minutes=1)
 LONG_S = 120
 LONG_AFTER_S = 100
 """From here on tenths of a second are no news."""
@@ -170,8 +170,12 @@ def _came(scene: Scene, deed: Deed, found: Outcome, now: datetime) -> tuple[str,
 
 
 def _reports(scene: Scene, deed: Deed, now: datetime) -> str:
-    """Say when the device will report next, which is what an alarm may wait for."""
-    if deed.ended_at is not None or deed.fault.target not in {"socket", "sensor"}:
+    """Say what an alarm waits for: that there is something to know, or the next report."""
+    if deed.ended_at is not None:
+        return ""
+    if deed.due_at is not None and deed.due_at - now > SOON:
+        return scene.say("due", at=f"{deed.due_at.astimezone(scene.zone):%H:%M}")
+    if deed.fault.target not in {"socket", "sensor"}:
         return ""
     at = scene.player.next_of(deed.subject.device)
     if at is None or at - now < FRESH:

@@ -112,6 +112,7 @@ def incident(  # noqa: PLR0913  (a truth has this many parts)
     channel: int | None = 1,
     must_not: Sequence[str] = (),
     latest: float | None = None,
+    severity: str = "",
 ) -> Incident:
     """Return something that happened so many minutes after noon."""
     return Incident(
@@ -121,6 +122,7 @@ def incident(  # noqa: PLR0913  (a truth has this many parts)
         site="town/north",
         device=device,
         channel=channel,
+        severity=severity,
         expected_rules=tuple(rules),
         must_not_rules=tuple(must_not),
         latest=None if latest is None else NOON + latest * MINUTE,

@@ -17,7 +17,8 @@ import pytest
 from ingest.clock import utc_now
 from simulator.batteries import BATTERIES
 from simulator.charging import charge, joined
-from simulator.piles import Pile, PilePlan
+from simulator.pile_plans import PilePlan
+from simulator.piles import Pile
 from simulator.player import Player
 from simulator.publisher import Broker, Publisher
 from simulator.sockets import Switching, Use

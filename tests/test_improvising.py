@@ -21,7 +21,7 @@ from simulator.faults.network import CarrierOutage, LinkDown
 from simulator.faults.supply import PowerCut
 from simulator.improvising import Deed
 from simulator.meddling import CHOICES, NOW, MeddledPlayer, at_hand
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.player import Player
 from simulator.scene import Subject
 from simulator.skins import SensorSkinName, SkinName

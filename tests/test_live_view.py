@@ -35,12 +35,14 @@ from ingest.clock import utc_now
 from simulator.answers import Alarm, Answers, concerns, outcome
 from simulator.choosing import Scene
 from simulator.faults import FAULTS
+from simulator.faults.charges import LongCharge
 from simulator.faults.contacts import PlugBounce
 from simulator.faults.network import CarrierOutage
 from simulator.improvising import Deed
 from simulator.keys import keys_in
+from simulator.limits import Limits
 from simulator.meddling import CHOICES, NOW, MeddledPlayer
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.scene import Subject
 from simulator.smoke_sensors import SensorPlan
 from simulator.view_words import WORDS, Words
@@ -238,6 +240,17 @@ def test_a_trap_says_that_no_alarm_is_due_and_names_one_that_comes() -> None:
     assert "✗ a false overload +40.0 s" in "\n".join(shown(scene, now + MINUTE))
 
 
+def test_an_alarm_that_is_due_much_later_is_said_to_be_due_then() -> None:
+    scene, now = scene_of(1, "en"), NOON + 3 * MINUTE
+    long = LongCharge(at=NOW, battery="lead-acid 72 V 32 Ah", charge=0.0)
+    early = msgspec.structs.replace(scene.player.village, limits=Limits(charge="2 h"))
+    scene.player.village = early
+    subject = scene.whom(long)
+    assert subject is not None
+    scene.player.do(long, subject, now)
+    assert "… nothing after 30 s, due from 14:03" in "\n".join(shown(scene, now + 30 * SECOND))
+
+
 def test_nobody_is_befallen_by_what_there_is_not_here() -> None:
     scene = scene_of(1, "en")
     assert scene.whom(CarrierOutage(at=NOW)) is None
@@ -426,6 +439,28 @@ def test_a_tester_presses_a_key_and_sees_the_alarm_come(
     assert (score.incidents, score.recall) == (1, 1.0), "what was done is a truth to score by"
     assert score.delay_s is not None
     assert score.delay_s.max < 30
+
+
+def test_a_fault_is_chosen_from_all_of_them_and_one_socket_has_one_at_a_time(
+    broker: Mosquitto,
+) -> None:
+    words = ["--sites", "1", "--broker", broker.url, "--language", "en"]
+    with terminal(words, {}) as screen:
+        screen.shows("Nothing has been done yet.")
+        screen.press("a")
+        screen.shows("> a bike")
+        screen.shows("a socket: quiet-1/site-001/pile-01 #1")
+        screen.press("z")  # back
+        screen.press("a\x1b[C\x1b[C\r")
+        screen.shows_like(r"brown-out +site-001/")
+        screen.press("a\r")
+        screen.shows_like(r"a bike +site-001/pile-01 #1 +… nothing after")
+        screen.press("o")
+        screen.shows("! this socket has one already: end it first (e)")
+        screen.press("eo")
+        screen.shows_like(r"overload +site-001/pile-01 #1 +… nothing after")
+        screen.press("q")
+        assert screen.process.wait(20) == 0
 
 
 def test_it_leaves_the_terminal_as_it_was_when_it_is_interrupted(broker: Mosquitto) -> None:

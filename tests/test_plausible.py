@@ -1,13 +1,13 @@
 """What cannot be reaches no rule, and is remembered until it makes sense again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.plausible import OF_A_SOCKET, believed, cleaned, is_plausible
+from rules.plausible import OF_A_SOCKET, believed, carried_w, cleaned, is_plausible
 from rules.readings import DeviceId, Reading, Report, Standing
 from rules.subject import DeviceState
 
@@ -51,6 +51,58 @@ def test_power_without_voltage_is_believed_and_the_voltage_is_not() -> None:
     [kept] = believed(report(Reading(channel=1, power_w=500, voltage_v=0)), state).readings
     assert kept == Reading(channel=1, power_w=500)
     assert list(state.oddities) == ["voltage_v; socket 1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (Reading(power_w=1500, voltage_v=230, current_a=0.6), "the voltage can be"),
+        (Reading(power_w=1500, voltage_v=2300), "no current is known"),
+        (Reading(power_w=1500, voltage_v=2300, current_a=6.6), "the current bears it out"),
+        (Reading(power_w=15, voltage_v=2300, current_a=0), "a meter shows no current of it"),
+    ],
+)
+def test_a_power_is_believed_unless_voltage_and_current_both_speak_against_it(
+    said: Reading, why: str
+) -> None:
+    [kept] = believed(report(said), pile()).readings
+    assert kept.power_w == said.power_w, why
+
+
+def test_a_power_in_tenths_is_not_believed_and_what_the_current_carries_is_kept() -> None:
+    state, minute = pile(), timedelta(minutes=1)
+    said = Reading(channel=1, power_w=1500, voltage_v=2300, current_a=1)
+    [kept] = believed(report(said), state).readings
+    state.take(report(said))
+    assert kept == Reading(channel=1, current_a=1)
+    assert carried_w(1, state, NOON, minute) == pytest.approx(150)
+    assert carried_w(2, state, NOON, minute) is None
+    assert carried_w(1, state, NOON + minute, minute) is None, "that was a minute ago"
+
+
+def test_what_the_current_carries_is_that_of_the_latest_reading_until_power_makes_sense() -> (
+    None
+):
+    state, minute = pile(), timedelta(minutes=1)
+    believed(report(Reading(power_w=1500, voltage_v=2300, current_a=1)), state)
+    latest = report(Reading(power_w=9000, voltage_v=2300, current_a=6))
+    believed(latest, state)
+    state.take(latest)
+    assert carried_w(None, state, NOON, minute) == pytest.approx(900)
+    assert state.oddities["power_w"].value == 1500, "the first that could not be"
+    believed(report(Reading(power_w=900, voltage_v=230, current_a=6)), state)
+    assert carried_w(None, state, NOON, minute) is None
+
+
+@pytest.mark.parametrize("voltage_v", [230_000, 700])
+def test_at_no_power_factor_that_a_load_can_have_the_current_is_taken_to_be_power_alone(
+    voltage_v: float,
+) -> None:
+    state = pile()
+    said = Reading(power_w=9000, voltage_v=voltage_v, current_a=2)
+    believed(report(said), state)
+    state.take(report(said))
+    assert carried_w(None, state, NOON, timedelta(minutes=1)) == pytest.approx(460)
 
 
 @pytest.mark.parametrize("standing", [Standing.LATE, Standing.RETAINED])

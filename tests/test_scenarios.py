@@ -9,7 +9,8 @@ the next day.
     north overload.hold = "5 s"              or, with a dot, of the policy file
     day 2026-01-05                           a Monday; without it, that one
     08:00:00  pile-1  1: 900 W, 2: 850 W     one message; `plug-1  900 W`: no sockets
-                                             (`229 V`: its voltage)
+                                             (`229 V`: its voltage; `1: 900 W + 229 V + 6 A`:
+                                             one reading)
     08:00:05  yard/pile-1  1: 20 W  [said 07:40:00]    also: [buffered], [retained]
     08:00:10  pile-1  1: 195 W  [every 300 s until 16:00]    the same again and again
     08:00:30  smoke-1  smoke                 also: no smoke, self-test, no self-test, fine
@@ -465,20 +466,30 @@ def health_of(words: str, now: datetime) -> SelfHealth:
             raise ValueError(words)
 
 
+UNITS = {
+    "W": "power_w",
+    "V": "voltage_v",
+    "A": "current_a",
+    "C": "device_temperature_c",
+    "C air": "ambient_temperature_c",
+    "%": "battery_pct",
+    "kWh": "energy_kwh",
+}
+
+
 def reading(words: str) -> Reading:
     channel: int | None = None
     if match := re.fullmatch(r"(\d+): (.+)", words):
         channel, words = int(match[1]), match[2]
-    if words.endswith(" W"):
-        return Reading(channel=channel, power_w=float(words.removesuffix(" W")))
-    if words.endswith(" V"):
-        return Reading(channel=channel, voltage_v=float(words.removesuffix(" V")))
-    if words.endswith(" C"):
-        return Reading(channel=channel, device_temperature_c=float(words.removesuffix(" C")))
-    if words.endswith(" %"):
-        return Reading(channel=channel, battery_pct=float(words.removesuffix(" %")))
-    if words.endswith(" kWh"):
-        return Reading(channel=channel, energy_kwh=float(words.removesuffix(" kWh")))
+    if " + " in words:
+        parts = [msgspec.structs.asdict(reading(part)) for part in words.split(" + ")]
+        said = {
+            name: value for part in parts for name, value in part.items() if value is not None
+        }
+        return msgspec.convert({**said, "channel": channel}, Reading)
+    amount, _, unit = words.partition(" ")
+    if unit in UNITS:
+        return msgspec.convert({"channel": channel, UNITS[unit]: float(amount)}, Reading)
     if words.startswith("stop "):
         return Reading(channel=channel, stop_reason=words.removeprefix("stop "))
     if words.startswith("fault "):

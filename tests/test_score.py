@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from api.backtest.episodes import Episode
 from api.backtest.matching import Whence, Why, matched
+from api.backtest.traps import MISTAKEN_FOR, TRAP
 from api.backtest.truth import Incident
 from api.score.drawing import Span, ticks
 from api.score.junit import junit
@@ -22,11 +23,14 @@ from api.score.report import Asked, NothingToScore, Scored, scored
 from api.score.saying import false_alarm_in_words, miss_in_words
 from api.score.told import Alarms, AlertsUnreadable, Watched, read_alarms, write_alarms
 from api.text import LANGUAGES, Texts
+from rules.catalog import rules_in_force
+from simulator.library import Size, names, village
 from tests.backtests import MINUTE, NOON, episode, incident, written
 from tests.scores import DAY, FIRST, month
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 EN = Texts.of("en")
+MAY = date(2026, 5, 12)
 
 
 def untold(found: Episode, why: str) -> Episode:
@@ -71,6 +75,31 @@ def test_what_comes_nearest_is_the_expected_rule_before_any_other() -> None:
     assert (miss.why, miss.said) == (Why.TOO_LATE, said[1])
 
 
+def test_who_is_told_already_need_not_be_told_again() -> None:
+    """A pile's sum falls below its limit for a while, and its alarm goes on."""
+    first, again = incident(10, 20), incident(30, 40)
+    found = matched([episode(11, 45)], [first, again])
+    assert [each.delay_s for each in found.findings] == [60, 0]
+    assert not found.missed
+    assert not found.false
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(episode(11, 30), id="is over before it can be known"),
+        pytest.param(episode(5, 45), id="was false when it was told"),
+        pytest.param(episode(11, 45, channel=2), id="is of another socket"),
+        pytest.param(episode(11, 45, channel=None), id="is of the whole device"),
+        pytest.param(episode(11, 45, "heat"), id="is of another rule"),
+        pytest.param(untold(episode(11, 45), "silenced:3"), id="was never told"),
+    ],
+)
+def test_nothing_is_found_by_an_earlier_alarm_that(said: Episode) -> None:
+    first, again = incident(10, 20), incident(30, 40)
+    assert matched([said], [first, again]).findings[1].delay_s is None
+
+
 # --- where a false alarm comes from -------------------------------------------------------
 
 
@@ -82,6 +111,11 @@ def test_what_comes_nearest_is_the_expected_rule_before_any_other() -> None:
         (episode(5, 6), [incident(10, 20)], Whence.HERALD),
         (episode(15, 16, channel=2), [incident(10, 20)], Whence.NEIGHBOUR),
         (episode(15, 16), [incident(10, 20, (), must_not=["overload"])], Whence.FORBIDDEN),
+        (
+            episode(15, 16),
+            [incident(10, 20, (), kind="loss", severity="trap")],
+            Whence.MEANWHILE,
+        ),
         (episode(150, 151), [incident(10, 20)], Whence.UNKNOWN),
         (episode(50, 51), [incident(10, 20, device="town/south/p")], Whence.UNKNOWN),
     ],
@@ -100,6 +134,61 @@ def test_every_cause_has_words(lang: str) -> None:
     keys = Texts.of(lang).messages
     assert {f"score.miss.{why}" for why in Why} <= keys.keys()
     assert {f"score.false.{whence}" for whence in Whence} <= keys.keys()
+
+
+# --- what a trap excuses ------------------------------------------------------------------
+
+
+def of_a_trap(kind: str, *said: Episode, must_not: tuple[str, ...] = ()) -> list[str]:
+    """Return the rules that are false while a trap of that class goes on."""
+    trap = incident(10, 20, (), kind=kind, severity="trap", channel=None, must_not=must_not)
+    return [each.episode.rule for each in matched(said, [trap]).false]
+
+
+SAID = [episode(12, 13, rule) for rule in ("smoke", "overload", "undeclared_device", "fire")]
+
+
+def test_a_trap_excuses_only_what_it_can_be_mistaken_for() -> None:
+    assert of_a_trap("fryer", *SAID, must_not=("fire",)) == [
+        "overload",
+        "undeclared_device",
+        "fire",
+    ]
+    assert of_a_trap("flood", *SAID) == ["smoke", "overload", "fire"]
+    assert of_a_trap("loss", *SAID) == ["smoke", "overload", "undeclared_device", "fire"]
+
+
+def test_a_trap_that_only_people_know_excuses_what_it_does_not_forbid() -> None:
+    assert of_a_trap("a wedding", *SAID, must_not=("fire",)) == ["fire"]
+
+
+def test_what_really_happened_excuses_all_that_is_said_of_its_subject() -> None:
+    real = incident(10, 20, (), kind="loss", severity="warning", channel=None)
+    assert matched(SAID, [real]).false == []
+
+
+def test_what_happened_beside_a_trap_bears_out_the_rule_of_its_name() -> None:
+    """Nobody could know of it, so that nothing is expected; to say it is right all the same."""
+    unit = incident(5, 30, (), kind="wrong_unit", channel=None, must_not=["overload"])
+    said = [episode(12, 13)]
+    assert [each.whence for each in matched(said, [unit]).false] == [Whence.FORBIDDEN]
+    assert matched(said, [unit, incident(10, 20, ())]).false == []
+
+
+def test_every_trap_of_the_simulator_is_known() -> None:
+    kinds = {
+        each.kind
+        for name in names()
+        for each in village(name, 1, MAY, Size(days=2, sites=4)).happens
+        if each.severity == TRAP
+    }
+    assert kinds >= {"loss", "fryer", "power_dips"}
+    assert kinds <= MISTAKEN_FOR.keys()
+
+
+def test_a_trap_excuses_rules_that_there_are() -> None:
+    rules = {rule.name for side in rules_in_force() for rule in side}
+    assert set().union(*MISTAKEN_FOR.values()) <= rules
 
 
 # --- figures ------------------------------------------------------------------------------

@@ -3,7 +3,10 @@
 import msgspec
 import pytest
 
-from api.backtest.matching import Why, matched
+from api.backtest.episodes import Episode
+from api.backtest.matching import FalseAlarm, Why, matched
+from api.backtest.truth import Incident
+from benchmarks.causes import explained
 from benchmarks.scorecard import Run, one_run, page
 from simulator.library import Size
 from tests.backtests import episode, incident
@@ -40,3 +43,39 @@ def test_the_page_lists_every_miss_and_every_false_alarm_with_its_cause(run: Run
     assert "| Nothing was said of it at all. |" in text
     assert "## Every false alarm: 1" in text
     assert "| village-evening, 7 | 2026-01-05 04:50:00 | `overload` |" in text
+
+
+def false_alarm(said: Episode, *happened: Incident) -> FalseAlarm:
+    [alarm] = matched([said], happened).false
+    return alarm
+
+
+LOSS = incident(0, 60, (), kind="loss", channel=None, severity="trap", must_not=("silence",))
+FLOAT = incident(0, 20, (), kind="long_float")
+
+
+def test_a_cause_that_somebody_saw_in_the_readings_is_told_of_alarms_like_it() -> None:
+    lost = explained(false_alarm(episode(20, 21, "silence", None), LOSS))
+    assert lost is not None
+    assert "three reports in a row" in lost
+    fell = explained(false_alarm(episode(29, 32, "after_hours"), FLOAT))
+    assert fell is not None
+    assert "15 W" in fell
+    pulled = episode(20, 21, "abrupt_end")
+    pulled.site = "mixed/zigbee"
+    assert explained(false_alarm(pulled)) is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "happened"),
+    [
+        pytest.param(episode(20, 21, "voltage", None), LOSS, id="another rule"),
+        pytest.param(episode(90, 91, "silence", None), FLOAT, id="another incident"),
+        pytest.param(episode(36, 37, "after_hours"), FLOAT, id="later than a float falls"),
+        pytest.param(episode(20, 21, "abrupt_end"), LOSS, id="a dialect that knows plugs"),
+    ],
+)
+def test_a_cause_is_not_told_of_what_only_looks_a_bit_like_it(
+    said: Episode, happened: Incident
+) -> None:
+    assert explained(false_alarm(said, happened)) is None

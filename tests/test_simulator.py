@@ -29,7 +29,7 @@ from simulator.__main__ import app
 from simulator.batteries import BATTERIES, Battery
 from simulator.charging import Curve, charge, joined
 from simulator.emissions import Emission
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.player import Player, recorded
 from simulator.publisher import Broker
 from simulator.village import POLICY_TOML, Village, ledger, sites_toml

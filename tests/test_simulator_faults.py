@@ -8,11 +8,16 @@ import pytest
 from ingest.wire import PAYLOAD_BYTES_MAX, Refusal, Rejected, Said
 from simulator.emissions import Emission
 from simulator.faults import FAULTS
-from simulator.truth import TRAP
+from simulator.library import Size
+from simulator.library import village as village_of
+from simulator.pile_plans import PilePlan
+from simulator.truth import TRAP, Incident
 from simulator.village import Village
 from tests.simulated import (
+    DAY,
     NORTH,
     PILE,
+    PLACE,
     SENSOR,
     at,
     of_kind,
@@ -480,3 +485,75 @@ def test_what_the_end_of_the_run_cuts_short_is_expected_of_nobody() -> None:
     here = with_fault(f'fault = "overload"\n{NOON}{HERE}', lasts="12.01 h")
     [incident] = of_kind(here, "overload")
     assert (incident.ends, incident.expected_rules) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        'fault = "half_open"\n',
+        'fault = "link_down"\n',
+        'fault = "connection_lost"\nkind = "pile"\n',
+        'fault = "device_dead"\n',
+    ],
+)
+def test_that_a_dead_device_is_silent_is_expected_once(then: str) -> None:
+    dead = f'fault = "device_dead"\nat = "10:00"\n{ONE}'
+    here = with_fault(f"{dead}[[events]]\n{then}{NOON}{ONE}")
+    silent = [i for i in here.happens if "silence" in i.expected_rules]
+    assert [(i.kind, i.begins) for i in silent] == [("device_dead", at(10))]
+    alive = with_fault(f"{then}{NOON}{ONE}")
+    assert [i.begins for i in alive.happens if "silence" in i.expected_rules] == [at(12)]
+
+
+@pytest.mark.parametrize(
+    ("came", "stays", "expected"),
+    [
+        ("05:21", "1 h", False),  # it opens at 05:30, and 10 min are allowed
+        ("05:15", "1 h", True),
+        ("02:00", "9 min", False),
+        ("02:00", "20 min", True),
+        ("21:00", "65 min", False),
+        ("21:00", "80 min", True),
+    ],
+)
+def test_a_charge_at_night_is_expected_to_be_told_if_it_outlasts_the_grace(
+    came: str, stays: str, expected: bool
+) -> None:
+    closed = PLACE.replace("closed = []", 'closed = ["22:00-05:30"]')
+    bike = f'fault = "bike"\nat = "{came}"\n{HERE}stays = "{stays}"\n'
+    here = village(f'lasts = "1 d"\n[[events]]\n{bike}', place=closed)
+    told = [i for i in of_kind(here, "after_hours") if i.expected_rules]
+    assert bool(told) is expected
+
+
+def test_two_that_charge_one_after_the_other_are_no_long_charge() -> None:
+    """The first is full by noon and floats; the second comes hours later."""
+    lead = f'fault = "extension_lead"\nat = "20:00"\n{HERE}lasts = "3 h"\n'
+    here = with_fault(f'{lead}came_before = "19 h"\n')
+    assert of_kind(here, "long_charge") == []
+    [step] = of_kind(here, "two_on_one_socket")
+    assert step.figures["alone_w"] < 30 < step.figures["both_w"]
+    assert step.figures["before_most_w"] > 150
+    apart = with_fault(f'{lead}came_before = "3 h"\n')
+    assert of_kind(apart, "two_on_one_socket")[0].figures["alone_w"] > 100
+
+
+def test_a_second_bike_at_a_socket_that_is_off_is_expected_to_be_seen_by_nobody() -> None:
+    here = village_of("over-occupied", 7, DAY, Size(2, 4))
+    piles = {pile.id: pile for pile in here.piles}
+    steps = of_kind(here, "two_on_one_socket")
+    off = [step for step in steps if _is_off(piles[step.device or ""], step)]
+    assert [step.expected_rules for step in off] == [()]
+    assert sum(bool(step.expected_rules) for step in steps) > 5
+
+
+def _is_off(pile: PilePlan, step: Incident) -> bool:
+    [use] = (
+        use
+        for use in pile.uses
+        if use.channel == step.channel and use.plugged_at <= step.begins < use.unplugged_at
+    )
+    return any(
+        stop.channel == use.channel and use.plugged_at <= stop.at < step.begins
+        for stop in pile.stops
+    )

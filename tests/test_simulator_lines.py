@@ -16,7 +16,8 @@ from ingest.clock import utc_now, warped
 from simulator.emissions import Emission
 from simulator.line import Broker, Line, Return, Street
 from simulator.logins import LoginsUnreadable, read_logins
-from simulator.piles import Pile, PilePlan
+from simulator.pile_plans import PilePlan
+from simulator.piles import Pile
 from simulator.player import Player
 from simulator.publisher import Crowd, Publisher
 from simulator.wire import Login, WireLost, opened

@@ -20,7 +20,8 @@ from simulator.library import Size
 from simulator.library import village as of_library
 from simulator.link_faults import Broken, Delayed, Doubled, Kept, Lost
 from simulator.links import Linked, Step
-from simulator.piles import Pile, PilePlan
+from simulator.pile_plans import PilePlan
+from simulator.piles import Pile
 from simulator.player import Player, recorded
 from simulator.scenario_file import library, parsed
 from tests.simulated import DAY, NORTH, PLACE, at, played, village

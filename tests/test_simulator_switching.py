@@ -9,7 +9,8 @@ from rules.readings import Reading
 from simulator.batteries import BATTERIES
 from simulator.charging import charge
 from simulator.emissions import Emission
-from simulator.piles import Pile, PilePlan, Rescan
+from simulator.pile_plans import PilePlan, Rescan
+from simulator.piles import Pile
 from simulator.sockets import Switching, Use
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)

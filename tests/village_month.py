@@ -40,7 +40,7 @@ from rules.engine import Engine
 from rules.schedule import Calendar
 from simulator.batteries import LEAD_ACID_48V, LEAD_ACID_72V
 from simulator.charging import charge, joined
-from simulator.piles import PilePlan
+from simulator.pile_plans import PilePlan
 from simulator.player import Player
 from simulator.quiet_month import quiet_month
 from simulator.smoke_sensors import SensorPlan, Smoke

@@ -19,6 +19,7 @@ class Why(StrEnum):
 
     TOO_LATE = "too_late"
     TOO_EARLY = "too_early"
+    """It was told of nothing that is known of, before this began."""
     NOT_TOLD = "not_told"
     """It fired, and people were not told: another alarm spoke for it, or it was silenced."""
     ANOTHER_RULE = "another_rule"
@@ -37,6 +38,8 @@ class Whence(StrEnum):
     """Something had happened there, and was over."""
     HERALD = "herald"
     """Something was about to happen there."""
+    MEANWHILE = "meanwhile"
+    """Something that was no danger went on there, and cannot be mistaken for this."""
     NEIGHBOUR = "neighbour"
     """Something happened at that site, to somebody else."""
     UNKNOWN = "unknown"
@@ -100,7 +103,10 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
 def matched(episodes: Sequence[Episode], incidents: Sequence[Incident]) -> Matched:
     """Hold episodes, in the order in which they fired, against all that happened."""
     said_at, happened_at = _by_site(episodes), _by_place(incidents)
-    findings = [_finding(each, said_at.get(each.place, ())) for each in incidents]
+    findings = [
+        _finding(each, said_at.get(each.place, ()), happened_at[each.place])
+        for each in incidents
+    ]
     return Matched(
         findings=findings,
         missed=[
@@ -117,20 +123,41 @@ def matched(episodes: Sequence[Episode], incidents: Sequence[Incident]) -> Match
     )
 
 
-def _finding(incident: Incident, said: Iterable[Episode]) -> Finding:
+def _finding(
+    incident: Incident, said: Iterable[Episode], happened: Sequence[Incident]
+) -> Finding:
     delays_s: dict[str, float] = {}
     right, beside = [], []
     for episode in said:
         if episode.told_at is None or not incident.concerns(episode):
             continue
+        delay_s = None
         if incident.is_found_by(episode):
-            delay = (episode.told_at - incident.knowable_at).total_seconds()
-            delays_s[episode.rule] = min(delay, delays_s.get(episode.rule, delay))
+            delay_s = (episode.told_at - incident.knowable_at).total_seconds()
+        elif _still_fires(episode, incident, happened):
+            delay_s = 0.0
+        if delay_s is not None:
+            delays_s[episode.rule] = min(delay_s, delays_s.get(episode.rule, delay_s))
         if episode.rule in incident.expected_rules:
             right.append(episode)
-        elif episode.rule not in incident.must_not_rules:
+        elif incident.accounts_for(episode.rule):
             beside.append(episode)
     return Finding(incident=incident, delays_s=delays_s, right=right, beside=beside)
+
+
+def _still_fires(episode: Episode, incident: Incident, happened: Iterable[Incident]) -> bool:
+    """Say whether people know already, and rightly: the alarm of an earlier incident goes on.
+
+    There is one alarm for each rule and subject, so they cannot be told again. It must have
+    found something of that very subject; by luck nothing is found.
+    """
+    if episode.rule not in incident.expected_rules or not incident.is_same(episode):
+        return False
+    if episode.told_at is None or episode.told_at >= incident.begins:
+        return False
+    if episode.resolved_at is not None and episode.resolved_at <= incident.knowable_at:
+        return False
+    return any(each.is_same(episode) and each.is_found_by(episode) for each in happened)
 
 
 def _miss(incident: Incident, said: Sequence[Episode]) -> Miss:
@@ -156,12 +183,12 @@ def _miss(incident: Incident, said: Sequence[Episode]) -> Miss:
 def _false(episode: Episode, happened: Sequence[Incident]) -> FalseAlarm | None:
     """Return what is wrong with a told alarm; None: it is about something."""
     about = [each for each in happened if each.concerns(episode)]
-    if any(episode.rule in each.expected_rules for each in about):
+    if any(each.bears_out(episode.rule) for each in about):
         return None
     for incident in about:
         if episode.rule in incident.must_not_rules:
             return FalseAlarm(episode=episode, whence=Whence.FORBIDDEN, near=incident)
-    if about:
+    if any(each.accounts_for(episode.rule) for each in about):
         return None
     whence, near = min(
         _near(episode, happened), key=lambda each: _ORDER[each[0]], default=(None, None)
@@ -176,7 +203,9 @@ def _near(episode: Episode, happened: Iterable[Incident]) -> Iterator[tuple[When
     at = episode.fired_at
     for incident in happened:
         same = incident.is_of(episode)
-        if same and incident.ends and _within(incident.ends, at):
+        if same and incident.concerns(episode):
+            yield Whence.MEANWHILE, incident
+        elif same and incident.ends and _within(incident.ends, at):
             yield Whence.ECHO, incident
         elif same and _within(at, incident.begins):
             yield Whence.HERALD, incident

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from api.backtest.episodes import Episode
+from api.backtest.traps import TRAP, excuses
 from ingest.errors import ChargewatchError
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -33,6 +34,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None
     channel: int | None = None
     severity: str = ""
+    """"trap" of what is no danger: it excuses only what it can be mistaken for."""
     onset: Moment | None = None
     """When the danger itself began; None: with the incident."""
     earliest: Moment | None = None
@@ -43,6 +45,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """Each of them ought to fire. Empty: a trap, of which nothing need be said."""
     must_not_rules: tuple[str, ...] = ()
     """None of them may fire. Those in neither list may."""
+    figures: dict[str, float] = {}
+    """What was physically so, e.g. "alone_w"; it is shown, and not scored."""
 
     def __post_init__(self) -> None:
         if self.ends is not None and self.ends < self.begins:
@@ -75,6 +79,24 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def is_of(self, episode: Episode) -> bool:
         """Say whether both are of the same subject, or one is of a part of the other's."""
         return _meet(episode.device, self.device) and _meet(episode.channel, self.channel)
+
+    def is_same(self, episode: Episode) -> bool:
+        """Say whether both are of one subject, and not of a part of it."""
+        return episode.site == self.place and (episode.device, episode.channel) == (
+            self.device,
+            self.channel,
+        )
+
+    def bears_out(self, rule: str) -> bool:
+        """Say whether an alarm of this rule about its subject is true: it is what happened."""
+        named = rule == self.kind and rule not in self.must_not_rules
+        return named or rule in self.expected_rules
+
+    def accounts_for(self, rule: str) -> bool:
+        """Say whether it may be why this rule spoke of its subject, rightly or not."""
+        if rule in self.must_not_rules:
+            return False
+        return self.severity != TRAP or excuses(self.kind, rule)
 
     def lasts_at(self, moment: datetime) -> bool:
         """Say whether it was going on, or an alarm might still have been about it."""

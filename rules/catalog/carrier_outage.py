@@ -10,7 +10,7 @@ from rules.alerts import GroupKind
 from rules.groups import GroupState
 from rules.policy import Policy
 from rules.rule import GroupMoment
-from rules.verdict import AT_ONCE, CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
+from rules.verdict import CLEAR, UNKNOWN, Breach, Evidence, Severity, Timing, Verdict
 
 
 class CarrierOutage(msgspec.Struct, frozen=True):
@@ -19,8 +19,8 @@ class CarrierOutage(msgspec.Struct, frozen=True):
     group: GroupKind = GroupKind.CARRIER
     basis: str = "ours: sites that share nothing but a carrier do not fail at once by chance"
 
-    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
-        return AT_ONCE
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(keep_firing=policy.carrier_outage.keep_firing)
 
     def judge(self, group: GroupState, moment: GroupMoment) -> Verdict:
         limits, absence = moment.policy.carrier_outage, group.absence

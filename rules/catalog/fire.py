@@ -1,8 +1,10 @@
 """Smoke that something else bears out: a second detector, heat, or a charge that broke off.
 
 One detector alone stays `smoke`, which a manager goes to see: dust, steam and spiders set
-off one, seldom two. A detector that tests itself is no witness (rules/catalog/smoke.py), and
-neither is a device that was tampered with before it spoke; its smoke alone is still told.
+off one, seldom two. Heat may be that of the air at the same detector: a parked bike that
+burns under the only one of a site shows nothing else until its flames reach a pile. A
+detector that tests itself is no witness (rules/catalog/smoke.py), and neither is a device
+that was tampered with before it spoke; its smoke alone is still told.
 
 It ends no sooner than its signs: all of them gone, and the confirmation older than the
 window.
@@ -65,6 +67,7 @@ class Fire(msgspec.Struct, frozen=True):
         others = tuple(
             sign for rule in CONFIRMING for sign in _signs(rule, group, moment.now - window)
         )
+        others += tuple(_hot_air(smoke, group))
         if len(smoke) >= SMOKE_ALONE or (smoke and others):
             return _breach((*smoke, *others), window)
         lasts = group.how_many_open("smoke") or group.how_many_open("heat")
@@ -82,6 +85,15 @@ def _signs(rule: str, group: GroupState, oldest: datetime) -> Iterator[Sign]:
         if sign.device not in witnesses:
             witnesses.add(sign.device)
             yield sign
+
+
+def _hot_air(smoke: tuple[Sign, ...], group: GroupState) -> Iterator[Sign]:
+    """Yield a sign for each detector whose smoke comes with air that got hot."""
+    witnesses = {sign.device for sign in smoke}
+    for alert in group.open("smoke"):
+        device, found_k = alert.key.device, alert.evidence.measured
+        if device in witnesses and device is not None and found_k is not None:
+            yield Sign("hot_air", device, alert.began_at, None)
 
 
 def _seen(rule: str, group: GroupState) -> Iterator[Sign]:

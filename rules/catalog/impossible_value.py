@@ -3,12 +3,14 @@
 No other rule sees such a value (rules/plausible.py); this one says that it is missing there.
 """
 
+from datetime import datetime
+
 import msgspec
 
 from rules.policy import Policy
 from rules.readings import Kind
 from rules.rule import Moment
-from rules.subject import DeviceState
+from rules.subject import DeviceState, Oddity
 from rules.verdict import CLEAR, Breach, Evidence, Severity, Timing, Verdict
 
 
@@ -25,5 +27,11 @@ class ImpossibleValue(msgspec.Struct, frozen=True):
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:  # noqa: ARG002
         if not device.oddities:
             return CLEAR
-        what, first = min(device.oddities.items(), key=lambda each: (each[1].since, each[0]))
+        what, first = min(device.oddities.items(), key=_plainest)
         return Breach(Evidence(first.value, first.limit, first.unit, first.since, detail=what))
+
+
+def _plainest(named: tuple[str, Oddity]) -> tuple[datetime, bool, str]:
+    """Sort what cannot be by itself before what only other values speak against."""
+    name, oddity = named
+    return oddity.since, oddity.carried_w is not None, name

@@ -1,7 +1,8 @@
-"""A battery that is as good as full still draws a little, and that does not get less.
+"""A battery that is as good as full still draws a little, and that gets hardly less.
 
 The trickle of a healthy one falls below any charging power within the hour; one that is worn,
-or has a dead cell, goes on drawing, and turns it into heat.
+or has a dead cell, goes on drawing, and turns it into heat. What falls by more than a third
+within the hour is the end of a charge, and no float yet.
 """
 
 import msgspec
@@ -16,13 +17,17 @@ from rules.verdict import (
     BETWEEN,
     CLEAR,
     UNKNOWN,
+    Between,
     Breach,
-    Clear,
     Evidence,
     Severity,
     Timing,
     Verdict,
 )
+
+METER_W = 0.5
+"""By so much a meter in whole watts errs: it shows 15 W where less than any charging power
+flows, and may do so for minutes when a float ends."""
 
 
 class LongFloat(msgspec.Struct, frozen=True):
@@ -46,5 +51,7 @@ class LongFloat(msgspec.Struct, frozen=True):
         since = max(session.since, session.held_since)
         due = since + moment.policy.long_float.after
         if moment.now < due:
-            return Clear(recheck_at=due)
+            return Between(recheck_at=due)  # told of already, it is no news that it gets less
+        if power_w < moment.policy.charging.min_w + METER_W:
+            return BETWEEN
         return Breach(Evidence(power_w, unit="W", since=since))

@@ -1,7 +1,8 @@
 """A battery takes what it is given and gets no fuller: power does not fall when it should.
 
 A charger that does not see a full battery overcharges it, and overcharge is how the
-brigade's test made one burn. Or it takes more energy than any pack can hold.
+brigade's test made one burn. Or it takes more energy than any pack can hold; what a float
+adds to that in days is LongFloat's.
 """
 
 import msgspec
@@ -46,7 +47,7 @@ class NoTaper(msgspec.Struct, frozen=True):
         if (energy_kwh := session.energy_kwh) > limits.energy_max_kwh:
             drawn_kwh = round(energy_kwh, 2)
             evidence = Evidence(drawn_kwh, limits.energy_max_kwh, "kWh", session.began_at)
-            return Breach(evidence)
+            return BETWEEN if session.phase is Phase.FLOAT else Breach(evidence)
         if session.phase not in {Phase.CHARGING, Phase.TAPERING}:
             return CLEAR
         due = session.held_since + limits.after

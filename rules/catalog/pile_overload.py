@@ -2,6 +2,7 @@
 
 import msgspec
 
+from rules.plausible import carried_w
 from rules.policy import Policy
 from rules.readings import Kind
 from rules.rule import Moment
@@ -21,17 +22,23 @@ class PileOverload(msgspec.Struct, frozen=True):
     def judge(self, device: DeviceState, moment: Moment) -> Verdict:
         if not device.sockets:
             return CLEAR  # a single plug is one socket: that is Overload's
-        powers = [
-            part.fresh_power_w(moment.now, moment.fresh_for) for part in device.metered_parts
-        ]
-        known = [power_w for power_w in powers if power_w is not None]
-        total_w = sum(known)
+        total_w, sure = 0.0, True
+        for part in device.metered_parts:
+            power_w = carried_w(part.channel, device, moment.now, moment.fresh_for)
+            if power_w is None:
+                power_w = part.fresh_power_w(moment.now, moment.fresh_for)
+            else:
+                sure = False
+            if power_w is None:
+                sure = False
+            else:
+                total_w += power_w
         limits = moment.policy.pile_overload
         if total_w > limits.act_w:
             return Breach(Evidence(total_w, limits.act_w, "W", device.heard_at))
         if total_w > limits.warn_w:
             evidence = Evidence(total_w, limits.warn_w, "W", device.heard_at)
             return Breach(evidence, severity=Severity.WARNING)
-        if len(known) < len(powers):
+        if not sure:
             return UNKNOWN  # what is missing may be what is too much
         return CLEAR if total_w <= limits.clear_w else BETWEEN

@@ -1,7 +1,8 @@
 """A device that has stopped reporting protects nobody.
 
 Only data counts as life; a last will is a hint that shortens the wait, for brokers and
-devices are known to leave stale ones behind.
+devices are known to leave stale ones behind. One that nobody declared is expected by nobody:
+it may be a try, or a flood, and `undeclared_device` is what is said of it.
 """
 
 from datetime import timedelta
@@ -41,6 +42,8 @@ class Silence(msgspec.Struct, frozen=True):
             return UNKNOWN
         if device.waiting_since is None:
             return CLEAR  # never heard live: the registry lists it as such
+        if not moment.profile.declared:
+            return CLEAR
         allowed, due = moment.fresh_for, device.waiting_since + moment.fresh_for
         if device.offline_since is not None:
             due = min(due, max(device.offline_since, device.waiting_since) + AFTER_LAST_WILL)

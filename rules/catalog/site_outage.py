@@ -13,7 +13,6 @@ from rules.groups import GroupState
 from rules.policy import Policy
 from rules.rule import GroupMoment
 from rules.verdict import (
-    AT_ONCE,
     CLEAR,
     UNKNOWN,
     Breach,
@@ -39,8 +38,8 @@ class SiteOutage(msgspec.Struct, frozen=True):
     group: GroupKind = GroupKind.SITE
     basis: str = "ours: half a station does not fail at once by itself"
 
-    def timing(self, policy: Policy) -> Timing:  # noqa: ARG002
-        return AT_ONCE
+    def timing(self, policy: Policy) -> Timing:
+        return Timing(keep_firing=policy.site_outage.keep_firing)
 
     def judge(self, group: GroupState, moment: GroupMoment) -> Verdict:
         absence, share = group.absence, moment.policy.site_outage.share

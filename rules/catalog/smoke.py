@@ -1,4 +1,8 @@
-"""A smoke detector sees smoke. It never waits: no hold, and its own lane to the ledger."""
+"""A smoke detector sees smoke. It never waits: no hold, and its own lane to the ledger.
+
+If the detector has a thermometer, and the air has warmed by more than air does, that is the
+evidence, and for `fire` it is a second sign (rules/catalog/fire.py).
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,9 +50,17 @@ class Smoke(msgspec.Struct, frozen=True):
             if part.smoke_alarm:
                 ends = _excused_until(part, device.whole)
                 if ends <= moment.now:
-                    return Breach(Evidence(since=device.heard_at))
+                    return Breach(_evidence(device, moment.policy))
                 tests_end.append(ends)
         return Clear(recheck_at=min(tests_end)) if tests_end else CLEAR
+
+
+def _evidence(device: DeviceState, policy: Policy) -> Evidence:
+    """Say by how much the air has warmed, if that is more than air does by itself."""
+    rise_k, limit_k = max(part.air_rise_k() for part in device.parts), policy.fire.air_rise_k
+    if rise_k < limit_k:
+        return Evidence(since=device.heard_at)
+    return Evidence(round(rise_k, 1), limit_k, "K", device.heard_at)
 
 
 def _excused_until(part: Values, whole: Values) -> datetime:

@@ -9,6 +9,9 @@ class FireLimits(Limits, frozen=True):
     window: timedelta = 10 * MINUTE
     """How far apart two signs of one fire may be. In the brigade's test it was over after
     six minutes; ours is longer, for a second detector that is further away."""
+    air_rise_k: Kelvins = 15.0
+    """By so much the air at a detector that sees smoke warms in some ten minutes (ours): a
+    spider or dust does not warm it, and sun and cooking do so by less."""
 
 
 class HeatLimits(Limits, frozen=True):

@@ -20,6 +20,8 @@ class SilenceLimits(Limits, frozen=True):
 class SiteOutageLimits(Limits, frozen=True):
     share: Share = 0.5
     """ThingsBoard's users and ours: half a station does not die of old age at once."""
+    keep_firing: timedelta = 2 * MINUTE
+    """Piles come back one by one: an X10P's waits up to 2 min before it speaks again."""
 
 
 class CarrierOutageLimits(Limits, frozen=True):
@@ -28,6 +30,8 @@ class CarrierOutageLimits(Limits, frozen=True):
     share: Share = 0.5
     sites: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 2
     """So many must be dark: one that is has lost its own power or network."""
+    keep_firing: timedelta = 2 * MINUTE
+    """As for a site."""
 
 
 class MonitoringBlindLimits(Limits, frozen=True):

@@ -27,6 +27,8 @@ STEP_W = 80.0
 ARMED_AFTER = timedelta(minutes=30)
 """A step sooner than this is how some chargers start up (same source)."""
 INRUSH_OVER = timedelta(seconds=10)
+STEPPED_AFTER = timedelta(seconds=30)
+"""AP3000 averages over as much: what lasts for less is no step."""
 
 
 class Bike(WithBike, frozen=True, kw_only=True):
@@ -143,13 +145,20 @@ class WrongCharger(NoTaper, frozen=True, kw_only=True):
         self._overcharges(scene, at, subject, chance, wrong)
 
 
-def note_step(scene: Scene, place: Subject, at: datetime, use: Use) -> None:
-    """Write down that two are on one socket. If that is too much, physics says so too."""
+def note_step(
+    scene: Scene, place: Subject, at: datetime, use: Use, *, off_at: datetime | None = None
+) -> None:
+    """Write down that two are on one socket. If that is too much, physics says so too.
+
+    The pile may have switched the socket off at `off_at`, before there was anything to see.
+    """
     before = at - use.plugged_at
     alone_w = use.curve.power_w(before)
     both_w = use.curve.power_w(before + timedelta(seconds=INRUSH_S + 1))
     is_step = both_w - alone_w >= STEP_W and before >= ARMED_AFTER
-    knowable = is_step and at >= scene.starts  # nobody sees a step that was before
+    over_at = min(use.unplugged_at, off_at or use.unplugged_at)
+    is_seen = at + STEPPED_AFTER + place.figures < over_at
+    knowable = is_step and is_seen and at >= scene.starts  # nobody sees one from before
     too_much = both_w > scene.limits.socket_w
     scene.happened(
         place,
@@ -157,9 +166,20 @@ def note_step(scene: Scene, place: Subject, at: datetime, use: Use) -> None:
         severity="warning",
         begins=at,
         ends=use.unplugged_at,
-        earliest=at + timedelta(seconds=30),
+        earliest=at + STEPPED_AFTER,
         expected_rules=("power_step",) if knowable and not too_much else (),
+        figures={
+            "alone_w": round(alone_w, 1),
+            "both_w": round(both_w, 1),
+            "before_most_w": round(_most_w(use.curve, before), 1),
+        },
     )
+
+
+def _most_w(curve: Curve, before: timedelta) -> float:
+    """Return the most that is drawn after the inrush and before a moment."""
+    until_s, points = before.total_seconds(), zip(curve.times_s, curve.powers_w, strict=True)
+    return max((power_w for at_s, power_w in points if INRUSH_S <= at_s < until_s), default=0.0)
 
 
 def _note_inrush(scene: Scene, place: Subject, at: datetime, curve: Curve) -> None:

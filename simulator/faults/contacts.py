@@ -11,8 +11,9 @@ from simulator.batteries import LEAD_ACID_72V, LEAD_ACID_LARGE
 from simulator.charging import Curve, joined
 from simulator.faults.fault import BatteryName, WithBike, late
 from simulator.mishaps import bounced
-from simulator.piles import CONTACT_OHM, Stop
-from simulator.piles import Rescan as Again
+from simulator.pile_plans import Rescan as Again
+from simulator.pile_plans import Stop
+from simulator.piles import CONTACT_OHM
 from simulator.scene import Scene, Subject
 from simulator.sockets import FINISHED_W, Loosening, Switching
 from simulator.warmth import CONTACT_K_PER_W, CONTACT_LAG_S, lagged

@@ -8,7 +8,7 @@ import msgspec
 
 from simulator.faults.fault import Fault, Target, WithBike, late
 from simulator.mishaps import tripped
-from simulator.piles import Heating
+from simulator.pile_plans import Heating
 from simulator.scene import Scene, Subject
 from simulator.smoke_sensors import Smoke as Seen
 from simulator.smoke_sensors import Telling

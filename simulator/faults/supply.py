@@ -10,7 +10,7 @@ from simulator.faults.clocks import restarted
 from simulator.faults.devices import NEIGHBOURS, note_silence
 from simulator.faults.fault import Fault, Target
 from simulator.hazards import SLACK
-from simulator.piles import Mains
+from simulator.pile_plans import Mains
 from simulator.plans import Span
 from simulator.scene import Scene, Subject
 from simulator.words import Length, length
