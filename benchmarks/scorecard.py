@@ -36,6 +36,7 @@ from api.score.saying import (
 from api.score.told import Alarms, Watched
 from api.text import Texts
 from benchmarks.causes import explained
+from benchmarks.missed import why_missed
 from ingest.wire import Message
 from simulator.library import Size, names
 from simulator.library import village as village_of
@@ -49,6 +50,7 @@ SIZE = Size(days=7, sites=5)
 PROCESSES_MIN = 2
 LISTED_MAX = 300
 """Misses, and false alarms, that are listed one by one."""
+CAUSE = "cause, as far as it is known"
 EN = Texts.of("en")
 
 
@@ -62,6 +64,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Incidents that must not be missed."""
     delays_s: dict[str, list[float]]
     """Of each class, of all incidents that were found."""
+    half_found: list[tuple[Incident, list[str]]]
+    """Those that were found, with the rules that were expected, too, and did not speak."""
     messages: int
     seconds: float
 
@@ -115,6 +119,12 @@ def one_run(task: tuple[str, int, Size]) -> Run:
         report=found.report,
         grave=sum(is_grave(each, MUST_FIND) for each in truth),
         delays_s=delays_s,
+        half_found=[
+            (each.incident, silent)
+            for each in found.found.findings
+            if each.delays_s
+            and (silent := [r for r in each.incident.expected_rules if r not in each.delays_s])
+        ],
         messages=playing.tally.messages,
         seconds=time.perf_counter() - began_s,
     )
@@ -154,9 +164,16 @@ def _head(runs: Sequence[Run], seeds: int, size: Size) -> Iterator[str]:
         " is in [scoring](scoring.md). The truth is not fitted to the rules: a miss is a"
         " miss.\n"
     )
+    marks = _summed(run.report.score.per_rule for run in runs)
+    by_rule = ", ".join(
+        f"`{rule}` {_share(mark.found, mark.expected)} ({mark.found} of {mark.expected})"
+        for rule, mark in marks.items()
+        if rule in MUST_FIND
+    )
     yield (
         f"**{', '.join(MUST_FIND)}**: recall {_share(asked - len(grave), asked)}"
-        f" ({asked - len(grave)} of {asked}). False alarms:"
+        f" ({asked - len(grave)} of {asked}); rule by rule, wherever it was expected:"
+        f" {by_rule or 'nowhere'}. False alarms:"
         f" {false / weeks if weeks else 0:.3f} per site-week ({false} in {weeks:.1f})."
         f" {sum(run.messages for run in runs)} messages in"
         f" {sum(run.seconds for run in runs):.0f} s of one core.\n"
@@ -205,16 +222,20 @@ def _lists(runs: Sequence[Run]) -> Iterator[str]:
     misses = [(run, miss) for run in runs for miss in run.report.score.missed]
     yield f"\n## Every miss: {len(misses)}\n"
     yield from _table("class", (_miss(run, miss) for run, miss in misses), len(misses))
+    half = [(run, *each) for run in runs for each in run.half_found]
+    yield f"\n## Found, though not by every rule that was expected: {len(half)}\n"
+    rows = (_half_found(run, incident, silent) for run, incident, silent in half)
+    yield from _table("class", rows, len(half), last="rules that did not speak in time")
     false = [(run, alarm) for run in runs for alarm in run.report.score.false]
     yield f"\n## Every false alarm: {len(false)}\n"
     yield from _table("rule", (_false(run, alarm) for run, alarm in false), len(false))
 
 
-def _table(what: str, rows: Iterable[str], count: int) -> Iterator[str]:
+def _table(what: str, rows: Iterable[str], count: int, *, last: str = CAUSE) -> Iterator[str]:
     if not count:
         yield "None."
         return
-    yield f"| scenario, seed | when (UTC) | {what} | subject | cause, as far as it is known |"
+    yield f"| scenario, seed | when (UTC) | {what} | subject | {last} |"
     yield "|---|---|---|---|---|"
     for place, row in enumerate(rows):
         if place == LISTED_MAX:
@@ -224,10 +245,17 @@ def _table(what: str, rows: Iterable[str], count: int) -> Iterator[str]:
 
 
 def _miss(run: Run, miss: Miss) -> str:
-    incident = miss.incident
+    incident, cause = miss.incident, why_missed(miss) or miss_in_words(miss, EN)
     return (
         f"| {run.scenario}, {run.seed} | {clock(incident.knowable_at)} | `{incident.kind}` |"
-        f" {_cell(subject_of(incident))} | {_cell(miss_in_words(miss, EN))} |"
+        f" {_cell(subject_of(incident))} | {_cell(cause)} |"
+    )
+
+
+def _half_found(run: Run, incident: Incident, silent: Sequence[str]) -> str:
+    return (
+        f"| {run.scenario}, {run.seed} | {clock(incident.knowable_at)} | `{incident.kind}` |"
+        f" {_cell(subject_of(incident))} | {', '.join(f'`{rule}`' for rule in silent)} |"
     )
 
 

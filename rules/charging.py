@@ -49,7 +49,7 @@ def draws(
         return
     level_w = session.level_w
     off_w = power_w - level_w
-    if abs(off_w) > _band_w(level_w):
+    if abs(off_w) > band_w(level_w):
         _leaves(session, last_w, at, passed, policy)
         level_w = session.level_w
     else:
@@ -98,7 +98,7 @@ def _leaves(
     rises, leaving_w = power_w > level_w, session.leaving_w or 0.0
     if session.leaving_since is None or rises is not (leaving_w > level_w):
         session.leaving_since, session.leaving_w = at, power_w
-        near = abs(last_w - level_w) <= _band_w(level_w)
+        near = abs(last_w - level_w) <= band_w(level_w)
         session.leaving_seen = near and passed <= UNSEEN_MAX
         return
     leaving_w = min(leaving_w, power_w) if rises else max(leaving_w, power_w)
@@ -120,10 +120,10 @@ def _tops(session: Session, from_w: float, at: datetime, policy: Policy) -> None
     """
     plateau_w, session.charging_w = session.charging_w, session.level_w
     before_w = session.stepped_from_w
-    if before_w is not None and from_w > before_w + _band_w(before_w):
+    if before_w is not None and from_w > before_w + band_w(before_w):
         return  # one more on top of a step that still lasts
     armed = at - session.began_at >= policy.power_step.armed_after
-    if armed and session.level_w > plateau_w + _band_w(plateau_w):
+    if armed and session.level_w > plateau_w + band_w(plateau_w):
         session.stepped_from_w = min(from_w, plateau_w) if session.leaving_seen else plateau_w
         session.stepped_at = at
 
@@ -132,7 +132,8 @@ def _stays_share(session: Session) -> float:
     return FLOATS_SHARE if session.phase is Phase.FLOAT else STAYS_SHARE
 
 
-def _band_w(level_w: float) -> float:
+def band_w(level_w: float) -> float:
+    """Return how far off a level a reading may be and still belong to it."""
     return min(level_w * BAND_SHARE + BAND_W, BAND_W_MAX)
 
 
