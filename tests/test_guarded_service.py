@@ -8,7 +8,7 @@ import pytest
 from api.credentials.logins import SERVICE
 from tests.drilling import rehearsed
 from tests.guarded_broker import GuardedBroker, device_client, guarded_broker
-from tests.processes import ServiceProcess, eventually
+from tests.processes import READY_WITHIN_S, ServiceProcess, eventually
 
 PILE, OTHER = "town/site/pile-1", "town/other/pile-1"
 SITES = f"""
@@ -98,7 +98,7 @@ def test_an_authority_that_is_not_there_stops_the_start_with_its_name(
     watch = watching(guarded, tmp_path, tmp_path / "nowhere.crt")
     try:
         watch.start()
-        eventually("it has ended", lambda: not watch.runs)
+        eventually("it has ended", lambda: not watch.runs, READY_WITHIN_S)
         watch.kill()  # and all that it wrote is read
         assert "nowhere.crt" in watch.log_text()
         assert "Traceback" not in watch.log_text()

@@ -245,6 +245,7 @@ def crowd(chance: random.Random) -> Messages:
     return said
 
 
+@pytest.mark.timeout(600)  # some 100 s alone; it computes a minute, and others may too
 def test_twenty_kills_lose_nothing_and_repeat_nothing(
     broker: Mosquitto, watch: ServiceProcess, receiver: WebhookReceiver
 ) -> None:
