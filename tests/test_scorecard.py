@@ -8,7 +8,7 @@ from api.backtest.matching import FalseAlarm, Miss, Why, matched
 from api.backtest.truth import Incident
 from benchmarks.causes import explained
 from benchmarks.missed import why_missed
-from benchmarks.scorecard import Run, one_run, page
+from benchmarks.scorecard import Run, grave_of, one_run, page
 from simulator.library import Size
 from tests.backtests import episode, incident
 
@@ -123,3 +123,10 @@ def test_a_rule_that_was_silent_beside_another_is_listed(run: Run) -> None:
     text = page([msgspec.structs.replace(run, half_found=[(burns, ["fire"])])], 1, Size(1, 1))
     assert "## Found, though not by every rule that was expected: 1" in text
     assert "| `burn` | town/north/pile-1 #1 | `fire` |" in text
+
+
+def test_what_is_expected_of_nobody_is_not_counted_as_found() -> None:
+    brief, real, other = incident(10, 11, ()), incident(10, 20), incident(1, 2, kind="heat")
+    burns = incident(10, 20, ("smoke", "fire"), kind="burn")
+    assert grave_of([brief, real, burns]) == 2
+    assert grave_of([brief, msgspec.structs.replace(other, expected_rules=("heat",))]) == 0
