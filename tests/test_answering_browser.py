@@ -40,6 +40,7 @@ def links(smoking: World, runner: asyncio.Runner) -> Links:
 
 @pytest.fixture
 def browser(links: Links) -> Iterator[Browser]:
+    """One for each test, once its links are made: beside an open browser no loop can run."""
     assert links
     with chromium() as found:
         yield found
