@@ -1,9 +1,14 @@
-"""Which test files begin first: a long one that begins last is waited for by all."""
+"""What holds for all tests: their order, how they log, and how long an example may take."""
 
 from collections.abc import Sequence
 
 import pytest
 import structlog
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+"""No test fails because the machine had something else to do."""
 
 structlog.configure(
     processors=[
