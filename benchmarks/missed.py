@@ -12,6 +12,8 @@ from rules.charging import band_w
 from rules.policy import Policy
 
 BUILT_IN = Policy()
+METER_ERROR = 0.02
+"""A class 1 meter shows up to 1 % too little, and its noise is as much, as in the truth."""
 
 
 class Cause(NamedTuple):
@@ -44,7 +46,9 @@ def _of_one_that_was_done(miss: Miss) -> str:
 
 def _no_more_than_before(miss: Miss) -> bool:
     both_w, most_w = (miss.incident.figures.get(name) for name in ("both_w", "before_most_w"))
-    return both_w is not None and most_w is not None and both_w <= most_w + band_w(most_w)
+    if both_w is None or most_w is None:
+        return False
+    return both_w * (1 - METER_ERROR) <= most_w + band_w(most_w)
 
 
 def _of_no_more_than_before(miss: Miss) -> str:
