@@ -35,6 +35,12 @@ def _just_below(alarm: FalseAlarm) -> bool:
     return near.kind in {"long_float", "after_hours"} and at - near.ends <= BY_THE_METER
 
 
+def _came_late(alarm: FalseAlarm) -> bool:
+    near = alarm.near
+    held_back = near is not None and near.kind in {"reorder", "delay"}
+    return held_back and alarm.whence is Whence.MEANWHILE
+
+
 def _without_plugs(alarm: FalseAlarm) -> bool:
     return alarm.episode.site in SAY_NO_PLUGS
 
@@ -51,6 +57,12 @@ EXPLAINED = (
         _just_below,
         "What flowed had fallen below 15 W a few minutes before, and the meter still showed"
         " 15 W: an error of less than half a watt.",
+    ),
+    Explained(
+        frozenset({"overload"}),
+        _came_late,
+        "Plugging in draws more than the limit for some seconds. The report that would have shown"
+        " that this was over came a minute later.",
     ),
     Explained(
         frozenset({"abrupt_end"}),

@@ -165,9 +165,9 @@ def _head(runs: Sequence[Run], seeds: int, size: Size) -> Iterator[str]:
         f"Every scenario of the simulator's library, with seeds 1 to {seeds}, played through"
         " the rules and held against the truth that the simulator wrote down. Scenarios that"
         f" come in sizes have {size.sites} sites and {size.days} days. Made by"
-        " `.venv/bin/python -m benchmarks.scorecard --out docs/scorecard.md`; how it is scored"
-        " is in [scoring](scoring.md). The truth is not fitted to the rules: a miss is a"
-        " miss.\n"
+        f" `.venv/bin/python -m benchmarks.scorecard --seeds {seeds} --days {size.days}"
+        f" --sites {size.sites} --out docs/scorecard.md`; how it is scored is in"
+        " [scoring](scoring.md). The truth is not fitted to the rules: a miss is a miss.\n"
     )
     marks = _summed(run.report.score.per_rule for run in runs)
     by_rule = ", ".join(

@@ -53,6 +53,7 @@ def false_alarm(said: Episode, *happened: Incident) -> FalseAlarm:
 
 
 LOSS = incident(0, 60, (), kind="loss", channel=None, severity="trap", must_not=("silence",))
+REORDER = incident(0, 60, (), kind="reorder", channel=None, severity="trap")
 FLOAT = incident(0, 20, (), kind="long_float")
 
 
@@ -63,6 +64,9 @@ def test_a_cause_that_somebody_saw_in_the_readings_is_told_of_alarms_like_it() -
     fell = explained(false_alarm(episode(29, 32, "after_hours"), FLOAT))
     assert fell is not None
     assert "15 W" in fell
+    late = explained(false_alarm(episode(20, 62, "overload"), REORDER))
+    assert late is not None
+    assert "came a minute later" in late
     pulled = episode(20, 21, "abrupt_end")
     pulled.site = "mixed/zigbee"
     assert explained(false_alarm(pulled)) is not None
@@ -72,6 +76,7 @@ def test_a_cause_that_somebody_saw_in_the_readings_is_told_of_alarms_like_it() -
     ("said", "happened"),
     [
         pytest.param(episode(20, 21, "voltage", None), LOSS, id="another rule"),
+        pytest.param(episode(20, 62, "overload"), LOSS, id="a report that never came"),
         pytest.param(episode(90, 91, "silence", None), FLOAT, id="another incident"),
         pytest.param(episode(36, 37, "after_hours"), FLOAT, id="later than a float falls"),
         pytest.param(episode(20, 21, "abrupt_end"), LOSS, id="a dialect that knows plugs"),
