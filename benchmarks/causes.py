@@ -61,8 +61,8 @@ EXPLAINED = (
     Explained(
         frozenset({"overload"}),
         _came_late,
-        "Plugging in draws more than the limit for some seconds. The report that would have shown"
-        " that this was over came a minute later.",
+        "Plugging in draws more than the limit for some seconds. The report that would have"
+        " shown that this was over came a minute later.",
     ),
     Explained(
         frozenset({"abrupt_end"}),
