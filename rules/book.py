@@ -46,6 +46,7 @@ class AlertBook:
         self.unsettled: set[Group] = set()
         """Groups whose facts changed since their rules were last asked."""
         self.silences = Silences()
+        self._freed: set[Subject] = set()
         self._open: dict[Subject, dict[AlertKey, Alert]] = {}
         self._firings: dict[Subject, dict[AlertKey, tuple[datetime, ...]]] = {}
         self._last_now: datetime | None = None
@@ -72,6 +73,11 @@ class AlertBook:
     def take_changes(self) -> list[Change]:
         changes, self.changes = self.changes, []
         return changes
+
+    def take_freed(self) -> set[Subject]:
+        """Return whose alerts another one has ceased to speak for: they may escalate now."""
+        freed, self._freed = self._freed, set()
+        return freed
 
     def firings_of(self, subject: Subject) -> tuple[Firings, ...]:
         """Return how often the alerts of a device or a group fired of late."""
@@ -179,6 +185,7 @@ class AlertBook:
             return
         for rule in INHIBITS.get(speaker.key.rule, ()):
             for held in self.group(speaker.key.group).open(rule):
+                self._freed.add(held.key.subject)
                 if not held.withheld or held.state is not State.FIRING:
                     continue
                 after, news = heard_of(held, held, self._withholding(held, now))

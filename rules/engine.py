@@ -252,11 +252,9 @@ class Engine:
                 self._stir(group, now)
                 self._court.judge_group(group, now)
                 unsettled.discard(group)
-        changes = self._book.take_changes()
-        for change in changes:
-            if change.transition is Transition.RELEASED:  # from now on it may escalate
-                self._deadlines.wake(change.alert.key.subject, now)
-        return changes
+        for subject in self._book.take_freed():
+            self._deadlines.wake(subject, now)
+        return self._book.take_changes()
 
     def _remember_signs(self, now: datetime) -> None:
         """Keep with the device, and so over a restart, that it showed a sign of fire."""

@@ -532,11 +532,15 @@ def test_a_simulated_bike_is_one_session_with_its_energy_plateau_and_end(
     (session,) = found
     (last_s, _), least_kwh = charges[-1], beat_s / 3.6e6
     assert session.began_at == MONDAY + charges[0][0] * SECOND
-    assert session.ended_at is not None  # and one wrong reading may hide the last right one
-    assert last_s * SECOND <= session.ended_at - MONDAY <= (last_s + beat_s) * SECOND
+    assert session.ended_at is not None
+    told = set(heard)  # one wrong reading may hide the last right one, and noise the limit
+    sure_s = max((s for s, w in charges if w >= 15.5 and (s, w) in told), default=0)
+    assert sure_s * SECOND <= session.ended_at - MONDAY <= (last_s + beat_s) * SECOND
 
     plateau_w = max(w for second, w in charges if second >= 30)
-    assert plateau_w * 0.75 <= session.charging_w <= plateau_w * 1.02
+    shown = sum(w >= plateau_w * 0.75 for _, w in charges) > 1  # one reading is no plateau
+    least_w = plateau_w * 0.75 if shown else min(w for _, w in charges)
+    assert least_w <= session.charging_w <= plateau_w * 1.02
     assert session.peak_w <= max(w for _, w in charges)
     true_kwh = curve.energy_wh((last_s + beat_s / 2) * SECOND) / 1000
     trickle_kwh = 0.015  # of an hour below 15 W
