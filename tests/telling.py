@@ -214,8 +214,8 @@ class Town:
         ]
         await self.ledger.commit(Commit(now=now(), to_tell=told))
 
-    @asynccontextmanager
-    async def telling(self) -> AsyncIterator[Delivery]:
+    def new_delivery(self) -> Delivery:
+        """Return a delivery that does not run yet."""
         recipients = Recipients(
             (),
             lambda channel: Lane(name=channel.name),
@@ -224,7 +224,11 @@ class Town:
             self.channel_for,
         )
         words = Composer(self.registry, "http://cw.example")
-        delivery = Delivery(self.ledger, recipients, words, now, 1.0)
+        return Delivery(self.ledger, recipients, words, now, 1.0)
+
+    @asynccontextmanager
+    async def telling(self, delivery: Delivery | None = None) -> AsyncIterator[Delivery]:
+        delivery = delivery or self.new_delivery()
         task = asyncio.create_task(delivery.run())
         try:
             yield delivery

@@ -571,6 +571,23 @@ def test_what_may_have_been_sent_before_a_crash_counts_as_sent(ledger: InLoop) -
     play(crashes)
 
 
+def test_what_came_in_while_the_service_started_was_sent_by_nobody_before(
+    ledger: InLoop,
+) -> None:
+    async def starts() -> None:
+        robot = Provider(Via.DINGTALK, per_minute=20)
+        town = Town(ledger, robot)
+        desk = town.person("desk", Via.DINGTALK)
+        delivery = town.new_delivery()
+        await until(SECOND)  # the broker hands over what it has kept, and that is judged
+        await town.tell(desk, Via.DINGTALK, *(begins(alarm(n, FIRE)) for n in range(15)))
+        async with town.telling(delivery):
+            await until(2 * SECOND)
+        assert len(robot.heard) == 15  # each by itself: the budget is whole
+
+    play(starts)
+
+
 def test_a_provider_that_failed_before_a_restart_is_asked_by_one_message(
     ledger: InLoop,
 ) -> None:

@@ -40,7 +40,7 @@ class Delivery:
     ) -> None:
         self.health = DeliveryHealth()
         self._ledger, self._recipients = ledger, recipients
-        self._now, self._speed = now, speed
+        self._now, self._speed, self._began = now, speed, now()
         self._books, self._worklist = Books(ledger), Worklist(recipients, now)
         self._carrier = Carrier(
             self._books,
@@ -109,7 +109,8 @@ class Delivery:
         )
         for each in sorted(told, key=lambda each: each.at):
             self._remember(each)
-        for doubt in await self._books.asked(lambda c: in_doubt(c, self._now() - MINUTE)):
+        began, minute_ago = self._began, self._now() - MINUTE
+        for doubt in await self._books.asked(lambda c: in_doubt(c, minute_ago, began)):
             self._suspect(doubt)
         self._carrier.to_close = await self._books.asked(digests.half_spread)
         for digest in await self._books.asked(digests.waiting_digests):

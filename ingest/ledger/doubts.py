@@ -20,8 +20,11 @@ class Doubt(msgspec.Struct, frozen=True):
     """Whether the last tries of any of them failed."""
 
 
-def in_doubt(connection: sa.Connection, since: datetime) -> list[Doubt]:
-    """Return what waits, and may have been tried since then without a word in the ledger."""
+def in_doubt(connection: sa.Connection, since: datetime, began: datetime) -> list[Doubt]:
+    """Return what waits, and may have been tried since then without a word in the ledger.
+
+    Not what is newer than this process, which `began` then: the last one has not tried that.
+    """
     row, kept = tables.outbox.c, tables.digests.c
     single = sa.select(
         row.channel, row.recipient, row.created_at.label("made_at"), row.next_at, row.attempts
@@ -34,7 +37,7 @@ def in_doubt(connection: sa.Connection, since: datetime) -> list[Doubt]:
     recent = sa.or_(each.made_at > since, sa.and_(tried, each.next_at > since))
     question = (
         sa.select(each.channel, each.recipient, sa.func.count(), sa.func.max(tried))
-        .where(recent)
+        .where(each.made_at <= began, recent)
         .group_by(each.channel, each.recipient)
     )
     return [
