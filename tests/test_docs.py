@@ -366,6 +366,12 @@ def test_every_link_leads_somewhere(name: str) -> None:
             assert anchor in anchors(path.read_text(encoding="utf-8")), target
 
 
+def test_no_file_has_two_sides_of_a_merge() -> None:
+    marks = [f"\n{mark * 7} ".encode() for mark in "<>"]
+    torn = [path for path in written() if any(mark in path.read_bytes() for mark in marks)]
+    assert not torn
+
+
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
     private = [f"/{folder}/".encode() for folder in ("work", "home")]
     knowing = [path for path in written() if any(each in path.read_bytes() for each in private)]
