@@ -65,8 +65,9 @@ def _of_no_more_than_before(miss: Miss) -> str:
 
 def _stuck_too_briefly(miss: Miss) -> bool:
     begins, ends = miss.incident.begins, miss.incident.ends
-    known = miss.incident.kind == "meter_stuck" and ends is not None
-    return known and ends is not None and ends - begins < BUILT_IN.stuck_value.power_for
+    if miss.incident.kind != "meter_stuck" or ends is None:
+        return False
+    return ends - begins < BUILT_IN.stuck_value.power_for
 
 
 def _of_stuck_too_briefly(miss: Miss) -> str:

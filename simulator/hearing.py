@@ -19,9 +19,8 @@ def unheard(faults: Faults) -> tuple[Span, ...]:
         lost = isinstance(step, Lost) and step.share >= 1
         if lost or isinstance(step, Kept | Oversized):
             found.append(Span(step.since, step.until))
-    ends = [at for at in (faults.dies_at, faults.drops_at) if at is not None]
-    if ends:
-        found.append(Span(min(ends)))
+    if faults.ends_at is not None:
+        found.append(Span(faults.ends_at))
     return tuple(sorted(found, key=lambda span: span.since))
 
 
@@ -35,8 +34,8 @@ def _of_the_living(incident: Incident, faults: Faults) -> Incident:
 
     Who knows that the device is dead hears nothing new.
     """
-    ends = [at for at in (faults.dies_at, faults.drops_at) if at is not None]
-    if "silence" in incident.expected_rules and ends and min(ends) < incident.begins:
+    ends_at = faults.ends_at
+    if "silence" in incident.expected_rules and ends_at and ends_at < incident.begins:
         return msgspec.structs.replace(incident, expected_rules=())
     return incident
 

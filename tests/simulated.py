@@ -10,12 +10,16 @@ from ingest.wire import Message, Profile, Rejected, Said
 from rules.readings import Reading
 from simulator.building import built
 from simulator.emissions import Emission
+from simulator.pile_plans import PilePlan
 from simulator.player import Player
 from simulator.scenario_file import parsed
+from simulator.skins import SensorSkinName, SkinName
+from simulator.smoke_sensors import SensorPlan
 from simulator.truth import Incident
-from simulator.village import Village
+from simulator.village import Area, Site, Village
 
 DAY = date(2026, 5, 12)
+NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 5, 11, 16, tzinfo=UTC)
 """Of that day, in Shanghai."""
 PLACE = """
@@ -44,6 +48,27 @@ def village(text: str, seed: int = 7, *, place: str = PLACE) -> Village:
     """Return the village of the usual place, with more in it; keys of the file come first."""
     head, mark, tables = text.partition("[[")
     return built("trial", parsed(head + place + mark + tables, "trial.toml"), DAY, seed=seed)
+
+
+def quiet(
+    *sites: Site, skin: SkinName = "native", sensor_skin: SensorSkinName = "native"
+) -> Village:
+    """Return a village for four hours of a noon, at whose sites nobody charges."""
+    piles = (PilePlan(id=name, skin=skin) for each in sites for name in each.pile_ids())
+    sensors = (
+        SensorPlan(id=name, skin=sensor_skin) for each in sites for name in each.sensor_ids()
+    )
+    return Village(
+        scenario="a quiet one",
+        seed=7,
+        starts=NOON,
+        lasts=timedelta(hours=4),
+        zone="Asia/Shanghai",
+        areas=(Area("town", "镇", "Town"),),
+        sites=sites,
+        piles=tuple(piles),
+        sensors=tuple(sensors),
+    )
 
 
 def with_fault(words: str, lasts: str = "1 d") -> Village:

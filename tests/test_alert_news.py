@@ -177,7 +177,7 @@ steps = st.lists(
 )
 
 
-enough = settings(max_examples=100, deadline=None)
+enough = settings(max_examples=100)
 
 
 def lived(done: list[Step]) -> World:

@@ -181,9 +181,7 @@ def test_the_token_of_a_proxy_is_sent_and_not_shown() -> None:
         assert "0123456789" not in repr(manager)
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=300), name=st.text(max_size=100))
 def test_whatever_a_device_says_alertmanager_takes_it_and_lets_it_end(
     server: alertmanagers.Alertmanager, text: str, name: str

@@ -254,7 +254,7 @@ PAYLOAD = st.one_of(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, max_examples=400)
 @given(TOPICS, PAYLOAD, st.sampled_from(Kind), st.sets(st.sampled_from(["p", "a", "a/b"])))
 def test_no_message_makes_a_codec_raise_or_say_what_cannot_be(
     topic: str, payload: bytes, kind: Kind, known: set[str]

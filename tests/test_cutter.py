@@ -419,7 +419,7 @@ class Watched(Player):
             assert now - command.ordered_at <= longest
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(STEPS)
 def test_power_at_a_latched_socket_is_never_left_alone(steps: list[tuple[int, str]]) -> None:
     moment, lines, ordered = FIRST, [AUTOMATIC.strip(), "08:00:00  pile-1  1: 400 W"], False

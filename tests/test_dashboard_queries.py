@@ -546,9 +546,7 @@ NASTY = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.one_of(NASTY, PRINTABLE, st.lists(st.one_of(NASTY, PRINTABLE), min_size=2)))
 def test_no_name_breaks_out_of_a_question(server: Influx, name: str | list[str]) -> None:
     """But for `$__interval`: Grafana puts in a time, and the database refuses the question."""

@@ -154,7 +154,7 @@ LINES = st.one_of(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(st.lists(LINES, max_size=5))
 def test_every_line_that_is_not_blank_gets_one_line_of_json(lines: list[bytes]) -> None:
     replies = list(decode_lines(lines, lambda: NOW))

@@ -25,7 +25,7 @@ WORK = Schedule(
 HOURS = (None, NIGHTS, WORK)
 STEP = 3 * MINUTE
 """How often the processes of these tests look whether it is time."""
-unhurried = settings(deadline=None, max_examples=40)
+unhurried = settings(max_examples=40)
 
 
 def plan(

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -161,7 +161,6 @@ def anywhere() -> Iterator[Receiver]:
         yield server
 
 
-@settings(deadline=None)
 @given(st.text(), st.text() | st.just("火" * 2_000), st.sampled_from([Sms, VoiceCall]))
 def test_whatever_a_device_says_the_words_fit_and_stay_inside_nested_json(
     anywhere: Receiver, title: str, text: str, kind: type[Sms]

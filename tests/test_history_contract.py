@@ -475,7 +475,7 @@ async def test_a_hundred_thousand_readings_are_all_found_again(place: Place) -> 
         assert {row.reading for row in rows} == {readings[2]}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     appends=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6), st.booleans())),
     seed=st.integers(),

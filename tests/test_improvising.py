@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,18 +21,15 @@ from simulator.faults.network import CarrierOutage, LinkDown
 from simulator.faults.supply import PowerCut
 from simulator.improvising import Deed
 from simulator.meddling import CHOICES, NOW, MeddledPlayer, at_hand
-from simulator.pile_plans import PilePlan
 from simulator.player import Player
 from simulator.scene import Subject
 from simulator.skins import SensorSkinName, SkinName
-from simulator.smoke_sensors import SensorPlan
 from simulator.sockets import Use
 from simulator.truth import Incident
-from simulator.village import Area, Site, Village
+from simulator.village import Site, Village
+from tests.simulated import NOON, quiet, readings, with_fault
 from tests.simulated import at as hour
-from tests.simulated import readings, with_fault
 
-NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 DONE = NOON + 2 * MINUTE
 """When everything here is done."""
@@ -46,22 +43,7 @@ COMMAND = f"chargewatch/v1/{PILE}/command"
 
 def village(skin: SkinName = "native", sensor_skin: SensorSkinName = "native") -> Village:
     """Return two stations at which nobody charges."""
-    places = (NORTH, SOUTH)
-    piles = (PilePlan(id=name, skin=skin) for each in places for name in each.pile_ids())
-    sensors = (
-        SensorPlan(id=name, skin=sensor_skin) for each in places for name in each.sensor_ids()
-    )
-    return Village(
-        scenario="a quiet one",
-        seed=7,
-        starts=NOON,
-        lasts=timedelta(hours=4),
-        zone="Asia/Shanghai",
-        areas=(Area("town", "镇", "Town"),),
-        sites=places,
-        piles=tuple(piles),
-        sensors=tuple(sensors),
-    )
+    return quiet(NORTH, SOUTH, skin=skin, sensor_skin=sensor_skin)
 
 
 def begun(here: Village | None = None) -> MeddledPlayer:
@@ -131,8 +113,8 @@ def test_an_overload_is_a_load_that_warms_the_contact_sags_the_mains_and_is_coun
     assert kwh == pytest.approx(1.23 * 20 / 60, rel=0.05)
     assert last.session_energy_kwh == pytest.approx(kwh, rel=0.05)
     assert (last.device_temperature_c or 0) > (first.device_temperature_c or 0) + 10
-    quiet = [each.voltage_v or 0 for each in of_socket(said, pile=OTHER)]
-    assert (last.voltage_v or 0) < sum(quiet) / len(quiet)
+    still = [each.voltage_v or 0 for each in of_socket(said, pile=OTHER)]
+    assert (last.voltage_v or 0) < sum(still) / len(still)
     assert all((each.power_w or 0) < 20 for each in of_socket(said, channel=4))
     plugs = [json.loads(each.payload) for each in said if each.topic.endswith("/event")]
     assert [(each["event"], each["channel"]) for each in plugs] == [("plugged", 3)]
@@ -386,10 +368,10 @@ def test_who_charges_at_the_chosen_socket_has_to_go_and_the_next_comes_as_planne
         Use(3, DONE + minutes * MINUTE, DONE + (minutes + 15) * MINUTE, curve)
         for minutes in (-10, 15, 40)
     )
-    quiet = village()
-    pile, *others = quiet.piles
+    undone = village()
+    pile, *others = undone.piles
     busy = msgspec.structs.replace(pile, uses=uses)
-    player = begun(msgspec.structs.replace(quiet, piles=(busy, *others)))
+    player = begun(msgspec.structs.replace(undone, piles=(busy, *others)))
     said = player.do(BY_KEY["w"], Subject(NORTH, PILE, 3), DONE)
     events = [json.loads(each.payload)["event"] for each in said]
     assert events == ["unplugged", "plugged"]

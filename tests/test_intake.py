@@ -446,7 +446,7 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(batches, st.booleans())
 def test_every_message_is_accounted_for_exactly_once_whatever_it_holds(
     several: list[list[Message]], twice: bool

@@ -14,7 +14,7 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fcntl import ioctl
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -42,19 +42,17 @@ from simulator.improvising import Deed
 from simulator.keys import keys_in
 from simulator.limits import Limits
 from simulator.meddling import CHOICES, NOW, MeddledPlayer
-from simulator.pile_plans import PilePlan
 from simulator.scene import Subject
-from simulator.smoke_sensors import SensorPlan
 from simulator.view_words import WORDS, Words
-from simulator.village import Area, Site, Village
+from simulator.village import Site, Village
 from simulator.watch import app, quicker, village_now
 from simulator.watching import picture
 from tests.brokers import Mosquitto
 from tests.processes import ROOT, ServiceProcess, eventually, service
+from tests.simulated import NOON, quiet
 
 pytest_plugins = ["tests.system_fixtures"]
 
-NOON = datetime(2026, 1, 5, 4, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 PILE, OTHER, SENSOR = "town/north/pile-01", "town/north/pile-02", "town/north/smoke-01"
 SITE = "town/north"
@@ -62,19 +60,8 @@ BY_KEY = {choice.key: choice.fault for choice in CHOICES}
 
 
 def village(sites: int = 1) -> Village:
-    names = [f"site-{n}" for n in range(1, sites)]
-    places = tuple(Site("town", n, n, n, 2, 1, 30.0, 120.0) for n in ("north", *names))
-    return Village(
-        scenario="a quiet one",
-        seed=7,
-        starts=NOON,
-        lasts=timedelta(hours=4),
-        zone="Asia/Shanghai",
-        areas=(Area("town", "镇", "Town"),),
-        sites=places,
-        piles=tuple(PilePlan(id=name) for each in places for name in each.pile_ids()),
-        sensors=tuple(SensorPlan(id=name) for each in places for name in each.sensor_ids()),
-    )
+    names = ("north", *(f"site-{n}" for n in range(1, sites)))
+    return quiet(*(Site("town", n, n, n, 2, 1, 30.0, 120.0) for n in names))
 
 
 # --- what came of it ----------------------------------------------------------------------

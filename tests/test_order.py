@@ -191,7 +191,7 @@ streams = st.builds(
     evenings,
     st.lists(st.booleans(), min_size=1, max_size=10),
 )
-fewer = settings(max_examples=30, deadline=None)
+fewer = settings(max_examples=30)
 
 
 def test_the_streams_of_these_tests_raise_and_end_alerts() -> None:

@@ -177,7 +177,7 @@ def test_what_hangs_behind_a_picture_is_not_kept() -> None:
         assert photo.jpeg.endswith(b"\xff\xd9")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_damage_gives_a_photo_or_a_refusal(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP"]))

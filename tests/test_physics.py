@@ -31,7 +31,7 @@ START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 BATTERY = st.sampled_from(BATTERIES)
 HEALTH = st.sampled_from(HEALTHS)
-SLOW = settings(deadline=None, max_examples=40)
+SLOW = settings(max_examples=40)
 METER = Meter(gain=1.0, offset_w=0.5, crosstalk=0.01, digits=1)
 
 

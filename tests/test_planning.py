@@ -381,7 +381,7 @@ FLOOD = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FLOOD, st.integers(2, 40))
 def test_in_any_flood_everything_is_told_and_nobody_is_told_too_often(
     flood: list[tuple[int, Severity, str]], per_minute: int

@@ -246,7 +246,7 @@ def anywhere() -> Iterator[Receiver]:
         yield server
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NOTICES, st.sampled_from(CHATS))
 def test_whatever_a_device_says_the_message_is_whole_small_and_mentions_nobody(
     anywhere: Receiver, notice: Notice, chat: str

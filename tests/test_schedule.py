@@ -144,7 +144,7 @@ def is_closed(schedule: Schedule, now: datetime) -> bool:
     return False
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(cases())
 def test_a_moment_is_closed_if_the_wall_clock_says_so(case: tuple[Schedule, datetime]) -> None:
     schedule, now = case
@@ -153,7 +153,7 @@ def test_a_moment_is_closed_if_the_wall_clock_says_so(case: tuple[Schedule, date
     assert span.since <= now < span.until
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_all_of_a_span_is_alike_and_its_ends_are_exact(case: tuple[Schedule, datetime]) -> None:
     schedule, now = case
@@ -167,7 +167,7 @@ def test_all_of_a_span_is_alike_and_its_ends_are_exact(case: tuple[Schedule, dat
         assert is_closed(schedule, span.since - MINUTE) is not span.closed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_spans_follow_each_other_without_a_gap_and_take_turns(
     case: tuple[Schedule, datetime],
@@ -182,7 +182,7 @@ def test_spans_follow_each_other_without_a_gap_and_take_turns(
         assert after.since == span.until
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_a_span_that_does_not_turn_says_so_and_nothing_closes_soon_after_it(
     case: tuple[Schedule, datetime],
@@ -195,7 +195,7 @@ def test_a_span_that_does_not_turn_says_so_and_nothing_closes_soon_after_it(
         assert after.closed or after.until >= span.until + FORESEEN
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(cases())
 def test_the_spans_of_two_days_are_those_of_every_minute(
     case: tuple[Schedule, datetime],
@@ -213,7 +213,7 @@ def test_the_spans_of_two_days_are_those_of_every_minute(
 
 
 @given(schedules, st.lists(minutes, min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_calendar_remembers_no_span_that_is_over(
     schedule: Schedule, moments: list[datetime]
 ) -> None:

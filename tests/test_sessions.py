@@ -510,7 +510,7 @@ USES = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(USES)
 def test_a_simulated_bike_is_one_session_with_its_energy_plateau_and_end(
     use: tuple[Battery, float, int, int, int],

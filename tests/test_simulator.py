@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -358,7 +358,6 @@ FULL = st.floats(0, 1)
 ELAPSED = st.timedeltas(timedelta(0), timedelta(days=3))
 
 
-@settings(deadline=None)  # a curve takes some milliseconds to be laid down
 @given(BATTERY, FULL, st.lists(ELAPSED, min_size=2).map(sorted))
 def test_power_is_finite_and_never_negative_and_energy_never_falls(
     battery: Battery, full: float, moments: list[timedelta]
@@ -370,7 +369,6 @@ def test_power_is_finite_and_never_negative_and_energy_never_falls(
     assert 0 <= energies[0] <= energies[-1] < 20_000
 
 
-@settings(deadline=None)
 @given(BATTERY, FULL, ELAPSED)
 def test_energy_is_the_integral_of_power(battery: Battery, full: float, at: timedelta) -> None:
     curve, minute = charge(battery, full), timedelta(minutes=1)
@@ -379,7 +377,6 @@ def test_energy_is_the_integral_of_power(battery: Battery, full: float, at: time
     assert drawn_wh == pytest.approx(sum(steps) / 240 / 60, rel=0.01, abs=1e-3)
 
 
-@settings(deadline=None)
 @given(BATTERY, st.floats(0, 0.7))
 def test_a_charge_rises_then_tapers_then_floats_below_20_w(
     battery: Battery, full: float
@@ -392,7 +389,6 @@ def test_a_charge_rises_then_tapers_then_floats_below_20_w(
     assert hours[-1] < 20
 
 
-@settings(deadline=None)
 @given(BATTERY, FULL, st.timedeltas(timedelta(seconds=1), timedelta(hours=9)))
 def test_a_second_load_on_an_adapter_is_a_step_that_stays(
     battery: Battery, full: float, after: timedelta

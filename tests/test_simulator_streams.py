@@ -88,7 +88,7 @@ def test_the_bytes_of_empty_sockets_are_those_that_the_types_make() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_any_seed_builds_the_same_village_twice(seed: int) -> None:
     assert village('lasts = "6 h"\n' + BUSY, seed) == village('lasts = "6 h"\n' + BUSY, seed)
 
@@ -154,7 +154,7 @@ STEP = st.one_of(
 
 
 @given(st.lists(STEP, max_size=5), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_chain_of_steps_is_played_in_order_and_the_same_each_time(
     steps: list[Step], seed: int
 ) -> None:
